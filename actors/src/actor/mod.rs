@@ -1,0 +1,1 @@
+//! Thin ractor shells and both supervision trees.

@@ -1,0 +1,1 @@
+//! Pure state machines: they take the time and an event and return effects.

@@ -1,0 +1,20 @@
+//! The seams: what the actors need of the world, each given to them in a constructor.
+
+mod blobs;
+mod clock;
+mod network;
+mod signer;
+mod spool;
+mod store;
+
+pub use blobs::{BlobError, BlobName, Blobs};
+pub use clock::{Clock, Monotonic, UtcMillis};
+pub use network::{
+    CloseReason, ConnectError, Connection, FrameReceive, FrameSend, Network, StreamError,
+};
+pub use signer::Signer;
+pub use spool::{Spool, SpoolError};
+pub use store::{Batch, Op, Store, StoreError};
+
+/// A boxed future, so that ports can be trait objects.
+pub type BoxFuture<'a, T> = core::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,107 @@
+use core::fmt;
+use core::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// An ed25519 public key: the whole identity of a node (32 bytes; text form is 64 hex digits).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey(pub [u8; 32]);
+
+impl PublicKey {
+    /// True when `signature` over `message` was made by this key (RFC 8032, strict verification).
+    pub fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
+        let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(&self.0) else { return false };
+        key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok()
+    }
+}
+
+/// An ed25519 signature (64 bytes).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Signature(pub [u8; 64]);
+
+macro_rules! bytes_as_hex {
+    ($name:ident, $len:literal) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&hex::encode(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseKeyError;
+
+            fn from_str(text: &str) -> Result<Self, ParseKeyError> {
+                let mut bytes = [0; $len];
+                hex::decode_to_slice(text, &mut bytes)
+                    .map_err(|_| ParseKeyError { hex_digits: 2 * $len })?;
+                Ok(Self(bytes))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    serializer.serialize_bytes(&self.0)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserialize_bytes_or_text(deserializer).map(Self)
+            }
+        }
+    };
+}
+
+bytes_as_hex!(PublicKey, 32);
+bytes_as_hex!(Signature, 64);
+
+/// A key or signature in text form that is not exactly `hex_digits` hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a key of {hex_digits} hex digits")]
+pub struct ParseKeyError {
+    /// How many digits were expected.
+    pub hex_digits: usize,
+}
+
+/// Reads `N` bytes: raw from binary formats, hex digits from readable ones.
+pub(super) fn deserialize_bytes_or_text<'de, D, const N: usize>(de: D) -> Result<[u8; N], D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    if de.is_human_readable() {
+        de.deserialize_str(BytesVisitor::<N>)
+    } else {
+        de.deserialize_bytes(BytesVisitor::<N>)
+    }
+}
+
+struct BytesVisitor<const N: usize>;
+
+impl<const N: usize> serde::de::Visitor<'_> for BytesVisitor<N> {
+    type Value = [u8; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{N} bytes or {} hex digits", 2 * N)
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<[u8; N], E> {
+        bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<[u8; N], E> {
+        let mut bytes = [0; N];
+        hex::decode_to_slice(text, &mut bytes)
+            .map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))?;
+        Ok(bytes)
+    }
+}

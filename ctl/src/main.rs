@@ -1,0 +1,3 @@
+//! Operates a `rebuilder` coordinator.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Content-addressed files behind the port `Blobs`.

@@ -1,0 +1,1 @@
+//! The embedded database behind the port `Store`.

@@ -1,0 +1,2 @@
+//! Deterministic simulation of `rebuilder`.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The network port over QUIC: identities, TLS, frames as bytes, flow control.
+#![forbid(unsafe_code)]
