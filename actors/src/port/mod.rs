@@ -1,14 +1,18 @@
 //! The seams: what the actors need of the world, each given to them in a constructor.
 
+mod backend;
 mod blobs;
 mod clock;
+mod index;
 mod network;
 mod signer;
 mod spool;
 mod store;
 
+pub use backend::{Backend, Difference, Progress};
 pub use blobs::{BlobError, BlobName, Blobs};
 pub use clock::{Clock, Monotonic, UtcMillis};
+pub use index::{Group, IndexError, IndexRead, IndexReader, IndexState, ReleaseState};
 pub use network::{
     CloseReason, ConnectError, Connection, FrameReceive, FrameSend, Network, StreamError,
 };

@@ -89,7 +89,9 @@ pub enum StoreError {
         pid: Option<u32>,
     },
     /// Written by a newer release.
-    #[error("{path} has schema version {found}; this release reads up to {known}: upgrade rebuilder-node")]
+    #[error(
+        "{path} has schema version {found}; this release reads up to {known}: upgrade rebuilder-node"
+    )]
     Newer {
         /// The data directory.
         path: String,

@@ -1,7 +1,20 @@
 //! Identities and value types, the messages sent between nodes and the records that are stored.
 
+mod assignment;
+mod attempt;
 mod digest;
+mod id;
 mod key;
+mod package;
 
+pub use assignment::{Assignment, AttemptLimits, IndexTrust, artifact_set_digest};
+pub use attempt::{
+    Attempted, Ending, EnvironmentKnowledge, Evidence, Fault, FaultKind, FileDigest, Isolation,
+    Rebuilt, SignerKind, Stage,
+};
 pub use digest::{ParseDigestError, Sha256, Sha512};
+pub use id::{
+    ArtifactId, AttemptId, BuildId, Epoch, GrantNumber, InputId, QueueId, SourceId, WorkerId,
+};
 pub use key::{ParseKeyError, PublicKey, Signature};
+pub use package::{Archive, Artifact, BuildInput, JobKey, RemoteFile};

@@ -1,0 +1,118 @@
+use super::{BoxFuture, UtcMillis};
+use crate::protocol::{Archive, Artifact, BuildInput, IndexTrust, RemoteFile, Sha256};
+
+/// Reads one distribution's published indexes for one profile. One file for each distribution.
+pub trait IndexReader: Send + Sync + 'static {
+    /// Reads the indexes as they are now. `since` is the `state` of the last read that was used;
+    /// when nothing changed since, answers [`IndexRead::Unchanged`] without reading more than that takes.
+    ///
+    /// Groups are given to `sink` one by one, in no particular order, filters applied; nothing may be
+    /// used of them unless the call ends with [`IndexRead::Changed`].
+    ///
+    /// # Errors
+    /// A failed or half-read index, a bad signature, an older date than in `since`, an expired one,
+    /// a wrong suite: nothing changes.
+    fn read<'a>(
+        &'a self,
+        since: Option<&'a IndexState>,
+        now: UtcMillis,
+        sink: &'a mut (dyn FnMut(Group) + Send),
+    ) -> BoxFuture<'a, Result<IndexRead, IndexError>>;
+}
+
+/// How a read ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IndexRead {
+    /// As at the time of `since`.
+    Unchanged,
+    /// Every group was given; this is the state to remember.
+    Changed(IndexState),
+}
+
+/// What a reader remembers between reads, opaque but for the date.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct IndexState {
+    /// One entry for each release: its name, the digest of its signed index, and the date in it.
+    pub releases: Vec<ReleaseState>,
+    /// Digest of the profile's settings that shape the result: another value means a full read.
+    pub settings: Sha256,
+}
+
+/// One release's index as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ReleaseState {
+    /// Release name, as configured.
+    pub name: String,
+    /// Digest of the `InRelease` file.
+    pub sha256: Sha256,
+    /// Its `Date`.
+    pub date: UtcMillis,
+}
+
+/// The artifacts of one source package in one release that were built together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// `debian`.
+    pub distribution: Box<str>,
+    /// `bookworm`; `None` where the distribution has no releases.
+    pub release: Option<Box<str>>,
+    /// Source package.
+    pub source: Box<str>,
+    /// Source version, with the binNMU suffix `+bN` where the artifacts are binNMUs.
+    pub version: Box<str>,
+    /// Architecture of the build. In suite mode, one group covers native and `all` artifacts.
+    pub architecture: Box<str>,
+    /// File name of the build input, or `suite`.
+    pub input_name: Box<str>,
+    /// How they were built.
+    pub input: BuildInput,
+    /// The `.dsc` as the signed index names it; `None` where the index has no source.
+    pub source_file: Option<RemoteFile>,
+    /// Where the environment's packages come from.
+    pub archives: std::sync::Arc<Vec<Archive>>,
+    /// Sorted by file name; not empty.
+    pub artifacts: Vec<Artifact>,
+    /// How far the index was trusted.
+    pub index: IndexTrust,
+    /// Digest of the index (`InRelease`) that vouches for the artifacts.
+    pub index_sha256: Option<Sha256>,
+}
+
+/// An index that could not be used. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IndexError {
+    /// A server could not be reached, or a file is not there.
+    #[error("cannot fetch {url}: {reason}")]
+    Fetch {
+        /// What was asked for.
+        url: String,
+        /// What happened.
+        reason: String,
+    },
+    /// A signature that does not hold.
+    #[error("{url} is not signed by {keyring}: {reason}")]
+    Signature {
+        /// The index.
+        url: String,
+        /// The keyring used.
+        keyring: String,
+        /// What gpgv said.
+        reason: String,
+    },
+    /// Content that contradicts the signed index, or cannot be read.
+    #[error("{url}: {reason}")]
+    Content {
+        /// The file.
+        url: String,
+        /// What is wrong, with line where there is one.
+        reason: String,
+    },
+    /// An older, expired or foreign index.
+    #[error("{url} is refused: {reason}")]
+    Refused {
+        /// The index.
+        url: String,
+        /// Which rule it breaks.
+        reason: String,
+    },
+}
