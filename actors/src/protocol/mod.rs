@@ -6,6 +6,8 @@ mod digest;
 mod id;
 mod key;
 mod package;
+pub mod wire;
+pub mod stored;
 
 pub use assignment::{Assignment, AttemptLimits, IndexTrust, artifact_set_digest};
 pub use attempt::{
