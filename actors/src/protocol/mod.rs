@@ -6,6 +6,7 @@ mod digest;
 mod id;
 mod key;
 mod package;
+mod verdict;
 
 pub use assignment::{Assignment, AttemptLimits, IndexTrust, artifact_set_digest};
 pub use attempt::{
@@ -18,3 +19,4 @@ pub use id::{
 };
 pub use key::{ParseKeyError, PublicKey, Signature};
 pub use package::{Archive, Artifact, BuildInput, JobKey, RemoteFile};
+pub use verdict::Verdict;
