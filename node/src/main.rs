@@ -1,7 +1,6 @@
 //! Coordinator and worker of `rebuilder`.
 
 mod blobs;
-mod sandbox;
 mod spool;
 mod store;
 

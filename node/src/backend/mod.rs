@@ -1,0 +1,5 @@
+//! Rebuilds packages behind the port `Backend`.
+
+mod rebuild;
+
+pub use rebuild::{Ended, Learnt, Rebuild, bounded};
