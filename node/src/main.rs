@@ -1,8 +1,3 @@
 //! Coordinator and worker of `rebuilder`.
 
-mod blobs;
-mod sandbox;
-mod spool;
-mod store;
-
 fn main() {}

@@ -1,3 +1,4 @@
 //! Pure state machines: they take the time and an event and return effects.
 
+pub mod architecture;
 pub mod report;

@@ -1,0 +1,212 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rebuilder_actors::port::{BoxFuture, Progress};
+use rebuilder_actors::protocol::{
+    Assignment, EnvironmentKnowledge, Fault, FaultKind, FileDigest, Isolation, Sha256, Stage,
+};
+
+use crate::fetch::FetchError;
+
+/// One way to rebuild: what [`Backends`](super::Backends) finds under a backend's name.
+///
+/// An implementation fetches, prepares and builds. It does not compare, never fetches a published
+/// file (unless that is the build input), keeps no state of an attempt but in `folder`, and serves
+/// several attempts at once.
+pub trait Rebuild: Send + Sync + 'static {
+    /// How much this backend isolates a build; the same for every attempt.
+    fn isolation(&self) -> Isolation;
+
+    /// Builds, and returns the folder that holds what was built: the published names directly in
+    /// it. Comparison opens only regular files there and follows no link, so the folder's content
+    /// may be hostile; the folder itself must not be (it is `folder` or lies below it).
+    ///
+    /// - `folder` is absolute, exists, is empty, has mode 0700 and belongs to this attempt. It stays
+    ///   until `release`, whatever is returned.
+    /// - `learnt` starts as [`Learnt::nothing`]; write into it whatever becomes known on the way. It
+    ///   goes into the report for every ending, so `?` loses nothing.
+    /// - Calls `progress.stage` for `Fetch`, `Prepare` and `Build` (see [`bounded`], which does it
+    ///   and keeps the limits); `Compare` is set by the caller.
+    /// - Returns only when every process of the build is gone: the published files are fetched
+    ///   afterwards.
+    ///
+    /// # Errors
+    /// [`Ended::BuildFailed`] when the build's own exit status was a failure; [`Ended::Fault`] for
+    /// everything that says nothing about the package, cancellation included.
+    fn build<'a>(
+        &'a self,
+        assignment: &'a Assignment,
+        folder: &'a Path,
+        learnt: &'a mut Learnt,
+        progress: &'a dyn Progress,
+    ) -> BoxFuture<'a, Result<PathBuf, Ended>>;
+}
+
+/// What a backend learns about its build, for the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learnt {
+    /// How the environment was known.
+    pub environment: EnvironmentKnowledge,
+    /// The build input as used; `None` where there is none (suite) or it was not reached.
+    pub input: Option<FileDigest>,
+    /// The source as used (Debian: the `.dsc`); `None` when it was not reached.
+    pub source_sha256: Option<Sha256>,
+    /// See `Attempted::environment_sha256`; `None` when it was not made or cannot be listed.
+    pub environment_sha256: Option<Sha256>,
+}
+
+impl Learnt {
+    /// Before anything is known.
+    pub fn nothing() -> Self {
+        Self {
+            environment: EnvironmentKnowledge::Opaque,
+            input: None,
+            source_sha256: None,
+            environment_sha256: None,
+        }
+    }
+}
+
+/// Why there is nothing to compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The build's own exit status was a failure.
+    BuildFailed {
+        /// One line for people: which command, which status.
+        reason: String,
+    },
+    /// A problem of ours.
+    Fault(Fault),
+}
+
+impl Ended {
+    /// A fault; `detail` is made one line and cut to the bytes that a report may carry.
+    pub fn fault(kind: FaultKind, detail: impl AsRef<str>) -> Self {
+        Self::Fault(Fault { kind, detail: one_line(detail.as_ref()) })
+    }
+
+    /// A failed build; `reason` is bounded as above.
+    pub fn build_failed(reason: impl AsRef<str>) -> Self {
+        Self::BuildFailed { reason: one_line(reason.as_ref()) }
+    }
+
+    /// A fault of the worker's own files: `DiskFull` when no space is left, else `WorkerFailed`.
+    pub fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        let kind = match error.kind() {
+            StorageFull | QuotaExceeded => FaultKind::DiskFull,
+            _ => FaultKind::WorkerFailed,
+        };
+        Self::fault(kind, format!("cannot {action} {}: {error}", path.display()))
+    }
+}
+
+impl From<Fault> for Ended {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<FetchError> for Ended {
+    /// What is not there, or is another file, is `InputsUnavailable`; what a server or the network
+    /// failed at is `FetchFailed`; the rest is the worker's own.
+    fn from(error: FetchError) -> Self {
+        let kind = match &error {
+            FetchError::NotFound { .. }
+            | FetchError::Mismatch { .. }
+            | FetchError::TooLarge { .. } => FaultKind::InputsUnavailable,
+            FetchError::Unavailable { .. } => FaultKind::FetchFailed,
+            // ENOSPC and EDQUOT: only the system's own words are left of the error.
+            FetchError::Io { reason, .. }
+                if ["(os error 28)", "(os error 122)"].iter().any(|end| reason.ends_with(end)) =>
+            {
+                FaultKind::DiskFull
+            }
+            FetchError::Io { .. } => FaultKind::WorkerFailed,
+        };
+        Self::fault(kind, error.to_string())
+    }
+}
+
+/// Enters `stage` and runs `work` until it ends, `secs_max` seconds passed (fault `TimedOut`), or
+/// the attempt is cancelled (fault `Cancelled`). In the last two cases `work` is dropped where it
+/// stands, so it must be something whose drop cleans up: a fetch is, a running process is not.
+///
+/// # Errors
+/// Those of `work`, and the two faults above.
+pub async fn bounded<T>(
+    stage: Stage,
+    secs_max: u32,
+    progress: &dyn Progress,
+    work: impl Future<Output = Result<T, Ended>>,
+) -> Result<T, Ended> {
+    progress.stage(stage);
+    within(stage, secs_max, progress, work).await
+}
+
+/// One step of a stage that was entered already, bounded as [`bounded`] does it.
+///
+/// # Errors
+/// As there.
+#[expect(clippy::disallowed_macros, reason = "biased: cancellation first, then the work")]
+pub async fn within<T>(
+    stage: Stage,
+    secs_max: u32,
+    progress: &dyn Progress,
+    work: impl Future<Output = Result<T, Ended>>,
+) -> Result<T, Ended> {
+    let limit = Duration::from_secs(secs_max.into());
+    tokio::select! {
+        biased;
+        () = progress.cancelled() => {
+            Err(Ended::fault(FaultKind::Cancelled, format!("cancelled in stage {stage}")))
+        }
+        ended = tokio::time::timeout(limit, work) => ended.unwrap_or_else(|_| {
+            let detail = format!("stage {stage} took longer than {secs_max} s");
+            Err(Ended::fault(FaultKind::TimedOut(stage), detail))
+        }),
+    }
+}
+
+/// Control characters become spaces, the end is cut at a character's border.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for character in text.chars() {
+        if line.len() + character.len_utf8() > DETAIL_BYTES_MAX {
+            break;
+        }
+        line.push(if character.is_control() { ' ' } else { character });
+    }
+    line
+}
+
+/// Bytes of a fault's detail (`Fault::detail`).
+const DETAIL_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_one_bounded_line() {
+        let Ended::Fault(fault) = Ended::fault(FaultKind::DiskFull, "ä\n".repeat(2000)) else {
+            panic!("not a fault")
+        };
+        assert!(fault.detail.len() <= 1024 && fault.detail.starts_with("ä ä "), "{}", fault.detail);
+        assert!(!fault.detail.contains('\n'));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_errors() {
+        let full = std::io::Error::from_raw_os_error(28);
+        let Ended::Fault(fault) = Ended::io("write", Path::new("/x"), &full) else {
+            panic!("not a fault")
+        };
+        assert_eq!(fault.kind, FaultKind::DiskFull);
+        let gone = std::io::Error::from_raw_os_error(2);
+        let Ended::Fault(fault) = Ended::io("write", Path::new("/x"), &gone) else {
+            panic!("not a fault")
+        };
+        assert_eq!(fault.kind, FaultKind::WorkerFailed);
+    }
+}

@@ -1,0 +1,9 @@
+//! Coordinator and worker of `rebuilder`: the real ports, backends and roles.
+
+pub mod backend;
+pub mod blobs;
+pub mod fetch;
+pub mod index;
+pub mod sandbox;
+pub mod spool;
+pub mod store;
