@@ -10,18 +10,15 @@ pub fn aliases(name: &str) -> &'static [&'static str] {
 /// the same architecture, or because it offers `*`, which is any.
 pub fn offers<S: AsRef<str>>(offered: &[S], asked: &str) -> bool {
     let names = aliases(asked);
-    offered.iter().map(AsRef::as_ref).any(|name| {
-        name == asked || name == "*" || names.contains(&name)
-    })
+    offered
+        .iter()
+        .map(AsRef::as_ref)
+        .any(|name| name == asked || name == "*" || names.contains(&name))
 }
 
 /// Each line: names of one architecture.
-const ALIASES: &[&[&str]] = &[
-    &["x86", "i386"],
-    &["x86_64", "amd64"],
-    &["aarch64", "arm64"],
-    &["powerpc64", "ppc64"],
-];
+const ALIASES: &[&[&str]] =
+    &[&["x86", "i386"], &["x86_64", "amd64"], &["aarch64", "arm64"], &["powerpc64", "ppc64"]];
 
 #[cfg(test)]
 mod tests {

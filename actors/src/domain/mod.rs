@@ -1,4 +1,6 @@
 //! Pure state machines: they take the time and an event and return effects.
 
 pub mod architecture;
+pub mod filter;
+pub mod queue;
 pub mod report;

@@ -174,7 +174,10 @@ mod tests {
     #[test]
     fn golden_hello() {
         let bytes = super::super::encode(&hello(1, 1));
-        assert_eq!(hex::encode(&bytes), concat!("01010b72656275696c6465722f39", "07070707070707070707070707070707", "00"));
+        assert_eq!(
+            hex::encode(&bytes),
+            concat!("01010b72656275696c6465722f39", "07070707070707070707070707070707", "00")
+        );
         assert_eq!(super::super::decode(&bytes), Ok(hello(1, 1)));
     }
 }

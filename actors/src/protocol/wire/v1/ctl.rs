@@ -4,7 +4,6 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-
 use crate::port::UtcMillis;
 use crate::protocol::{
     AttemptId, BuildId, Evidence, FaultKind, InputId, JobKey, PublicKey, Sha256, Stage, Verdict,
