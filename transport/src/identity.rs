@@ -87,7 +87,8 @@ pub struct NotAKey;
 /// SEQUENCE (42) { SEQUENCE (5) { OID 1.3.101.112 }, BIT STRING (33, no unused bits) … }
 const SPKI_PREFIX: [u8; 12] = *b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 
-/// SEQUENCE (46) { INTEGER 0, SEQUENCE (5) { OID 1.3.101.112 }, OCTET STRING { OCTET STRING (32) … } }
+/// SEQUENCE (46) { INTEGER 0, SEQUENCE (5) { OID 1.3.101.112 },
+/// OCTET STRING (34) { OCTET STRING (32) … } }
 const PKCS8_PREFIX: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
 
 #[cfg(test)]
