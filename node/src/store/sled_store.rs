@@ -242,7 +242,6 @@ fn open_sled(folder: &Path, options: StoreOptions) -> Result<sled::Db, StoreErro
     let config = sled::Config::default()
         .path(folder)
         .cache_capacity(options.cache_bytes)
-        .mode(sled::Mode::HighThroughput)
         .flush_every_ms(None);
     let mut tries = 0;
     loop {
@@ -329,4 +328,101 @@ fn abort_on_panics_of_sled() {
             }
         }));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance::{self, Step};
+    use proptest::prelude::*;
+
+    fn open(path: &Path) -> SledStore {
+        SledStore::open(&DataDir::open(path).unwrap(), StoreOptions::default()).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_history_reads_like_an_ordered_map(steps in conformance::history()) {
+            let top = tempfile::tempdir().unwrap();
+            conformance::check_history(&steps, || open(top.path()));
+            no_files_beside(top.path());
+        }
+    }
+
+    /// sled never syncs the files that it puts there: it must never need any.
+    fn no_files_beside(path: &Path) {
+        assert_eq!(fs::read_dir(path.join("store/blobs")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn order_and_limits_hold() {
+        let top = tempfile::tempdir().unwrap();
+        conformance::check_order_within_a_commit(open(&top.path().join("a")));
+        conformance::check_limits(|| open(&top.path().join("b")));
+    }
+
+    #[test]
+    fn pages_of_the_longest_rows_stay_in_the_file() {
+        let top = tempfile::tempdir().unwrap();
+        let mut store = open(top.path());
+        let key = |i: u32| {
+            let mut key = vec![0xff; MAX_KEY];
+            key[..4].copy_from_slice(&i.wrapping_mul(0x9e37_79b1).to_be_bytes());
+            Bytes::from(key)
+        };
+        for round in 0..3 {
+            for chunk in (0..900).collect::<Vec<u32>>().chunks(100) {
+                let mut batch = Batch::default();
+                for i in chunk {
+                    if (i + round) % 4 == 0 {
+                        batch.delete(key(*i));
+                    } else {
+                        batch.put(key(*i), vec![1; layout::CHUNK - (round as usize)]);
+                    }
+                }
+                store.commit(&[batch]).unwrap();
+            }
+            no_files_beside(top.path());
+        }
+        drop(store);
+        drop(open(top.path()));
+        no_files_beside(top.path());
+    }
+
+    #[test]
+    fn a_half_made_store_is_made_anew() {
+        let top = tempfile::tempdir().unwrap();
+        fs::create_dir(top.path().join("store.new")).unwrap();
+        fs::write(top.path().join("store.new/conf"), "half").unwrap();
+        let steps = [Step::Reopen];
+        conformance::check_history(&steps, || open(top.path()));
+        assert!(!top.path().join("store.new").exists());
+    }
+
+    #[test]
+    fn after_a_failed_commit_nothing_is_taken_until_reopened() {
+        let top = tempfile::tempdir().unwrap();
+        let mut store = open(top.path());
+        let mut bad = Batch::default();
+        bad.put(vec![0; MAX_KEY + 1], Bytes::new());
+        let error = store.commit(&[bad]).unwrap_err();
+        assert_eq!(store.commit(&[]), Err(error));
+        drop(store);
+        open(top.path()).commit(&[]).unwrap();
+    }
+
+    #[test]
+    fn damage_is_an_error_and_not_an_empty_store() {
+        let top = tempfile::tempdir().unwrap();
+        let mut store = open(top.path());
+        let mut batch = Batch::default();
+        batch.put(&b"key"[..], vec![9; 5000]);
+        store.commit(&[batch]).unwrap();
+        store.db.remove(layout::rest_key(b"key", 1)).unwrap();
+        assert!(matches!(store.get(b"key"), Err(StoreError::Damaged { .. })));
+        let scanned = store.scan(b"", b"", &mut |_, _| true);
+        assert!(matches!(scanned, Err(StoreError::Damaged { .. })));
+    }
 }
