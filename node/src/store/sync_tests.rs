@@ -66,7 +66,11 @@ fn event(line: &str) -> Vec<Event> {
         // Only sled's file is written with `pwrite64`.
         return if rest.starts_with("pwrite64") {
             vec![Event::WriteEnded]
-        } else if sync && ended { vec![Event::SyncEnded { thread, file: None }] } else { vec![] };
+        } else if sync && ended {
+            vec![Event::SyncEnded { thread, file: None }]
+        } else {
+            vec![]
+        };
     }
     let name = call.split('(').next().unwrap_or_default();
     match name {
