@@ -234,6 +234,10 @@ mod tests {
     #[ignore = "takes a minute and wants a quiet machine"]
     fn measure_this_machine() {
         let top = tempfile::tempdir().unwrap();
+        let more = StoreBenchPlan { records: 60_000, record_bytes: 600, ..Default::default() };
+        let larger = run(top.path(), more).unwrap();
+        println!("{larger}");
+        assert!(larger.resident_bytes.1 < 120 << 20, "the store takes too much memory");
         let bench = run(top.path(), StoreBenchPlan::default()).unwrap();
         println!("{bench}");
         assert!(bench.load < Duration::from_secs(2), "the bulk load is too slow");

@@ -65,7 +65,7 @@ fn a_part_grows_across_restarts_and_becomes_a_blob() {
     assert_eq!(read_all(&mut blobs, BlobName::Sealed(digest), 7_777).unwrap(), content);
     let hex = digest.to_string();
     let file = top.path().join("blobs").join(&hex[..2]).join(&hex[2..]);
-    assert!(std::fs::metadata(file).unwrap().len() < 150_000, "it is not compressed");
+    assert!(fs::metadata(file).unwrap().len() < 150_000, "it is not compressed");
     assert!(!top.path().join("blobs/new").exists());
 }
 
@@ -128,7 +128,7 @@ fn collection_removes_what_is_not_kept_and_no_part() {
     let gone: Vec<Sha256> = (0_u8..9).map(|n| put(&mut blobs, &[n; 100])).collect();
     blobs.read(BlobName::Sealed(gone[0]), 0, 10).unwrap().unwrap();
     blobs.append("part", 0, b"growing").unwrap();
-    std::fs::write(top.path().join("blobs/new"), "half").unwrap();
+    fs::write(top.path().join("blobs/new"), "half").unwrap();
     assert_eq!(blobs.collect(&|digest| *digest == kept).unwrap(), 9);
     for digest in gone {
         assert_eq!(blobs.read(BlobName::Sealed(digest), 10, 10).unwrap(), None);
@@ -154,7 +154,7 @@ fn reading_on_does_not_start_again() {
         }
         // The file itself is opened once: without it, reading on still works.
         if offset == 0 {
-            std::fs::remove_file(&file).unwrap();
+            fs::remove_file(&file).unwrap();
         }
     }
     assert_eq!(blobs.read(BlobName::Sealed(digests[2]), 0, 1).unwrap(), None);
@@ -167,10 +167,10 @@ fn damage_is_told() {
     let digest = put(&mut blobs, &text(200_000));
     let hex = digest.to_string();
     let file = top.path().join("blobs").join(&hex[..2]).join(&hex[2..]);
-    let mut stored = std::fs::read(&file).unwrap();
+    let mut stored = fs::read(&file).unwrap();
     let middle = stored.len() / 2;
     stored[middle] ^= 1;
-    std::fs::write(&file, stored).unwrap();
+    fs::write(&file, stored).unwrap();
     let read = blobs.read(BlobName::Sealed(digest), 0, 300_000);
     assert!(matches!(read, Err(BlobError::Io { action: "decompress", .. })), "{read:?}");
 }

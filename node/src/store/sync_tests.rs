@@ -122,7 +122,7 @@ fn too_early(events: &[Event], db: &str) -> (usize, usize) {
     (early, acknowledged)
 }
 
-fn strace() -> Command {
+pub fn strace() -> Command {
     let command = Command::new("strace");
     let there = Command::new("strace").arg("-V").output();
     assert!(
@@ -175,12 +175,17 @@ fn each_acknowledgement_follows_a_sync_of_the_file() {
 #[test]
 fn the_reader_of_traces_sees_a_missing_sync() {
     let lines = |text: &str| text.lines().flat_map(event).collect::<Vec<_>>();
-    let sound = "7 pwrite64(5</d/db>, \"x\", 1, 0) = 1\n8 fdatasync(6</d/db> <unfinished ...>\n\
-                 8 <... fdatasync resumed>) = 0\n8 write(1<pipe:[1]>, \"acknowledged commit 0\\n\", 22) = 22";
-    assert_eq!(too_early(&lines(sound), "/d/db"), (0, 1));
-    let during = "8 fdatasync(6</d/db> <unfinished ...>\n7 pwrite64(5</d/db>, \"x\", 1, 0) = 1\n\
-                  8 <... fdatasync resumed>) = 0\n8 write(1, \"acknowledged commit 0\\n\", 22) = 22";
-    assert_eq!(too_early(&lines(during), "/d/db"), (1, 1));
+    let told = "8 write(1<pipe:[1]>, \"acknowledged commit 0\\n\", 22) = 22";
+    let sound = format!(
+        "7 pwrite64(5</d/db>, \"x\", 1, 0) = 1\n8 fdatasync(6</d/db> <unfinished ...>\n\
+         8 <... fdatasync resumed>) = 0\n{told}"
+    );
+    assert_eq!(too_early(&lines(&sound), "/d/db"), (0, 1));
+    let during = format!(
+        "8 fdatasync(6</d/db> <unfinished ...>\n7 pwrite64(5</d/db>, \"x\", 1, 0) = 1\n\
+         8 <... fdatasync resumed>) = 0\n{told}"
+    );
+    assert_eq!(too_early(&lines(&during), "/d/db"), (1, 1));
     let overtaken = sound.replace("1, 0) = 1", "1, 0 <unfinished ...>").replace(
         "8 <... fdatasync resumed>) = 0",
         "8 <... fdatasync resumed>) = 0\n7 <... pwrite64 resumed>) = 1",
