@@ -1,7 +1,11 @@
 //! Coordinator and worker of `rebuilder`: the real ports, backends and roles.
 
 pub mod backend;
+pub mod bench;
 pub mod blobs;
+pub mod clock;
+pub mod data_dir;
+mod durable;
 pub mod fetch;
 pub mod index;
 pub mod sandbox;
