@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::cut;
 use super::judge::verdict;
@@ -31,10 +31,11 @@ pub fn sign(
         Ending::Built(files) => files.as_slice(),
         Ending::BuildFailed { .. } | Ending::Fault(_) => &[],
     };
+    let by_name: BTreeMap<&str, &Rebuilt> = files.iter().map(|r| (&*r.file, r)).collect();
     let reproduced: BTreeSet<&str> = artifacts
         .iter()
         .filter(|artifact| {
-            let rebuilt = files.iter().find(|rebuilt| rebuilt.file == artifact.file);
+            let rebuilt = by_name.get(&*artifact.file);
             rebuilt.is_some_and(|r| verdict(artifact, r) == Ok(Verdict::Reproduced))
         })
         .map(|artifact| &*artifact.file)
