@@ -138,8 +138,10 @@ fn a_peer_that_was_killed_and_restarted_says_so_at_once() {
     alive.block_on(soon(async {
         let again =
             system::server(address.parse().unwrap(), identity(1), Limits::default()).unwrap();
-        let mut send = at_client.open_one_way().await.unwrap();
-        send.send(frame(&"a status of a worker".repeat(10))).await.unwrap();
+        // Fails when a probe of QUIC was answered before: just as well.
+        if let Ok(mut send) = at_client.open_one_way().await {
+            send.send(frame(&"a status of a worker".repeat(10))).await.ok();
+        }
         let closed = tokio::time::timeout(Duration::from_secs(5), at_client.closed()).await;
         assert_eq!(closed.expect("well before the idle timeout").code, codes::RESTARTED);
         let (connected, _accepted) = tokio::join!(client.connect(&address, None), again.accept());
