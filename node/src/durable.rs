@@ -18,8 +18,13 @@ pub fn make_dir(path: &Path) -> io::Result<()> {
         make_dir(parent)?;
     }
     match DirBuilder::new().mode(0o750).create(path) {
+        Ok(()) => sync_dir(parent),
         Err(e) if !path.is_dir() => Err(e),
-        _ => sync_dir(parent),
+        // An administrator made it, in a place that is closed to us.
+        Err(_) => match sync_dir(parent) {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        },
     }
 }
 
