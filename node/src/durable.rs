@@ -5,13 +5,26 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Creates `path` and what is missing above it, for the owner and its group only (mode 0750), and
-/// makes the last name durable.
+/// Creates `path` and what is missing above it, for the owner and its group only (mode 0750), all
+/// names durable. A folder that is there already may be from a process that was killed before it
+/// synced the name, so that is done again.
 pub fn make_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o750).create(path)?;
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => sync_dir(parent),
-        None => sync_dir(Path::new(".")),
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    if !parent.exists() {
+        make_dir(parent)?;
+    }
+    match DirBuilder::new().mode(0o750).create(path) {
+        Ok(()) => sync_dir(parent),
+        Err(e) if !path.is_dir() => Err(e),
+        // An administrator made it, in a place that is closed to us.
+        Err(_) => match sync_dir(parent) {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        },
     }
 }
 

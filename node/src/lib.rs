@@ -6,6 +6,8 @@ pub mod blobs;
 pub mod clock;
 pub mod data_dir;
 mod durable;
+#[cfg(test)]
+mod full_disk_tests;
 pub mod fetch;
 pub mod index;
 pub mod sandbox;

@@ -49,6 +49,8 @@ impl FileBlobs {
         for path in [&blobs, &parts] {
             durable::make_dir(path).map_err(failed("create", path))?;
         }
+        // A process may have been killed between making a folder for blobs and syncing its name.
+        durable::sync_dir(&blobs).map_err(failed("sync", &blobs))?;
         Ok(Self { blobs, parts, readers: Readers::default(), _dir: dir.clone() })
     }
 
