@@ -4,3 +4,5 @@ pub mod architecture;
 pub mod filter;
 pub mod queue;
 pub mod report;
+pub mod results;
+pub mod worker;

@@ -68,8 +68,4 @@ impl Leases {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Lease> {
         self.by_job.values()
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.by_job.len()
-    }
 }
