@@ -8,6 +8,7 @@ mod key;
 mod package;
 pub mod wire;
 pub mod stored;
+mod verdict;
 
 pub use assignment::{Assignment, AttemptLimits, IndexTrust, artifact_set_digest};
 pub use attempt::{
@@ -20,3 +21,4 @@ pub use id::{
 };
 pub use key::{ParseKeyError, PublicKey, Signature};
 pub use package::{Archive, Artifact, BuildInput, JobKey, RemoteFile};
+pub use verdict::Verdict;
