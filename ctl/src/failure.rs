@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rebuilder_actors::port::{CloseReason, ConnectError, StreamError};
 use rebuilder_actors::protocol::wire::CloseCode;
 use rebuilder_actors::protocol::wire::v1::ctl::RefusalCode;
+use rebuilder_transport::codes;
 
 use crate::text::printable;
 
@@ -55,7 +56,7 @@ pub enum Failure {
         secs: u32,
     },
     /// The coordinator closed the connection, or it was lost.
-    #[error("the coordinator closed the connection: {}", printable(&.0.text))]
+    #[error("{}: {}", ended(.0), printable(&.0.text))]
     Closed(CloseReason),
     /// Something that does not belong here arrived.
     #[error("unexpected answer: {0}")]
@@ -72,8 +73,10 @@ pub enum Failure {
     #[error("{0}")]
     NothingMatched(String),
     /// Several match; they were listed.
-    #[error("{0} packages match where one is needed; narrow it down with --release, \
-             --architecture, --component or --version")]
+    #[error(
+        "{0} packages match where one is needed; narrow it down with --release, \
+             --architecture, --component or --version"
+    )]
     Ambiguous(u32),
     /// Output cannot be written.
     #[error("cannot write the output: {0}")]
@@ -142,6 +145,15 @@ impl Failure {
     }
 }
 
+/// Who ended a connection.
+fn ended(reason: &CloseReason) -> &'static str {
+    if reason.code > codes::APPLICATION_MAX {
+        "the connection to the coordinator was lost"
+    } else {
+        "the coordinator closed the connection"
+    }
+}
+
 impl From<StreamError> for Failure {
     fn from(error: StreamError) -> Self {
         match error {
@@ -174,6 +186,8 @@ mod tests {
         let closed = Failure::Closed(CloseReason { code: 1, text: "old\u{1b}[2J".into() });
         assert_eq!(closed.exit_code(), 3);
         assert_eq!(closed.to_string(), "the coordinator closed the connection: old?[2J");
+        let silent = Failure::Closed(CloseReason { code: codes::SILENT, text: "silent".into() });
+        assert_eq!(silent.to_string(), "the connection to the coordinator was lost: silent");
     }
 
     #[test]

@@ -97,7 +97,8 @@ mod tests {
         assert_eq!(secs("90s"), Ok(90));
         assert_eq!(secs("1h30m"), Ok(5400));
         assert_eq!(secs("2d"), Ok(172_800));
-        for wrong in ["", "5", "h", "1x", "0s", "1h5", "-1h", "99999999999d", "9999999999999999999d"]
+        for wrong in
+            ["", "5", "h", "1x", "0s", "1h5", "-1h", "99999999999d", "9999999999999999999d"]
         {
             assert!(secs(wrong).is_err(), "{wrong}");
         }

@@ -17,7 +17,6 @@ pub fn to_line<T: Serialize>(row: &T) -> String {
 
 /// Of `pkgs ls`.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct PackageRow<'a> {
     pub name: &'a str,
     pub version: &'a str,
@@ -78,7 +77,6 @@ impl<'a> From<&'a ctl::Package> for PackageRow<'a> {
 
 /// What a verdict rests on.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct EvidenceRow {
     pub index: &'static str,
     pub environment: &'static str,
@@ -99,7 +97,6 @@ impl From<&Evidence> for EvidenceRow {
 
 /// What identifies a job; part of other rows.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct JobRow<'a> {
     pub distribution: &'a str,
     pub backend: &'a str,
@@ -124,7 +121,6 @@ impl<'a> From<&'a JobKey> for JobRow<'a> {
 
 /// Of `queue ls`.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct QueuedRow<'a> {
     pub job: i32,
     #[serde(flatten)]
@@ -178,7 +174,6 @@ impl<'a> From<&'a ctl::Queued> for QueuedRow<'a> {
 
 /// Of `worker ls`.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct WorkerRow<'a> {
     pub id: i32,
     pub key: String,
@@ -217,7 +212,6 @@ impl<'a> From<&'a ctl::Worker> for WorkerRow<'a> {
 
 /// Of `profile ls`.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct ProfileRow<'a> {
     pub name: &'a str,
     pub distribution: &'a str,
@@ -246,7 +240,6 @@ impl<'a> From<&'a ctl::Profile> for ProfileRow<'a> {
 
 /// Of `quarantine ls`.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct QuarantinedRow<'a> {
     pub actor: &'a str,
     pub text: &'a str,
@@ -255,7 +248,6 @@ pub struct QuarantinedRow<'a> {
 
 /// Of `worker invite`.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct InvitationRow<'a> {
     pub token: &'a str,
     pub expires_at: Option<String>,
@@ -270,7 +262,6 @@ impl<'a> InvitationRow<'a> {
 
 /// Of every order.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct DoneRow<'a> {
     pub affected: u32,
     pub text: &'a str,
@@ -278,7 +269,6 @@ pub struct DoneRow<'a> {
 
 /// Of `status`.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct StatusRow<'a> {
     pub software: &'a str,
     pub uptime_ms: u64,
@@ -291,7 +281,6 @@ pub struct StatusRow<'a> {
 
 /// Jobs by where they are.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct JobCountsRow {
     pub ready: u32,
     pub delayed: u32,
@@ -305,7 +294,6 @@ pub struct JobCountsRow {
 /// Artifacts by status; all are always there.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct ArtifactCountsRow {
     pub reproduced: u32,
     pub differs: u32,
@@ -317,7 +305,6 @@ pub struct ArtifactCountsRow {
 
 /// An attempt that a worker holds.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are documented in docs/ctl.md")]
 pub struct RunningRow<'a> {
     pub attempt: String,
     pub job: i32,

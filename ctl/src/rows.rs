@@ -24,8 +24,16 @@ fn words_of(list: &[String]) -> String {
 
 impl Row for Package {
     const HEADER: &'static [&'static str] = &[
-        "STATUS", "NAME", "VERSION", "ARCH", "DISTRIBUTION", "RELEASE", "COMPONENT", "GATE",
-        "BUILT", "NOTE",
+        "STATUS",
+        "NAME",
+        "VERSION",
+        "ARCH",
+        "DISTRIBUTION",
+        "RELEASE",
+        "COMPONENT",
+        "GATE",
+        "BUILT",
+        "NOTE",
     ];
 
     fn from_response(response: Response) -> Result<Self, Box<Response>> {
@@ -71,8 +79,17 @@ fn note(package: &Package) -> String {
 
 impl Row for Queued {
     const HEADER: &'static [&'static str] = &[
-        "PLACE", "PRIORITY", "QUEUED", "SOURCE", "VERSION", "ARCH", "DISTRIBUTION", "RELEASES",
-        "ATTEMPTS", "JOB", "NOTE",
+        "PLACE",
+        "PRIORITY",
+        "QUEUED",
+        "SOURCE",
+        "VERSION",
+        "ARCH",
+        "DISTRIBUTION",
+        "RELEASES",
+        "ATTEMPTS",
+        "JOB",
+        "NOTE",
     ];
 
     fn from_response(response: Response) -> Result<Self, Box<Response>> {
@@ -124,8 +141,17 @@ impl Row for Queued {
 
 impl Row for Worker {
     const HEADER: &'static [&'static str] = &[
-        "STATE", "ID", "NAME", "ADDRESS", "SEEN", "RUNNING", "BACKENDS", "ARCHITECTURES",
-        "FREE MEMORY", "FREE DISK", "KEY",
+        "STATE",
+        "ID",
+        "NAME",
+        "ADDRESS",
+        "SEEN",
+        "RUNNING",
+        "BACKENDS",
+        "ARCHITECTURES",
+        "FREE MEMORY",
+        "FREE DISK",
+        "KEY",
     ];
 
     fn from_response(response: Response) -> Result<Self, Box<Response>> {
@@ -241,7 +267,15 @@ impl Row for Quarantined {
 
 impl Row for RunningJob {
     const HEADER: &'static [&'static str] = &[
-        "STAGE", "SOURCE", "VERSION", "ARCH", "DISTRIBUTION", "WORKER", "SINCE", "LOG", "ATTEMPT",
+        "STAGE",
+        "SOURCE",
+        "VERSION",
+        "ARCH",
+        "DISTRIBUTION",
+        "WORKER",
+        "SINCE",
+        "LOG",
+        "ATTEMPT",
     ];
 
     fn from_response(response: Response) -> Result<Self, Box<Response>> {

@@ -39,13 +39,25 @@ enum Plan {
     Packages(FilterArgs),
     Workers,
     Profiles,
-    Queue { planned: bool, limit: Option<u32> },
+    Queue {
+        planned: bool,
+        limit: Option<u32>,
+    },
     Quarantine,
-    Invite { ttl_secs: u32 },
+    Invite {
+        ttl_secs: u32,
+    },
     /// An order, and whether it failed when nothing was affected.
-    Order { request: Request, must_affect: bool },
+    Order {
+        request: Request,
+        must_affect: bool,
+    },
     /// Bytes; at once when they are followed; JSON already when they are attestations.
-    Content { request: Request, follow: bool, is_json: bool },
+    Content {
+        request: Request,
+        follow: bool,
+        is_json: bool,
+    },
 }
 
 /// Does what `cli` asks for. `paging` is true while a pager owns the keyboard.
@@ -78,7 +90,8 @@ pub async fn run(cli: &Cli, now: UtcMillis, paging: &AtomicBool) -> Result<(), F
     session.close();
     let reason = CloseReason { code: CloseCode::Stopping as u32, text: "ctl is done".to_owned() };
     tokio::time::timeout(GOODBYE, network.close(reason)).await.ok();
-    let denied = matches!(&result, Err(failure) if failure.exit_code() == crate::failure::exit::DENIED);
+    let denied =
+        matches!(&result, Err(failure) if failure.exit_code() == crate::failure::exit::DENIED);
     if denied && global.verbose == 0 {
         keys.skipped.iter().for_each(|skipped| note(skipped));
     }

@@ -62,7 +62,7 @@ impl Session {
         };
         let frame = match answer {
             Ok(Some(frame)) => frame,
-            // A coordinator that refuses may end the stream before its reason for the close is here.
+            // A coordinator that refuses may end the stream before its reason is here.
             Ok(None) | Err(StreamError::Reset(_)) => {
                 return Err(Failure::Closed(connection.closed().await));
             }
