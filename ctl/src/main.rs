@@ -23,8 +23,11 @@ mod table;
 mod text;
 mod words;
 
+use std::future::{pending, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use clap::{CommandFactory, Parser};
 use rebuilder_actors::port::UtcMillis;
@@ -66,14 +69,16 @@ fn with_coordinator(cli: &Cli) -> u8 {
     code
 }
 
-#[expect(clippy::disallowed_macros, reason = "biased: what is done counts before an interrupt")]
+/// What is done counts before an interrupt.
 async fn until_interrupted(cli: &Cli, now: UtcMillis) -> Result<(), Failure> {
     let paging = AtomicBool::new(false);
-    tokio::select! {
-        biased;
-        result = run::run(cli, now, &paging) => result,
-        () = interrupted(&paging) => Err(Failure::Interrupted),
-    }
+    let mut run = pin!(run::run(cli, now, &paging));
+    let mut interrupted = pin!(interrupted(&paging));
+    poll_fn(|context| match run.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending => interrupted.as_mut().poll(context).map(|()| Err(Failure::Interrupted)),
+    })
+    .await
 }
 
 /// Ends at Ctrl-C, except while a pager is open, which has its own use for it.
@@ -81,7 +86,7 @@ async fn interrupted(paging: &AtomicBool) {
     loop {
         if tokio::signal::ctrl_c().await.is_err() {
             // Without a handler the system ends us as it always does.
-            std::future::pending::<()>().await;
+            pending::<()>().await;
         }
         if !paging.load(Ordering::Relaxed) {
             return;

@@ -46,8 +46,7 @@ fn refusals_have_their_exit_codes_and_leave_stdout_empty() {
         let ran = coordinator.run(arguments);
         assert_eq!(ran.code, Some(code), "{arguments:?} {ran:?}");
         assert!(ran.err.contains(said), "{arguments:?} {ran:?}");
-        let out = if said.contains("no package") { "" } else { &ran.out };
-        assert_eq!(out, "", "{arguments:?}");
+        assert_eq!(ran.out, "", "{arguments:?}");
     }
     let ran = coordinator.run(&["pkgs", "log", "--name", "two"]);
     assert!(ran.err.starts_with("STATUS   NAME       VERSION"), "{ran:?}");
@@ -76,6 +75,24 @@ fn a_log_in_a_pipe_is_the_same_bytes() {
     assert_eq!(output.stdout, b"one \x1b[2J\xff\ntwo\n");
     let ran = coordinator.run(&["pkgs", "log", "--name", "a", "--json"]);
     assert_eq!(ran.out, "{\"text\":\"one \\u001b[2J\u{fffd}\\ntwo\\n\"}\n");
+    coordinator.stop();
+}
+
+#[test]
+fn a_log_on_a_terminal_is_paged_and_cannot_steer_it() {
+    let coordinator = Coordinator::start();
+    let on_terminal = |variable: &str, value: &str| {
+        let program = coordinator.command(&["pkgs", "log", "--name", "a"]);
+        let line = format!("{} pkgs log --name a", program.get_program().display());
+        let mut script = Command::new("script");
+        script.args(["-q", "-e", "-c", &line, "/dev/null"]).stdin(Stdio::null());
+        script.env("REBUILDER_ENDPOINT", &coordinator.address).env_remove("NOPAGER");
+        Ran::from(script.env(variable, value).output().unwrap())
+    };
+    let ran = on_terminal("PAGER", "sed s/^/paged:/");
+    assert_eq!((ran.code, &*ran.out), (Some(0), "paged:one \u{fffd}\r\npaged:two\r\n"));
+    let ran = on_terminal("NOPAGER", "1");
+    assert_eq!((ran.code, &*ran.out), (Some(0), "one \u{fffd}\r\ntwo\r\n"));
     coordinator.stop();
 }
 
