@@ -83,6 +83,8 @@ fn start() -> io::Result<Monitor> {
     let (ours, theirs) = StdUnixStream::pair()?;
     let (reader, writer) = io::pipe()?;
     let child = Command::new(&settings().init_program)
+        // The command can read this line of the first process.
+        .arg0("init")
         .arg(INIT_ARGUMENT)
         .env_clear()
         .current_dir("/")
