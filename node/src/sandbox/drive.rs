@@ -101,7 +101,6 @@ fn start() -> io::Result<Monitor> {
 }
 
 /// Waits for what ends the run from outside.
-#[expect(clippy::disallowed_macros, reason = "polls in the written order")]
 async fn cause(bounds: &Bounds<'_>, cancel: &Cancel) -> Exit {
     let disk = async {
         match bounds.spec {
@@ -128,7 +127,6 @@ async fn receive(mut reads: OwnedReadHalf) -> io::Result<Answer> {
 
 /// Passes output on until the answer is there, or (`None`) too long after the cut. Also tells what
 /// cut the run short, if anything did.
-#[expect(clippy::disallowed_macros, reason = "polls in the written order")]
 async fn pump(
     cut: impl Future<Output = Exit>,
     answer: impl Future<Output = io::Result<Answer>>,
