@@ -1,5 +1,6 @@
 //! Coordinator and worker of `rebuilder`: the real ports, backends and roles.
 
+pub mod bench;
 pub mod blobs;
 pub mod fetch;
 pub mod index;

@@ -1,0 +1,3 @@
+//! Measures what users wait for, on their own machine.
+
+pub mod sync;
