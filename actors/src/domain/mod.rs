@@ -4,3 +4,4 @@ pub mod architecture;
 pub mod filter;
 pub mod queue;
 pub mod report;
+pub mod sync;
