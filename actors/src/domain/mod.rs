@@ -5,4 +5,5 @@ pub mod filter;
 pub mod queue;
 pub mod report;
 pub mod results;
+pub mod sync;
 pub mod worker;

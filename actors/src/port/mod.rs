@@ -18,7 +18,8 @@ pub use clock::{Clock, Monotonic, UtcMillis};
 pub use entropy::Entropy;
 pub use index::{Group, IndexError, IndexRead, IndexReader, IndexState, ReleaseState};
 pub use network::{
-    CloseReason, ConnectError, Connection, FrameReceive, FrameSend, Network, StreamError,
+    CloseReason, ConnectError, Connection, FrameReceive, FrameSend, FrameStreams, Network,
+    StreamError,
 };
 pub use signer::Signer;
 pub use spool::{Spool, SpoolError};

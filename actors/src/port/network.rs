@@ -42,15 +42,9 @@ pub trait Connection: Send + Sync + 'static {
     /// 32 bytes that only the two ends of this connection know (RFC 8446 §7.5), the same on both.
     fn exporter(&self, label: &[u8], context: &[u8]) -> [u8; 32];
     /// Opens a stream of frames in both directions; `limit` bounds each received frame, bytes.
-    fn open(
-        &self,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<(Box<dyn FrameSend>, Box<dyn FrameReceive>), StreamError>>;
+    fn open(&self, limit: usize) -> BoxFuture<'_, Result<FrameStreams, StreamError>>;
     /// The next stream in both directions that the peer opened.
-    fn accept(
-        &self,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<(Box<dyn FrameSend>, Box<dyn FrameReceive>), StreamError>>;
+    fn accept(&self, limit: usize) -> BoxFuture<'_, Result<FrameStreams, StreamError>>;
     /// Opens a stream of frames to the peer only.
     fn open_one_way(&self) -> BoxFuture<'_, Result<Box<dyn FrameSend>, StreamError>>;
     /// The next one-way stream that the peer opened.
@@ -63,6 +57,9 @@ pub trait Connection: Send + Sync + 'static {
     /// Waits until the connection is closed, by either side or by silence, and says why.
     fn closed(&self) -> BoxFuture<'_, CloseReason>;
 }
+
+/// Both directions of one stream.
+pub type FrameStreams = (Box<dyn FrameSend>, Box<dyn FrameReceive>);
 
 /// Sends frames in order, paced by the receiver.
 pub trait FrameSend: Send + 'static {

@@ -1,3 +1,4 @@
 //! Measurements of the real parts on the machine at hand.
 
 pub mod store;
+pub mod sync;

@@ -1,1 +1,3 @@
 //! Readers of published indexes, one for each distribution.
+
+pub mod debian;

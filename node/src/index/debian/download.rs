@@ -1,0 +1,183 @@
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use rebuilder_actors::port::IndexError;
+use rebuilder_actors::protocol::{RemoteFile, Sha256};
+use sha2::Digest as _;
+
+use super::cache::Cache;
+use super::release::{IndexFile, ReleaseFile};
+use crate::fetch::{FetchError, Fetcher};
+
+/// An index file on this machine that is what the release says.
+#[derive(Clone, Debug)]
+pub(super) struct LocalIndex {
+    pub(super) path: PathBuf,
+    /// Where it was published, for messages.
+    pub(super) url: String,
+    packing: Packing,
+    /// Bytes that it has unpacked, at most.
+    bytes_max: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packing {
+    Zstd,
+    Xz,
+    Gzip,
+    None,
+}
+
+/// Gets the index `path` (`main/source/Sources`) of the release at `folder` in the best packing
+/// that the release lists and the archive has. `None`: the release does not list it.
+pub(super) async fn index_file(
+    fetcher: &Fetcher,
+    cache: &Cache,
+    folder: &str,
+    release: &ReleaseFile,
+    path: &str,
+) -> Result<Option<LocalIndex>, IndexError> {
+    let mut last = None;
+    let plain = release.files.get(path);
+    for (packing, suffix) in PACKINGS {
+        let packed = format!("{path}{suffix}");
+        let Some(file) = release.files.get(&packed) else { continue };
+        let url = format!("{folder}/{packed}");
+        match fetch(fetcher, cache, release.by_hash, &url, file).await {
+            Ok(path) => {
+                let bytes_max = plain.map_or(UNPACKED_BYTES_MAX, |plain| plain.size);
+                if bytes_max > UNPACKED_BYTES_MAX {
+                    let reason = format!("more than {UNPACKED_BYTES_MAX} bytes");
+                    return Err(IndexError::Content { url, reason });
+                }
+                return Ok(Some(LocalIndex { path, url, packing, bytes_max }));
+            }
+            Err(error @ FetchError::NotFound { .. }) => last = Some(error),
+            Err(error) => return Err(refused(error)),
+        }
+    }
+    last.map_or(Ok(None), |error| Err(refused(error)))
+}
+
+async fn fetch(
+    fetcher: &Fetcher,
+    cache: &Cache,
+    by_hash: bool,
+    url: &str,
+    file: &IndexFile,
+) -> Result<PathBuf, FetchError> {
+    let to = cache.file(file.sha256);
+    if is_whole(&to, file).await {
+        return Ok(to);
+    }
+    let (folder, _) = url.rsplit_once('/').expect("made with a slash by the caller");
+    let named = format!("{folder}/by-hash/SHA256/{}", file.sha256);
+    let places = by_hash.then_some(named.as_str()).into_iter().chain([url]);
+    let mut last = None;
+    for place in places {
+        let remote =
+            RemoteFile { url: place.into(), size: Some(file.size), sha256: Some(file.sha256) };
+        match fetcher.to_file(&remote, PACKED_BYTES_MAX, &to).await {
+            Ok(_) => return Ok(to),
+            // The other place may still have the right one.
+            Err(error @ (FetchError::NotFound { .. } | FetchError::Mismatch { .. })) => {
+                // What is wrong tells more than what is missing.
+                if !matches!(last, Some(FetchError::Mismatch { .. })) {
+                    last = Some(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.expect("the plain name was tried"))
+}
+
+async fn is_whole(path: &Path, file: &IndexFile) -> bool {
+    let (path, file) = (path.to_owned(), *file);
+    let check = tokio::task::spawn_blocking(move || {
+        let mut input = std::fs::File::open(&path).ok()?;
+        if input.metadata().ok()?.len() != file.size {
+            return None;
+        }
+        let mut hasher = sha2::Sha256::new();
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            match input.read(&mut buffer).ok()? {
+                0 => return Some(Sha256(hasher.finalize().into()) == file.sha256),
+                n => hasher.update(&buffer[..n]),
+            }
+        }
+    });
+    check.await.ok().flatten().unwrap_or(false)
+}
+
+impl LocalIndex {
+    /// The content, unpacked while it is read; an error where it has more bytes than announced.
+    pub(super) fn open(&self) -> std::io::Result<Box<dyn Read>> {
+        let file = BufReader::with_capacity(BUFFER_BYTES, std::fs::File::open(&self.path)?);
+        let unpacked: Box<dyn Read> = match self.packing {
+            Packing::None => Box::new(file),
+            Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+            Packing::Xz => {
+                let flags = liblzma::stream::CONCATENATED;
+                let stream = liblzma::stream::Stream::new_stream_decoder(DECODER_BYTES_MAX, flags)?;
+                Box::new(liblzma::bufread::XzDecoder::new_stream(file, stream))
+            }
+            Packing::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(file)?;
+                decoder.window_log_max(DECODER_BYTES_MAX.ilog2())?;
+                Box::new(decoder)
+            }
+        };
+        Ok(Box::new(Bounded { inner: unpacked, left: self.bytes_max }))
+    }
+}
+
+/// Fails where a plain `take` would cut off silently.
+struct Bounded {
+    inner: Box<dyn Read>,
+    left: u64,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.left = self
+            .left
+            .checked_sub(n as u64)
+            .ok_or_else(|| std::io::Error::other("it unpacks to more bytes than announced"))?;
+        Ok(n)
+    }
+}
+
+/// A failed fetch as a failed read.
+pub(super) fn refused(error: FetchError) -> IndexError {
+    match error {
+        FetchError::NotFound { url } => {
+            IndexError::Fetch { url, reason: "it is not there".to_owned() }
+        }
+        FetchError::Unavailable { url, reason } => IndexError::Fetch { url, reason },
+        FetchError::Io { path, reason } => {
+            IndexError::Fetch { url: path.display().to_string(), reason }
+        }
+        FetchError::Mismatch { url, expected, found } => IndexError::Content {
+            url,
+            reason: format!("the release names {expected}, found {found}"),
+        },
+        FetchError::TooLarge { url, bytes_max } => {
+            IndexError::Content { url, reason: format!("larger than {bytes_max} bytes") }
+        }
+    }
+}
+
+/// Smallest first: the network is what costs.
+const PACKINGS: [(Packing, &str); 4] =
+    [(Packing::Zstd, ".zst"), (Packing::Xz, ".xz"), (Packing::Gzip, ".gz"), (Packing::None, "")];
+/// Largest index file as published: ten times Debian's.
+const PACKED_BYTES_MAX: u64 = 512 << 20;
+/// Largest index file unpacked.
+const UNPACKED_BYTES_MAX: u64 = 1 << 30;
+/// Memory that a decoder may take: what `xz -9` needs.
+const DECODER_BYTES_MAX: u64 = 128 << 20;
+/// Bytes read from disk at a time.
+const BUFFER_BYTES: usize = 128 * 1024;

@@ -1,0 +1,263 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use debversion::Version;
+use rebuilder_actors::domain::sync::Subject;
+use rebuilder_actors::port::{Group, IndexError};
+use rebuilder_actors::protocol::{Archive, Artifact, BuildInput, IndexTrust, RemoteFile, Sha256};
+
+use super::packages::{Binaries, Binary, nmu_suffix};
+use super::settings::{DebianSettings, Environment};
+use super::sources::{Source, Sources, people};
+use super::text::join;
+use crate::fetch::local_path;
+
+/// One suite, read whole.
+pub(super) struct LoadedSuite {
+    pub(super) base: String,
+    pub(super) inrelease: Sha256,
+    /// With the component of each.
+    pub(super) binaries: Vec<(String, Binaries)>,
+    pub(super) sources: Vec<Sources>,
+}
+
+/// Puts the packages of one release together as they were built.
+pub(super) struct Grouping<'a> {
+    pub(super) settings: &'a DebianSettings,
+    pub(super) release: &'a str,
+    pub(super) suites: &'a [LoadedSuite],
+    pub(super) archives: Arc<Vec<Archive>>,
+}
+
+/// One binary package with where it is from.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    suite: &'a LoadedSuite,
+    component: &'a str,
+    table: &'a Binaries,
+    binary: &'a Binary,
+}
+
+impl<'a> Row<'a> {
+    fn name(&self) -> &'a str {
+        self.table.texts.get(self.binary.name)
+    }
+
+    fn version(&self) -> &'a str {
+        self.table.texts.get(self.binary.version)
+    }
+
+    fn source(&self) -> (&'a str, &'a str) {
+        let texts = &self.table.texts;
+        (texts.get(self.binary.source), texts.get(self.binary.source_version))
+    }
+
+    /// Source, its version, binNMU suffix: what was built at one time.
+    fn build(&self) -> (&'a str, &'a str, &'a str) {
+        let (source, source_version) = self.source();
+        (source, source_version, nmu_suffix(self.version(), source_version))
+    }
+}
+
+impl<'a> Grouping<'a> {
+    /// Gives every group to `sink`.
+    pub(super) fn emit(&self, sink: &mut (dyn FnMut(Group) + Send)) -> Result<(), IndexError> {
+        let mut rows = self.rows()?;
+        rows.retain(|row| self.keeps(row));
+        rows.sort_unstable_by_key(|row| (row.build(), row.binary.architecture, row.name()));
+        for build in rows.chunk_by(|a, b| a.build() == b.build()) {
+            self.emit_build(build, sink);
+        }
+        Ok(())
+    }
+
+    /// Every package once; of several suites only the newest version of each.
+    fn rows(&self) -> Result<Vec<Row<'a>>, IndexError> {
+        let mut rows = Vec::new();
+        for suite in self.suites {
+            for (component, table) in &suite.binaries {
+                rows.extend(table.rows.iter().map(|binary| Row {
+                    suite,
+                    component,
+                    table,
+                    binary,
+                }));
+            }
+        }
+        // Stable: of equal versions the one of the suite that was configured first stays first.
+        rows.sort_by_key(|row| (row.name(), row.binary.architecture));
+        if self.suites.len() == 1 {
+            rows.dedup_by_key(|row| (row.name(), row.binary.architecture, row.version()));
+            return Ok(rows);
+        }
+        let mut newest = Vec::with_capacity(rows.len());
+        let same = |a: &Row<'_>, b: &Row<'_>| {
+            (a.name(), a.binary.architecture) == (b.name(), b.binary.architecture)
+        };
+        for versions in rows.chunk_by(same) {
+            let mut best = versions[0];
+            for row in &versions[1..] {
+                if row.version() != best.version() && parse(row)? > parse(&best)? {
+                    best = *row;
+                }
+            }
+            newest.push(best);
+        }
+        Ok(newest)
+    }
+
+    fn keeps(&self, row: &Row<'a>) -> bool {
+        let filter = &self.settings.filter;
+        let (source, version) = row.source();
+        let mut maintainers = Vec::new();
+        if filter.reads_maintainers() {
+            maintainers.extend(people(row.table.texts.get(row.binary.maintainer)));
+            if let Some((_, table, found)) = self.find_source(source, version) {
+                maintainers.extend(table.texts.get(found.maintainers).lines());
+            }
+        }
+        filter.keeps(&Subject {
+            name: row.name(),
+            component: Some(row.component),
+            source: Some(source),
+            maintainers: &maintainers,
+        })
+    }
+
+    fn find_source(
+        &self,
+        name: &str,
+        version: &str,
+    ) -> Option<(&'a LoadedSuite, &'a Sources, &'a Source)> {
+        let tables =
+            self.suites.iter().flat_map(|suite| suite.sources.iter().map(move |t| (suite, t)));
+        tables
+            .filter_map(|(suite, table)| Some((suite, table, table.find(name, version)?)))
+            .max_by_key(|(_, _, source)| source.dsc.is_some())
+    }
+
+    /// `rows`: what was built of one source at one time, sorted by architecture.
+    fn emit_build(&self, rows: &[Row<'a>], sink: &mut (dyn FnMut(Group) + Send)) {
+        let mut assumed = Vec::new();
+        for rows in rows.chunk_by(|a, b| a.binary.architecture == b.binary.architecture) {
+            let architecture = self.architecture(&rows[0]);
+            match self.recorded(&rows[0], architecture) {
+                Some((file, url)) => {
+                    let input = BuildInput::Recorded { url: url.into(), sha256: None };
+                    sink(self.group(rows, architecture, &file, input));
+                }
+                None => assumed.push((architecture, rows.to_vec())),
+            }
+        }
+        // A build from the suite makes the `all` packages together with native ones.
+        if let Some(at) = assumed.iter().position(|(architecture, _)| *architecture == "all")
+            && assumed.len() > 1
+        {
+            let (_, all) = assumed.remove(at);
+            assumed[0].1.extend(all);
+        }
+        for (architecture, rows) in assumed {
+            sink(self.group(&rows, architecture, "suite", BuildInput::Suite));
+        }
+    }
+
+    /// File name and URL of the `.buildinfo`; `None` where nothing is recorded.
+    fn recorded(&self, row: &Row<'a>, architecture: &str) -> Option<(String, String)> {
+        let (template, look) = match &self.settings.environment {
+            Environment::Suite => return None,
+            Environment::Recorded { buildinfo_url } => (buildinfo_url, false),
+            Environment::RecordedOrSuite { buildinfo_url } => (buildinfo_url, true),
+        };
+        let (source, source_version, suffix) = row.build();
+        let full = format!("{source_version}{suffix}");
+        let version = full.split_once(':').map_or(&*full, |(_, version)| version);
+        let file = format!("{source}_{version}_{architecture}.buildinfo");
+        // As in the pool: four characters for libraries, else one.
+        let prefix = if source.starts_with("lib") { source.get(..4) } else { source.get(..1) };
+        let prefix = prefix.unwrap_or(source);
+        let url = if template.contains('{') {
+            [
+                ("{prefix}", prefix),
+                ("{source}", source),
+                ("{version}", version),
+                ("{architecture}", architecture),
+                ("{file}", &file),
+            ]
+            .iter()
+            .fold(template.clone(), |url, (name, value)| url.replace(name, value))
+        } else {
+            join(template, &format!("{prefix}/{source}/{file}"))
+        };
+        let is_there = || local_path(&url).is_none_or(|path| Path::is_file(&path));
+        (!look || is_there()).then_some((file, url))
+    }
+
+    fn group(
+        &self,
+        rows: &[Row<'a>],
+        architecture: &str,
+        input_name: &str,
+        input: BuildInput,
+    ) -> Group {
+        let first = &rows[0];
+        let (source, source_version, suffix) = first.build();
+        let mut artifacts: Vec<_> = rows.iter().map(|row| self.artifact(row)).collect();
+        artifacts.sort_unstable_by(|a, b| a.file.cmp(&b.file));
+        let source_file =
+            self.find_source(source, source_version).and_then(|(suite, table, found)| {
+                let dsc = found.dsc?;
+                Some(RemoteFile {
+                    url: join(&suite.base, table.texts.get(dsc.path)).into(),
+                    size: Some(dsc.size),
+                    sha256: Some(dsc.sha256),
+                })
+            });
+        let is_hashed = rows.iter().all(|row| row.binary.sha256.is_some());
+        let one_index = rows.iter().all(|row| row.suite.inrelease == first.suite.inrelease);
+        Group {
+            distribution: self.settings.distribution.as_str().into(),
+            release: Some(self.release.into()),
+            source: source.into(),
+            version: format!("{source_version}{suffix}").into(),
+            architecture: architecture.into(),
+            input_name: input_name.into(),
+            input,
+            source_file,
+            archives: Arc::clone(&self.archives),
+            artifacts,
+            index: match (is_hashed, self.settings.check_signature) {
+                (true, true) => IndexTrust::Signed,
+                (true, false) => IndexTrust::HashOnly,
+                (false, _) => IndexTrust::None,
+            },
+            // No single index vouches for a group that two suites share.
+            index_sha256: one_index.then_some(first.suite.inrelease),
+        }
+    }
+
+    fn artifact(&self, row: &Row<'a>) -> Artifact {
+        let path = row.table.texts.get(row.binary.path);
+        let file = path.rsplit('/').next().unwrap_or(path);
+        Artifact {
+            name: row.name().into(),
+            version: row.version().into(),
+            component: Some(row.component.into()),
+            architecture: self.architecture(row).into(),
+            file: file.into(),
+            url: join(&row.suite.base, path).into(),
+            size: row.binary.size,
+            sha256: row.binary.sha256,
+        }
+    }
+
+    fn architecture(&self, row: &Row<'_>) -> &'a str {
+        &self.settings.architectures[usize::from(row.binary.architecture)]
+    }
+}
+
+fn parse(row: &Row<'_>) -> Result<Version, IndexError> {
+    row.version().parse().map_err(|_| IndexError::Content {
+        url: row.suite.base.clone(),
+        reason: format!("package {}: `{}` is not a version", row.name(), row.version()),
+    })
+}

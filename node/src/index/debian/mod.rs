@@ -1,0 +1,27 @@
+//! Reads the signed indexes of Debian and of archives that are laid out like it.
+
+mod apt;
+mod cache;
+mod download;
+mod group;
+mod keyring;
+mod packages;
+mod plan;
+mod reader;
+mod release;
+mod settings;
+mod sources;
+mod stanza;
+mod text;
+mod verify;
+
+pub use apt::{AptError, AptSource, SignedBy, parse_folder};
+pub use reader::DebianReader;
+pub use settings::{AptPaths, DebianSettings, Environment, Release};
+
+#[cfg(test)]
+mod mirror_test;
+#[cfg(test)]
+mod reader_test;
+#[cfg(test)]
+mod refusal_test;

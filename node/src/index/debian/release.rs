@@ -1,0 +1,166 @@
+use std::collections::BTreeMap;
+
+use rebuilder_actors::port::{IndexError, UtcMillis};
+use rebuilder_actors::protocol::Sha256;
+
+use super::stanza::Stanza;
+use super::text::path_fault;
+
+/// A parsed `Release` file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ReleaseFile {
+    pub(super) origin: Option<String>,
+    pub(super) suite: Option<String>,
+    pub(super) codename: Option<String>,
+    pub(super) date: UtcMillis,
+    pub(super) valid_until: Option<UtcMillis>,
+    pub(super) by_hash: bool,
+    /// `Packages` of an architecture has the packages of `all` too.
+    pub(super) all_is_within: bool,
+    pub(super) architectures: Vec<String>,
+    /// As the file says them: some archives write `updates/main`.
+    pub(super) components: Vec<String>,
+    /// By path below the release's folder.
+    pub(super) files: BTreeMap<String, IndexFile>,
+}
+
+/// One file that a release vouches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct IndexFile {
+    pub(super) size: u64,
+    pub(super) sha256: Sha256,
+}
+
+impl ReleaseFile {
+    pub(super) fn parse(text: &str, url: &str) -> Result<Self, IndexError> {
+        let stanza = Stanza::new(text, url);
+        let [
+            origin,
+            suite,
+            codename,
+            date,
+            until,
+            by_hash,
+            no_all,
+            architectures,
+            components,
+            files,
+        ] = stanza.fields([
+            "Origin",
+            "Suite",
+            "Codename",
+            "Date",
+            "Valid-Until",
+            "Acquire-By-Hash",
+            "No-Support-for-Architecture-all",
+            "Architectures",
+            "Components",
+            "SHA256",
+        ])?;
+        let date = date.ok_or_else(|| stanza.fault("has no Date"))?;
+        let time = |text: &str| {
+            parse_date(text).ok_or_else(|| stanza.fault(&format!("`{text}` is not a date")))
+        };
+        let files = files.ok_or_else(|| stanza.fault("names no files by SHA256"))?;
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        let words = |text: Option<&str>| {
+            text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+        };
+        Ok(Self {
+            origin: own(origin),
+            suite: own(suite),
+            codename: own(codename),
+            date: time(date)?,
+            valid_until: until.map(time).transpose()?,
+            by_hash: by_hash.is_some_and(|value| value.eq_ignore_ascii_case("yes")),
+            all_is_within: no_all == Some("Packages"),
+            architectures: words(architectures),
+            components: words(components),
+            files: parse_files(files, &stanza)?,
+        })
+    }
+
+    /// Refuses a release that is not `suite`, is expired, or comes from the future.
+    pub(super) fn check(&self, url: &str, suite: &str, now: UtcMillis) -> Result<(), IndexError> {
+        let refused = |reason| IndexError::Refused { url: url.to_owned(), reason };
+        // Old security archives are asked for as `buster/updates` and call themselves `buster`.
+        let short = suite.trim_end_matches('/').split('/').next();
+        let names = [self.suite.as_deref(), self.codename.as_deref()];
+        if !names.iter().flatten().any(|&name| name == suite || Some(name) == short) {
+            let [found, codename] = names.map(|name| name.unwrap_or("not named"));
+            let reason = format!("it is suite {found}, codename {codename}, not {suite}");
+            return Err(refused(reason));
+        }
+        self.check_expiry(url, now)?;
+        if self.date > now.plus(FUTURE_MAX) {
+            let reason = format!("its Date {} is in the future", shown(self.date));
+            return Err(refused(format!("{reason}; check the clock of this machine")));
+        }
+        Ok(())
+    }
+
+    /// Refuses a release that is expired: a mirror that stopped, or one that hides the news.
+    pub(super) fn check_expiry(&self, url: &str, now: UtcMillis) -> Result<(), IndexError> {
+        match self.valid_until {
+            Some(until) if now > until => Err(IndexError::Refused {
+                url: url.to_owned(),
+                reason: format!("it expired at {}", shown(until)),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn has_component(&self, component: &str) -> bool {
+        let component = component.split('/').next().unwrap_or_default();
+        self.components.is_empty()
+            || self
+                .components
+                .iter()
+                .any(|known| known.rsplit('/').next().is_some_and(|last| last == component))
+    }
+}
+
+/// A time as text for people.
+pub(super) fn shown(time: UtcMillis) -> String {
+    match jiff::Timestamp::from_millisecond(time.0) {
+        Ok(time) => time.to_string(),
+        Err(_) => format!("{} ms", time.0),
+    }
+}
+
+fn parse_date(text: &str) -> Option<UtcMillis> {
+    let zoned = text.strip_suffix(" UTC").map(|rest| format!("{rest} +0000"));
+    jiff::fmt::rfc2822::DateTimeParser::new()
+        .relaxed_weekday(true)
+        .parse_timestamp(zoned.as_deref().unwrap_or(text))
+        .ok()
+        .map(|time| UtcMillis(time.as_millisecond()))
+}
+
+fn parse_files(text: &str, stanza: &Stanza<'_>) -> Result<BTreeMap<String, IndexFile>, IndexError> {
+    let mut files = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let mut words = line.split_whitespace();
+        let (Some(sha256), Some(size), Some(path), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(stanza.fault(&format!("`{line}` is not a digest, a size and a path")));
+        };
+        // Only indexes are read; contents, translations and images would be ten times as many.
+        let name = path.rsplit('/').next().unwrap_or_default();
+        if !name.starts_with("Packages") && !name.starts_with("Sources") {
+            continue;
+        }
+        if let Some(fault) = path_fault(path) {
+            return Err(stanza.fault(&format!("path `{}` {fault}", path.escape_debug())));
+        }
+        let (Ok(sha256), Ok(size)) = (sha256.parse(), size.parse()) else {
+            return Err(stanza.fault(&format!("`{line}` is not a digest, a size and a path")));
+        };
+        files.insert(path.to_owned(), IndexFile { size, sha256 });
+    }
+    Ok(files)
+}
+
+/// How far a release's `Date` may be ahead of this machine's clock.
+const FUTURE_MAX: core::time::Duration = core::time::Duration::from_secs(24 * 60 * 60);

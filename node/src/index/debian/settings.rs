@@ -1,0 +1,90 @@
+use std::path::PathBuf;
+
+use rebuilder_actors::domain::sync::Filter;
+use rebuilder_actors::protocol::Archive;
+
+/// What one profile reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DebianSettings {
+    /// Name of the profile: its cache is kept apart by it.
+    pub profile: String,
+    /// `debian` or a derivative; names the default keyring and every group.
+    pub distribution: String,
+    /// Base URL or absolute path of the archive, or `apt`: what this machine's apt uses.
+    pub source: String,
+    /// Which releases. With `source = "apt"` these select among the configured suites, and none
+    /// means all suites of this machine's release, merged under its codename.
+    pub releases: Vec<Release>,
+    /// `main`, `contrib`, `main/debian-installer` for udebs. With `source = "apt"`, none means
+    /// what apt is configured to use.
+    pub components: Vec<String>,
+    /// `all` must be listed to be followed.
+    pub architectures: Vec<String>,
+    /// Which packages of them.
+    pub filter: Filter,
+    /// Where build environments are known from.
+    pub environment: Environment,
+    /// Keyring that must have signed the indexes. `None`: what `Signed-By` says with
+    /// `source = "apt"`, else the distribution's installed keyring.
+    pub keyring: Option<PathBuf>,
+    /// False: signatures are not looked at, and every group says so.
+    pub check_signature: bool,
+    /// Base URLs of services like snapshot.debian.org.
+    pub snapshots: Vec<String>,
+    /// Where packages of the environment come from besides the release itself.
+    pub archives: Vec<Archive>,
+    /// An index that lost more than this percentage of its packages since it was last read is
+    /// refused; 100 switches the guard off.
+    pub shrink_guard: u8,
+}
+
+/// A release to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// Suite or codename: the folder below `dists`.
+    pub name: String,
+    /// Base URL or path of its own; `None`: the profile's.
+    pub source: Option<String>,
+}
+
+/// Where build environments are known from.
+///
+/// `buildinfo_url` is a base, below which the file is at `{prefix}/{source}/{file}`, or a template
+/// with any of `{prefix}`, `{source}`, `{version}` (epoch left out), `{architecture}`, `{file}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// Every build has a `.buildinfo` there.
+    Recorded {
+        /// Base or template.
+        buildinfo_url: String,
+    },
+    /// Nothing is recorded: the suite as it is now is assumed.
+    Suite,
+    /// As recorded when the `.buildinfo` is there at the time of the read, which only a local
+    /// folder can tell; a remote one is taken to have every file.
+    RecordedOrSuite {
+        /// Base or template.
+        buildinfo_url: String,
+    },
+}
+
+/// Where apt keeps what this reader looks at; another root for tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AptPaths {
+    /// The folder with `sources.list` and `sources.list.d`.
+    pub folder: PathBuf,
+    /// The file with `VERSION_CODENAME`.
+    pub os_release: PathBuf,
+    /// The folder with the distributions' keyrings.
+    pub keyrings: PathBuf,
+}
+
+impl Default for AptPaths {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("/etc/apt"),
+            os_release: PathBuf::from("/etc/os-release"),
+            keyrings: PathBuf::from("/usr/share/keyrings"),
+        }
+    }
+}

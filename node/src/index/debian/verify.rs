@@ -1,0 +1,141 @@
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rebuilder_actors::port::IndexError;
+
+/// A signed index as it was fetched.
+pub(super) enum Signed<'a> {
+    /// `InRelease`: text and signature in one.
+    Inline(&'a [u8]),
+    /// `Release` and `Release.gpg`.
+    Detached { text: &'a [u8], signature: &'a [u8] },
+}
+
+/// The text of `signed` that a key of `keyring` signed: never anything outside the signature.
+pub(super) async fn verified_text(
+    signed: &Signed<'_>,
+    url: &str,
+    keyring: &Path,
+) -> Result<String, IndexError> {
+    let fault = |reason: String| IndexError::Signature {
+        url: url.to_owned(),
+        keyring: keyring.display().to_string(),
+        reason,
+    };
+    if !keyring.is_file() {
+        let reason = "the keyring is not there: install the distribution's keyring package, or set \
+                      `keyring`";
+        return Err(fault(reason.to_owned()));
+    }
+    let folder = tempfile::Builder::new().prefix("gpgv-").tempdir();
+    let folder = folder.map_err(|error| fault(format!("no folder for gpgv: {error}")))?;
+    let output = folder.path().join("text");
+    let mut gpgv = tokio::process::Command::new("gpgv");
+    gpgv.env_clear().env("LC_ALL", "C").env("HOME", folder.path());
+    if let Some(path) = std::env::var_os("PATH") {
+        gpgv.env("PATH", path);
+    }
+    gpgv.arg("--homedir").arg(folder.path()).args(["--weak-digest", "SHA1", "--status-fd", "1"]);
+    gpgv.arg("--keyring").arg(keyring);
+    let files: &[(&str, &[u8])] = match signed {
+        Signed::Inline(bytes) => &[("signed", bytes)],
+        Signed::Detached { text, signature } => &[("signature", signature), ("signed", text)],
+    };
+    if matches!(signed, Signed::Inline(_)) {
+        gpgv.arg("--output").arg(&output);
+    }
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).map_err(|error| fault(format!("cannot write: {error}")))?;
+        gpgv.arg(path);
+    }
+    gpgv.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let done = match tokio::time::timeout(GPGV_MAX, gpgv.output()).await {
+        Err(_) => return Err(fault("gpgv did not end".to_owned())),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(fault("gpgv is not installed: install the package gpgv".to_owned()));
+        }
+        Ok(Err(error)) => return Err(fault(format!("gpgv cannot be run: {error}"))),
+        Ok(Ok(done)) => done,
+    };
+    if let Err(reason) = judge(&String::from_utf8_lossy(&done.stdout)) {
+        let said = String::from_utf8_lossy(&done.stderr);
+        let said: Vec<_> = said.lines().map(|line| line.trim_start_matches("gpgv: ")).collect();
+        return Err(fault(format!("{reason} ({})", said.join("; "))));
+    }
+    let text = match signed {
+        Signed::Inline(_) => std::fs::read(&output)
+            .map_err(|error| fault(format!("gpgv gave no signed text: {error}")))?,
+        Signed::Detached { text, .. } => text.to_vec(),
+    };
+    String::from_utf8(text).map_err(|_| fault("the signed text is not UTF-8".to_owned()))
+}
+
+/// Reads gpgv's status lines. Its exit status does not do: an index signed with the keys of several
+/// releases is good when one of them is known, as apt has it.
+fn judge(status: &str) -> Result<(), &'static str> {
+    let words = status.lines().filter_map(|line| line.strip_prefix("[GNUPG:] "));
+    let keywords: Vec<_> = words.filter_map(|line| line.split_whitespace().next()).collect();
+    let has = |keyword| keywords.contains(&keyword);
+    if has("BADSIG") {
+        Err("the signature is wrong")
+    } else if has("GOODSIG") && has("VALIDSIG") {
+        Ok(())
+    } else if has("EXPKEYSIG") || has("EXPSIG") {
+        Err("the key or the signature expired")
+    } else if has("REVKEYSIG") {
+        Err("the key was revoked")
+    } else if has("NO_PUBKEY") {
+        Err("signed by other keys")
+    } else {
+        Err("no valid signature")
+    }
+}
+
+/// The text of an `InRelease` without a look at its signature; a plain `Release` as it is.
+pub(super) fn unverified_text(bytes: &[u8], url: &str) -> Result<String, IndexError> {
+    let fault =
+        |reason: &str| IndexError::Content { url: url.to_owned(), reason: reason.to_owned() };
+    let text = core::str::from_utf8(bytes).map_err(|_| fault("not UTF-8"))?;
+    let Some(signed) = text.trim_start().strip_prefix("-----BEGIN PGP SIGNED MESSAGE-----") else {
+        return Ok(text.to_owned());
+    };
+    let (_, body) = signed.split_once("\n\n").ok_or_else(|| fault("no signed text"))?;
+    let (body, _) = body
+        .split_once("\n-----BEGIN PGP SIGNATURE-----")
+        .ok_or_else(|| fault("no end of the signed text"))?;
+    let lines = body.lines().map(|line| line.strip_prefix("- ").unwrap_or(line));
+    Ok(lines.flat_map(|line| [line, "\n"]).collect())
+}
+
+/// Longest time that gpgv may take for a file of a few megabytes.
+const GPGV_MAX: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_known_key_is_enough_and_one_wrong_signature_too_much() {
+        let good = "[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG A x\n[GNUPG:] VALIDSIG A\n";
+        let unknown = "[GNUPG:] ERRSIG B 1\n[GNUPG:] NO_PUBKEY B\n";
+        assert_eq!(judge(good), Ok(()));
+        assert_eq!(judge(&format!("{good}{unknown}")), Ok(()));
+        assert_eq!(judge(unknown), Err("signed by other keys"));
+        let bad = format!("{good}[GNUPG:] BADSIG C x\n");
+        assert_eq!(judge(&bad), Err("the signature is wrong"));
+        let expired = "[GNUPG:] EXPKEYSIG A x\n[GNUPG:] VALIDSIG A\n";
+        assert_eq!(judge(expired), Err("the key or the signature expired"));
+        assert_eq!(judge("GOODSIG VALIDSIG"), Err("no valid signature"));
+    }
+
+    #[test]
+    fn the_text_between_the_armour_is_taken() {
+        let text = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nA: 1\n- -B\n\
+                    -----BEGIN PGP SIGNATURE-----\nC: 2\n";
+        assert_eq!(unverified_text(text.as_bytes(), "u").unwrap(), "A: 1\n-B\n");
+        assert_eq!(unverified_text(b"A: 1\n", "u").unwrap(), "A: 1\n");
+        assert!(unverified_text(&text.as_bytes()[..60], "u").is_err());
+    }
+}
