@@ -1,5 +1,28 @@
 //! Runs a command where it can see and reach nothing that it does not need.
+//!
+//! Three processes stand between the worker and the command: the worker starts its own program once
+//! more as the *monitor* (alone in its address space, no threads, no environment); the monitor
+//! makes the *first* process of new namespaces, which builds the file system as the host's root,
+//! steps into a user namespace and forks the *command*. The monitor ends the first process when
+//! the worker asks for it or is gone, and the kernel then ends everything in its namespaces.
 
+mod cancel;
+mod cgroup;
+mod drive;
+mod group;
+mod ids;
+mod init;
+mod job;
+mod run;
+mod settings;
 mod spec;
+mod tree;
+mod usage;
 
+pub use cancel::Cancel;
+pub use ids::{IDS, builder_id, chown_into, root_id};
+pub use init::{INIT_ARGUMENT, init_main};
+pub use run::run;
+pub use settings::{ID_BASE, Settings, configure};
 pub use spec::{Bind, Exit, Limits, Network, Output, Root, SandboxError, Spec, User};
+pub use tree::{import_tar, open_file, remove_tree};

@@ -1,10 +1,11 @@
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// One command to run in a sandbox of its own: new user, PID, mount, IPC, UTS and cgroup
 /// namespaces, an empty environment but for `environment`, and no standard input.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
     /// The file system that the command sees as `/`.
     pub root: Root,
@@ -25,19 +26,20 @@ pub struct Spec {
 }
 
 /// A root file system: read-only lower layers, one writable layer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Root {
     /// Lower layers, topmost first; shared, never changed. Their files are owned as the sandbox's
     /// user namespace maps them (see `base`).
     pub lowers: Vec<PathBuf>,
     /// Everything that the command writes. The same folder given to a second run continues there.
+    /// Created when it is absent. Never synced to the medium: worthless after a power cut.
     pub upper: PathBuf,
-    /// Scratch folder of overlayfs on the same file system as `upper`.
+    /// Scratch folder of overlayfs on the same file system as `upper`; created when it is absent.
     pub work: PathBuf,
 }
 
 /// A folder or file of the host that is visible inside.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Bind {
     /// On the host.
     pub source: PathBuf,
@@ -48,7 +50,7 @@ pub struct Bind {
 }
 
 /// What the command can reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
     /// A loopback of its own that is up, nothing else.
     Loopback,
@@ -57,7 +59,7 @@ pub enum Network {
 }
 
 /// Who runs the command, as seen inside; on the host neither is root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum User {
     /// uid 0 inside: may install packages in this root.
     Root,
@@ -66,16 +68,21 @@ pub enum User {
 }
 
 /// Bounds of one run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// Time from start to end.
     pub wall: Duration,
     /// Bytes of memory of the whole tree; `None`: not limited.
     pub memory_bytes: Option<u64>,
-    /// Processes of the whole tree at a time.
+    /// Processes and threads of the whole tree at a time.
     pub processes: u32,
     /// Bytes that one file may have; `None`: not limited.
     pub file_bytes: Option<u64>,
+    /// Bytes on disk of the writable layer and the writable binds together, looked at every few
+    /// seconds, so that a fast writer passes it by what it writes in between; `None`: not limited.
+    /// Files that are deleted but still open are not seen: `file_bytes` times the open files bounds
+    /// those.
+    pub disk_bytes: Option<u64>,
 }
 
 /// Receives what the command prints, standard output and error in order.
@@ -93,16 +100,24 @@ pub enum Exit {
     TimedOut,
     /// The memory limit was reached: the kernel killed a process of the tree.
     OutOfMemory,
+    /// The disk limit was reached.
+    DiskFull,
     /// The caller cancelled.
     Cancelled,
 }
 
 /// The sandbox could not be made: never the command's fault.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("sandbox: cannot {action}: {reason}")]
 pub struct SandboxError {
     /// What failed, with its object.
     pub action: String,
     /// What the system said.
     pub reason: String,
+}
+
+impl SandboxError {
+    pub(super) fn new(action: impl Into<String>, reason: impl ToString) -> Self {
+        Self { action: action.into(), reason: reason.to_string() }
+    }
 }

@@ -1,0 +1,52 @@
+//! What runs between the worker and the sandboxed command, in processes of their own.
+
+mod command;
+mod devices;
+mod first;
+mod monitor;
+mod mounts;
+mod privileges;
+mod system;
+mod unpack;
+mod view;
+
+use std::os::unix::net::UnixStream;
+use std::process::exit;
+
+use super::job::{self, Answer, Job};
+use super::spec::SandboxError;
+
+pub(super) use system::extended_attribute;
+
+/// The first argument with which the program is started to become a monitor.
+pub const INIT_ARGUMENT: &str = "sandbox-init";
+
+/// Becomes the monitor of one sandbox. To be called first thing in `main`, while there is one
+/// thread, when the first argument is `INIT_ARGUMENT`. Standard input is the worker's socket.
+pub fn init_main() -> ! {
+    let Ok(control) = monitor::take_control() else {
+        // Started by hand: there is nobody to tell.
+        exit(EXIT_USAGE);
+    };
+    let answer = match answer(&control) {
+        Ok((status, out_of_memory)) => Answer::Ended { status, out_of_memory },
+        Err(error) => Answer::Failed(error),
+    };
+    // A worker that is gone needs no answer.
+    let sent = job::send(&control, &answer);
+    exit(i32::from(sent.is_err()));
+}
+
+fn answer(control: &UnixStream) -> Result<(i32, bool), SandboxError> {
+    let job = job::receive(control).map_err(|error| SandboxError::new("read the job", error))?;
+    match job {
+        Job::Run { spec, id_base, layout } => monitor::run(control, &spec, id_base, &layout),
+        Job::Unpack { tar, into, id_base } => {
+            let status = unpack::run(control, &tar, &into, id_base)?;
+            Ok((status, false))
+        }
+    }
+}
+
+/// As sysexits.h has it.
+const EXIT_USAGE: i32 = 64;

@@ -1,0 +1,122 @@
+//! Unpacks a tarball as root of a user namespace, so that its owners and rights come out shifted.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::lchown;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::exit;
+
+use nix::sched::CloneFlags;
+use nix::sys::wait::{WaitStatus, waitpid};
+
+use super::super::group::Group;
+use super::super::job;
+use super::super::spec::SandboxError;
+use super::first::fail;
+use super::system::{self, Side};
+use super::{monitor, privileges};
+
+/// The status of the unpacking; its complaints are the output.
+pub(super) fn run(
+    control: &UnixStream,
+    tar: &Path,
+    into: &Path,
+    id_base: u32,
+) -> Result<i32, SandboxError> {
+    // Opened with the host's rights: the folders above may be closed to everybody else.
+    let source = File::open(tar)
+        .map_err(|error| SandboxError::new(format!("open {}", tar.display()), error))?;
+    match fs::create_dir(into) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => lchown(into, Some(id_base), Some(id_base)),
+    }
+    .map_err(|error| SandboxError::new(format!("make {}", into.display()), error))?;
+    std::env::set_current_dir(into)
+        .map_err(|error| SandboxError::new(format!("enter {}", into.display()), error))?;
+    monitor::supervise(control, monitor::SEPARATE, id_base, &Group::default(), |channel| {
+        first(&channel, source)
+    })
+}
+
+fn first(channel: &UnixStream, source: File) -> i32 {
+    let entered = job::receive::<()>(channel)
+        .map_err(|error| SandboxError::new("wait to be let in", error))
+        .and_then(|()| privileges::enter_user_namespace(channel))
+        .and_then(|()| feed(source));
+    match entered {
+        Ok(status) => status,
+        Err(error) => fail(channel, error),
+    }
+}
+
+/// Unpacks what is decompressed here, with as few rights as `tar` itself has.
+fn feed(source: File) -> Result<i32, SandboxError> {
+    let failed = |error: io::Error| SandboxError::new("unpack", error);
+    let mut plain = decompress(source).map_err(failed)?;
+    let (reader, mut writer) = io::pipe().map_err(failed)?;
+    let side = system::fork_into(CloneFlags::empty()).map_err(|error| failed(error.into()))?;
+    let Side::Parent(tar) = side else {
+        drop(writer);
+        let _error = become_tar(&reader);
+        exit(127);
+    };
+    drop(reader);
+    let copied = io::copy(&mut plain, &mut writer).and_then(|_| writer.flush());
+    drop(writer);
+    let status = match waitpid(tar, None).map_err(|error| failed(error.into()))? {
+        WaitStatus::Exited(_, status) => status,
+        other => return Err(SandboxError::new("unpack", format!("{other:?}"))),
+    };
+    match copied {
+        // `tar` stops reading at the end of the archive, or has said what it stumbled over.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(status),
+        Err(error) => Err(failed(error)),
+        Ok(()) => Ok(status),
+    }
+}
+
+/// By what the file begins with, whatever it is called.
+fn decompress(mut source: File) -> io::Result<Box<dyn Read>> {
+    let mut start = Vec::new();
+    (&mut source).take(6).read_to_end(&mut start)?;
+    source.seek(SeekFrom::Start(0))?;
+    let source = BufReader::with_capacity(1 << 16, source);
+    Ok(match start.as_slice() {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(source)?),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => {
+            Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(source))
+        }
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
+        _ => Box::new(source),
+    })
+}
+
+fn become_tar(input: &io::PipeReader) -> nix::Result<Infallible> {
+    nix::unistd::dup2_stdin(input)?;
+    system::reset_signals()?;
+    nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    system::close_from(3, true)?;
+    let text = |text: &str| CString::new(text).expect("no zero byte in a literal");
+    let arguments: Vec<CString> = ARGUMENTS.into_iter().map(text).collect();
+    let environment = [text("LC_ALL=C"), text("PATH=/usr/bin:/bin")];
+    nix::unistd::execve(&text("/usr/bin/tar"), &arguments, &environment)
+}
+
+const ARGUMENTS: [&str; 12] = [
+    "tar",
+    "--extract",
+    "--file=-",
+    "--numeric-owner",
+    "--same-owner",
+    "--preserve-permissions",
+    "--xattrs",
+    "--xattrs-include=security.capability",
+    "--xattrs-include=user.*",
+    // No device can be made in a user namespace, and every run has its own.
+    "--exclude=./dev/*",
+    "--exclude=dev/*",
+    "--warning=no-timestamp",
+];

@@ -1,0 +1,39 @@
+use std::path::absolute;
+
+use super::Cancel;
+use super::cgroup::{Layout, layout};
+use super::drive::{Bounds, drive};
+use super::job::Job;
+use super::settings::settings;
+use super::spec::{Exit, Output, SandboxError, Spec};
+
+/// Runs one command to its end. When this returns no process of it is left, nothing stays mounted,
+/// and everything that it printed was given to `output`. When the future is dropped, or this whole
+/// process killed, the command and all that it started are killed too.
+///
+/// Needs root, on Linux 5.10 or later.
+///
+/// # Errors
+/// When the sandbox cannot be made: never what the command does. A command that is not there ends
+/// with status 127 and one that cannot be executed with 126, as in a shell.
+pub async fn run(
+    spec: &Spec,
+    output: &mut dyn Output,
+    cancel: &Cancel,
+) -> Result<Exit, SandboxError> {
+    let failed = |error| SandboxError::new("find the current folder", error);
+    // The monitor works in `/`.
+    let mut spec = spec.clone();
+    let root = &mut spec.root;
+    for path in root.lowers.iter_mut().chain([&mut root.upper, &mut root.work]) {
+        *path = absolute(&*path).map_err(failed)?;
+    }
+    for bind in &mut spec.binds {
+        bind.source = absolute(&bind.source).map_err(failed)?;
+    }
+    let settings = settings();
+    let layout = if settings.control_groups { layout().clone() } else { Layout::Absent };
+    let job = Job::Run { spec: spec.clone(), id_base: settings.id_base, layout };
+    let bounds = Bounds { wall: spec.limits.wall, spec: Some(&spec) };
+    drive(&job, bounds, output, cancel).await
+}

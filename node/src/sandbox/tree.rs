@@ -1,0 +1,89 @@
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::Mode;
+use tokio::process::Command;
+
+use super::Cancel;
+use super::drive::{Bounds, drive};
+use super::ids::succeed;
+use super::job::Job;
+use super::settings::settings;
+use super::spec::{Output, SandboxError};
+
+/// Unpacks a tarball of a root file system (plain, or compressed with gzip, xz or zstd) into a
+/// folder, made when it is absent, so that all in it belongs to the ids of the sandbox and setuid
+/// bits are right inside. What is in its `dev` is left out. The folder can then be a lower layer.
+///
+/// # Errors
+/// When the tarball is damaged or does not fit on the disk (what came out stays), or the caller is not root.
+pub async fn import_tar(tar: &Path, into: &Path) -> Result<(), SandboxError> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path)
+            .map_err(|error| SandboxError::new(format!("find {}", path.display()), error))
+    };
+    let job =
+        Job::Unpack { tar: absolute(tar)?, into: absolute(into)?, id_base: settings().id_base };
+    let mut complaints = Complaints::default();
+    let bounds = Bounds { wall: UNPACK_MAX, spec: None };
+    let ended = drive(&job, bounds, &mut complaints, &Cancel::new()).await?;
+    if ended == super::Exit::Status(0) {
+        return Ok(());
+    }
+    let printed = String::from_utf8_lossy(&complaints.start).trim().to_owned();
+    let action = format!("unpack {} into {}", tar.display(), into.display());
+    Err(SandboxError::new(action, format!("{printed} ({ended:?})")))
+}
+
+/// Deletes a tree that was written inside, of any depth and with any rights; one that is absent is
+/// already deleted. Nothing else may be using it.
+///
+/// # Errors
+/// When something stays.
+pub async fn remove_tree(path: &Path) -> Result<(), SandboxError> {
+    let mut command = Command::new("rm");
+    // The host's rm walks trees of any depth without following links.
+    command.args(["-rf", "--one-file-system", "--"]).arg(path);
+    succeed(command, || format!("delete {}", path.display())).await
+}
+
+/// Opens a regular file that was written inside, for reading. `path` is relative to `tree`; nothing
+/// on the way may be a symbolic link, and nothing but a regular file is opened.
+///
+/// # Errors
+/// As for any file; `InvalidInput` for what is not a regular file.
+pub fn open_file(tree: &Path, path: &Path) -> io::Result<File> {
+    let folder = open(tree, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    // Without O_NONBLOCK a pipe would be waited for.
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let file = File::from(openat2(&folder, path, how)?);
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    let what = if kind.is_fifo() { "a pipe" } else { "not a regular file" };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is {what}", path.display())))
+}
+
+/// The first of what `tar` says.
+#[derive(Default)]
+struct Complaints {
+    start: Vec<u8>,
+}
+
+impl Output for Complaints {
+    fn write(&mut self, bytes: &[u8]) {
+        let room = COMPLAINT_BYTES_MAX - self.start.len();
+        self.start.extend_from_slice(&bytes[..room.min(bytes.len())]);
+    }
+}
+
+const COMPLAINT_BYTES_MAX: usize = 1000;
+/// A root of many gigabytes on a slow disk; a tar that hangs must end some time.
+const UNPACK_MAX: Duration = Duration::from_secs(3600);

@@ -1,0 +1,65 @@
+//! Memory, processes and disk.
+
+use std::fs;
+
+use rebuilder_node::sandbox::Exit;
+
+use crate::fixture::Fixture;
+
+/// A machine on which no control group can be made (an ordinary container) has no such limit.
+fn no_groups() -> bool {
+    let probe = std::path::Path::new("/sys/fs/cgroup/memory/rebuilder-test-probe");
+    let separate = fs::create_dir(probe).and_then(|()| fs::remove_dir(probe)).is_ok();
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    if !separate && !own.starts_with("0::") {
+        eprintln!("SKIPPED: no control group can be made here");
+        return true;
+    }
+    !separate && {
+        eprintln!("SKIPPED: no delegated control group here");
+        true
+    }
+}
+
+#[tokio::test]
+async fn too_much_memory_is_told_from_a_failure() {
+    let Some(mut fixture) = Fixture::new().await else { return };
+    if no_groups() {
+        return;
+    }
+    fixture.spec.limits.memory_bytes = Some(48 << 20);
+    // One line of endless length is kept in memory by `sort`.
+    let (exit, _) = fixture.sh("head -c 300000000 /dev/zero | sort >/dev/null; exit 7").await;
+    assert_eq!(exit, Exit::OutOfMemory);
+    let (exit, _) = fixture.sh("head -c 30000000 /dev/zero >/dev/null; exit 7").await;
+    assert_eq!(exit, Exit::Status(7));
+    let left = fs::read_dir("/sys/fs/cgroup/memory").unwrap().filter_map(Result::ok);
+    let own = format!("rebuilder-{}", std::process::id());
+    assert_eq!(left.filter(|e| e.file_name().to_string_lossy().starts_with(&own)).count(), 0);
+}
+
+#[tokio::test]
+async fn a_fork_bomb_is_bounded() {
+    let Some(mut fixture) = Fixture::new().await else { return };
+    fixture.spec.limits.processes = 30;
+    let script = "i=0; while [ $i -lt 100 ]; do sleep 5 & i=$((i+1)); done";
+    let (_, printed) = fixture.sh(script).await;
+    assert!(printed.contains("fork"), "{printed}");
+    fixture.spec.limits.processes = 200;
+    let (exit, printed) = fixture.sh(script).await;
+    assert_eq!((exit, printed.as_str()), (Exit::Status(0), ""));
+}
+
+#[tokio::test]
+async fn files_and_the_disk_are_bounded() {
+    let Some(mut fixture) = Fixture::new().await else { return };
+    fixture.spec.limits.file_bytes = Some(1 << 20);
+    let (exit, _) = fixture.sh("head -c 2000000 /dev/zero > /tmp/big; stat -c %s /tmp/big").await;
+    assert_eq!(exit, Exit::Status(0));
+    assert_eq!(fs::metadata(fixture.path("upper/tmp/big")).unwrap().len(), 1 << 20);
+    fixture.spec.limits.disk_bytes = Some(10 << 20);
+    let script = "i=0; while :; do head -c 1000000 /dev/zero > /tmp/big$i; i=$((i+1)); \
+        [ $i -lt 30 ] || sleep 1; done";
+    let (exit, _) = fixture.sh(script).await;
+    assert_eq!(exit, Exit::DiskFull);
+}
