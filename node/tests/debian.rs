@@ -8,8 +8,6 @@ mod mirror;
 #[path = "debian/world.rs"]
 mod world;
 
-#[path = "debian/faults.rs"]
-mod faults;
 #[path = "debian/recorded.rs"]
 mod recorded;
 #[path = "debian/suite.rs"]

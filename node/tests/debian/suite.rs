@@ -23,8 +23,11 @@ async fn packages_of_the_mirror_are_rebuilt() {
         ("distro-info-data", "distro-info-data"),
     ] {
         let published = mirror::published(binary, source);
-        let files: Vec<(&str, &str)> =
-            published.binaries.iter().map(|(file, arch, _)| (file.as_str(), arch.as_str())).collect();
+        let files: Vec<(&str, &str)> = published
+            .binaries
+            .iter()
+            .map(|(file, arch, _)| (file.as_str(), arch.as_str()))
+            .collect();
         let version = published.version.as_str();
         let assignment =
             suite_assignment(source, version, published.dsc.clone(), archives.clone(), &files);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rebuilder_actors::port::{BoxFuture, Clock, Monotonic, Progress, UtcMillis};
 use rebuilder_actors::protocol::{
-    Archive, Artifact, Assignment, AttemptId, AttemptLimits, BuildInput, Epoch, IndexTrust, InputId,
-    JobKey, RemoteFile, Stage,
+    Archive, Artifact, Assignment, AttemptId, AttemptLimits, BuildInput, Epoch, IndexTrust,
+    InputId, JobKey, RemoteFile, Stage,
 };
 use rebuilder_node::backend::debian::{DebianBackend, DebianSettings};
 use rebuilder_node::backend::{Ended, Learnt, Rebuild as _};
