@@ -8,6 +8,7 @@ use super::archives::Archives;
 use super::backend::DebianBackend;
 use super::buildinfo::Buildinfo;
 use super::chroot::{Chroot, Step, say};
+use super::dsc::SourceFile;
 use super::install::{digest, reason};
 use super::packages::fetch_failed;
 use super::plan::Plan;
@@ -85,12 +86,11 @@ impl Attempt<'_> {
         let source = self.chroot.unless_cancelled(work).await?;
         self.learnt.source_sha256 = Some(source.sha256);
         let files = recorded.map_or(&[][..], |recorded| &recorded.files);
-        if let Some(named) = files.iter().find(|file| file.name == source.dsc) {
-            if named.sha256 != source.sha256 {
-                let (name, expected, found) = (&named.name, named.sha256, source.sha256);
-                let detail = format!("{name}: recorded with {expected}, published with {found}");
-                return Err(unusable(&detail));
-            }
+        let other = |file: &&SourceFile| file.name == source.dsc && file.sha256 != source.sha256;
+        if let Some(named) = files.iter().find(other) {
+            let (name, expected, found) = (&named.name, named.sha256, source.sha256);
+            let detail = format!("{name}: recorded with {expected}, published with {found}");
+            return Err(unusable(&detail));
         }
         Ok(source)
     }

@@ -112,10 +112,10 @@ impl Bases {
             say(progress, format!("waits for base root {key}, which another attempt makes"));
             slot.lock().await
         };
-        if let Some(base) = held.as_ref() {
-            if self.is_fresh(base, archives, progress).await {
-                return Ok(Arc::clone(base));
-            }
+        if let Some(base) = held.as_ref()
+            && self.is_fresh(base, archives, progress).await
+        {
+            return Ok(Arc::clone(base));
         }
         let base = Arc::new(self.make(&key, architecture, archives, keyring, progress).await?);
         if let Some(old) = held.replace(Arc::clone(&base)) {
