@@ -2,7 +2,9 @@
 
 mod backend;
 mod blobs;
+mod blocking;
 mod clock;
+mod entropy;
 mod index;
 mod network;
 mod signer;
@@ -11,7 +13,9 @@ mod store;
 
 pub use backend::{Backend, Difference, Progress};
 pub use blobs::{BlobError, BlobName, Blobs};
+pub use blocking::Blocking;
 pub use clock::{Clock, Monotonic, UtcMillis};
+pub use entropy::Entropy;
 pub use index::{Group, IndexError, IndexRead, IndexReader, IndexState, ReleaseState};
 pub use network::{
     CloseReason, ConnectError, Connection, FrameReceive, FrameSend, Network, StreamError,

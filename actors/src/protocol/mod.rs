@@ -6,6 +6,9 @@ mod digest;
 mod id;
 mod key;
 mod package;
+pub mod stored;
+mod verdict;
+pub mod wire;
 
 pub use assignment::{Assignment, AttemptLimits, IndexTrust, artifact_set_digest};
 pub use attempt::{
@@ -18,3 +21,4 @@ pub use id::{
 };
 pub use key::{ParseKeyError, PublicKey, Signature};
 pub use package::{Archive, Artifact, BuildInput, JobKey, RemoteFile};
+pub use verdict::Verdict;

@@ -1,6 +1,21 @@
 //! Rebuilds packages behind the port `Backend`.
 
+mod backends;
+mod compare;
 pub mod debian;
+mod difference;
 mod rebuild;
+mod script;
+mod worker_facts;
 
-pub use rebuild::{Ended, Learnt, Rebuild, bounded};
+pub use backends::{Backends, BackendsSetup};
+pub use compare::{Comparison, Pair, compare};
+pub use difference::{Diffoscope, DiffoscopeSettings};
+pub use rebuild::{Ended, Learnt, Rebuild, bounded, within};
+pub use script::{Containment, ScriptBackend, ScriptSettings};
+pub use worker_facts::{architectures, disk_free, memory_available};
+
+#[cfg(test)]
+mod backend_test;
+#[cfg(test)]
+mod testing;

@@ -6,6 +6,8 @@ use rebuilder_actors::protocol::{
     Assignment, EnvironmentKnowledge, Fault, FaultKind, FileDigest, Isolation, Sha256, Stage,
 };
 
+use crate::fetch::FetchError;
+
 /// One way to rebuild: what [`Backends`](super::Backends) finds under a backend's name.
 ///
 /// An implementation fetches, prepares and builds. It does not compare, never fetches a published
@@ -105,13 +107,33 @@ impl From<Fault> for Ended {
     }
 }
 
+impl From<FetchError> for Ended {
+    /// What is not there, or is another file, is `InputsUnavailable`; what a server or the network
+    /// failed at is `FetchFailed`; the rest is the worker's own.
+    fn from(error: FetchError) -> Self {
+        let kind = match &error {
+            FetchError::NotFound { .. }
+            | FetchError::Mismatch { .. }
+            | FetchError::TooLarge { .. } => FaultKind::InputsUnavailable,
+            FetchError::Unavailable { .. } => FaultKind::FetchFailed,
+            // ENOSPC and EDQUOT: only the system's own words are left of the error.
+            FetchError::Io { reason, .. }
+                if ["(os error 28)", "(os error 122)"].iter().any(|end| reason.ends_with(end)) =>
+            {
+                FaultKind::DiskFull
+            }
+            FetchError::Io { .. } => FaultKind::WorkerFailed,
+        };
+        Self::fault(kind, error.to_string())
+    }
+}
+
 /// Enters `stage` and runs `work` until it ends, `secs_max` seconds passed (fault `TimedOut`), or
 /// the attempt is cancelled (fault `Cancelled`). In the last two cases `work` is dropped where it
 /// stands, so it must be something whose drop cleans up: a fetch is, a running process is not.
 ///
 /// # Errors
 /// Those of `work`, and the two faults above.
-#[expect(clippy::disallowed_macros, reason = "biased: cancellation first, then the work")]
 pub async fn bounded<T>(
     stage: Stage,
     secs_max: u32,
@@ -119,6 +141,19 @@ pub async fn bounded<T>(
     work: impl Future<Output = Result<T, Ended>>,
 ) -> Result<T, Ended> {
     progress.stage(stage);
+    within(stage, secs_max, progress, work).await
+}
+
+/// One step of a stage that was entered already, bounded as [`bounded`] does it.
+///
+/// # Errors
+/// As there.
+pub async fn within<T>(
+    stage: Stage,
+    secs_max: u32,
+    progress: &dyn Progress,
+    work: impl Future<Output = Result<T, Ended>>,
+) -> Result<T, Ended> {
     let limit = Duration::from_secs(secs_max.into());
     tokio::select! {
         biased;

@@ -82,7 +82,6 @@ impl DebianBackend {
         Ok(path)
     }
 
-    #[expect(clippy::disallowed_macros, reason = "biased: cancellation first, then the work")]
     async fn attempt(
         &self,
         assignment: &Assignment,

@@ -22,7 +22,6 @@ pub(super) struct Listed {
 impl Chroot<'_> {
     /// Runs `work` until it ends, the stage's time is up or the attempt is cancelled; then it is
     /// dropped.
-    #[expect(clippy::disallowed_macros, reason = "biased: cancellation first, then the work")]
     pub(super) async fn unless_cancelled<T>(
         &self,
         work: impl Future<Output = Result<T, Ended>>,

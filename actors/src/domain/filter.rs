@@ -1,0 +1,70 @@
+//! Which packages an operator or reader means.
+
+use glob::Pattern;
+
+use super::queue::Job;
+use crate::protocol::Artifact;
+use crate::protocol::stored::v1::Membership;
+use crate::protocol::wire::v1::ctl::PackageFilter;
+
+/// A [`PackageFilter`] ready to match; its status is left to whoever knows one.
+#[derive(Clone, Debug)]
+pub struct PackageMatch<'a> {
+    filter: &'a PackageFilter,
+    /// `None`: every name.
+    name: Option<Pattern>,
+}
+
+impl<'a> PackageMatch<'a> {
+    /// Reads the filter's patterns.
+    ///
+    /// # Errors
+    /// A name that is no pattern.
+    pub fn new(filter: &'a PackageFilter) -> Result<Self, FilterError> {
+        let name = match &filter.name {
+            Some(name) => Some(
+                Pattern::new(name)
+                    .map_err(|e| FilterError { pattern: name.clone(), reason: e.msg })?,
+            ),
+            None => None,
+        };
+        Ok(Self { filter, name })
+    }
+
+    /// True when some artifact of some membership of the job matches.
+    pub fn job(&self, job: &Job) -> bool {
+        job.memberships.iter().any(|m| {
+            self.membership(job, m) && m.artifacts.iter().any(|(_, a)| self.artifact(job, a))
+        })
+    }
+
+    /// True when the membership matches what the filter says of distributions and releases.
+    pub fn membership(&self, job: &Job, membership: &Membership) -> bool {
+        matches(&self.filter.distribution, Some(&job.key.distribution))
+            && matches(&self.filter.release, membership.release.as_deref())
+    }
+
+    /// True when the artifact, or its source package, matches the rest of the filter.
+    pub fn artifact(&self, job: &Job, artifact: &Artifact) -> bool {
+        let named = |name: &Pattern| name.matches(&artifact.name) || name.matches(&job.key.source);
+        self.name.as_ref().is_none_or(named)
+            && matches(&self.filter.component, artifact.component.as_deref())
+            && matches(&self.filter.architecture, Some(&artifact.architecture))
+            && (matches(&self.filter.version, Some(&artifact.version))
+                || matches(&self.filter.version, Some(&job.key.version)))
+    }
+}
+
+fn matches(wanted: &Option<String>, found: Option<&str>) -> bool {
+    wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
+}
+
+/// A name that cannot be read as a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{pattern}` is no pattern: {reason}")]
+pub struct FilterError {
+    /// As given.
+    pub pattern: String,
+    /// What is wrong.
+    pub reason: &'static str,
+}

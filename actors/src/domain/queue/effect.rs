@@ -1,0 +1,101 @@
+use std::sync::Arc;
+
+use super::entry::Job;
+use super::event::{RequestId, SessionId};
+use crate::port::{Batch, UtcMillis};
+use crate::protocol::stored::v1::{DifferenceRecord, ProfileRecord, ReportRecord};
+use crate::protocol::wire::CloseCode;
+use crate::protocol::wire::v1::coordinator::Message;
+use crate::protocol::wire::v1::ctl::Response;
+use crate::protocol::{BuildId, Fault, InputId, Sha256};
+
+/// What an event leads to. Nothing but `batch` may happen before `batch` is durable.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Writes, atomic.
+    pub batch: Batch,
+    /// What leaves the actor.
+    pub sends: Vec<Send>,
+    /// What readers follow.
+    pub facts: Vec<Fact>,
+    /// What the terminal shows.
+    pub lines: Vec<Line>,
+}
+
+impl Effects {
+    /// True when there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+            && self.sends.is_empty()
+            && self.facts.is_empty()
+            && self.lines.is_empty()
+    }
+}
+
+/// What leaves the actor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Send {
+    /// A message to a worker.
+    Worker(SessionId, Message),
+    /// Let a worker in.
+    Admit {
+        /// Its connection.
+        session: SessionId,
+        /// The coordinator's own proof, where an enrolment was asked for.
+        proof: Option<Sha256>,
+    },
+    /// Close a worker's connection.
+    Close {
+        /// Which.
+        session: SessionId,
+        /// For programs.
+        code: CloseCode,
+        /// For people.
+        reason: String,
+    },
+    /// Answer to an upload: the build that a difference belongs to, or why not.
+    Upload(RequestId, Result<Option<BuildId>, String>),
+    /// Answer to ctl.
+    Reply(RequestId, Vec<Response>),
+}
+
+/// What readers follow.
+#[derive(Clone, Debug)]
+pub enum Fact {
+    /// A job is new, or wanted otherwise than before.
+    Job(Arc<Job>),
+    /// A job moved.
+    Placed(InputId, Whereabouts),
+    /// A report was accepted.
+    Accepted(Arc<ReportRecord>, u64),
+    /// A difference is kept.
+    Difference(BuildId, Box<str>, DifferenceRecord),
+    /// A profile was synced.
+    Synced(Box<str>, ProfileRecord),
+}
+
+/// Where a job is, as readers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In the queue, due or not.
+    Waiting,
+    /// With a worker, with this attempt's number.
+    Running(u32),
+    /// Not tried until something changes.
+    Parked(Fault),
+    /// Nothing more to do.
+    Decided,
+    /// Taken out by an operator.
+    Dropped,
+}
+
+/// One state change, for the terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When.
+    pub at: UtcMillis,
+    /// True when somebody should look.
+    pub warning: bool,
+    /// Readable by a person.
+    pub text: String,
+}

@@ -1,0 +1,229 @@
+use core::time::Duration;
+
+use subtle::ConstantTimeEq;
+
+use super::effect::{Effects, Send};
+use super::event::{Join, Now, SessionId};
+use super::queue_state::Queue;
+use super::worker::{Session, Worker};
+use crate::protocol::stored::v1::{EnrolledBy, WorkerRecord};
+use crate::protocol::stored::{self, key};
+use crate::protocol::wire::{CloseCode, EnrolmentKind, enrolment_proof};
+use crate::protocol::{GrantNumber, InputId, Sha256, WorkerId};
+
+/// Silence after which a connection no longer keeps a second process with the same key out: one and
+/// a half times the interval of statuses.
+const LIVE: Duration = Duration::from_secs(15);
+
+impl Queue {
+    /// Lets a worker in, or says why not.
+    pub(super) fn join(&mut self, now: Now, join: Join, effects: &mut Effects) {
+        let refused = |code, reason: String, effects: &mut Effects| {
+            let text = format!("worker {} from {} refused: {reason}", join.worker, join.address);
+            Self::line(effects, now, true, text);
+            effects.sends.push(Send::Close { session: join.session, code, reason });
+        };
+        if let Err(reason) = check_offer(&join) {
+            return refused(CloseCode::Protocol, reason, effects);
+        }
+        let known = self.worker_keys.get(&join.worker).copied();
+        if let Some(old) = known.and_then(|id| self.workers[&id].session.as_ref()) {
+            let live = now.monotonic.since(old.heard) < LIVE;
+            if live && old.boot != join.boot {
+                let reason = format!(
+                    "another process with this key is connected from {}: each worker needs a key \
+                     of its own",
+                    old.address
+                );
+                return refused(CloseCode::Duplicate, reason, effects);
+            }
+        }
+        let (by, proof) = match self.admission(now, &join, known) {
+            Ok(admission) => admission,
+            Err((code, reason)) => return refused(code, reason, effects),
+        };
+        let id = self.register(now, &join, known, by, effects);
+        self.connect(now, id, join, effects);
+        let session = self.workers[&id].session.as_ref().map(|s| s.id);
+        if let Some(session) = session {
+            effects.sends.push(Send::Admit { session, proof });
+        }
+    }
+
+    /// Whether the key may work, how it came to that right, and the coordinator's own proof.
+    fn admission(
+        &self,
+        now: Now,
+        join: &Join,
+        known: Option<WorkerId>,
+    ) -> Result<(EnrolledBy, Option<Sha256>), (CloseCode, String)> {
+        let record = known.map(|id| &self.workers[&id].record);
+        if record.is_some_and(|r| r.revoked_at.is_some()) {
+            let text = "the rights of this key were revoked: give the worker a new key";
+            return Err((CloseCode::Revoked, text.into()));
+        }
+        let secret = self.proved_secret(now, join);
+        let rules = &self.settings.enrolment;
+        let own = secret.as_ref().ok().map(|(secret, _)| {
+            let label = "coordinator";
+            enrolment_proof(secret, &join.exporter, label, &join.worker, &rules.coordinator)
+        });
+        if rules.authorized.contains(&join.worker) {
+            return Ok((EnrolledBy::List, own));
+        }
+        match (record.map(|r| r.by), secret) {
+            (Some(by @ (EnrolledBy::SignupSecret | EnrolledBy::Invitation)), _) => Ok((by, own)),
+            (_, Ok((_, by))) => Ok((by, own)),
+            (_, Err(reason)) => Err((CloseCode::Denied, reason)),
+        }
+    }
+
+    /// The secret that the worker proved to know, and which kind it is.
+    fn proved_secret(&self, now: Now, join: &Join) -> Result<(Vec<u8>, EnrolledBy), String> {
+        let rules = &self.settings.enrolment;
+        let Some(enrolment) = &join.enrolment else {
+            return Err(format!(
+                "the key {} is not enrolled: list it in `authorized_workers`, or give the worker \
+                 the `signup_secret` or an invitation (`rebuilder-ctl worker invite`)",
+                join.worker
+            ));
+        };
+        let (secret, by, wrong) = match enrolment.kind {
+            EnrolmentKind::SignupSecret => {
+                let secret = rules.signup_secret.clone();
+                let secret = secret.ok_or("no `signup_secret` is configured here")?;
+                (secret, EnrolledBy::SignupSecret, "the signup secret is wrong")
+            }
+            EnrolmentKind::Invitation { id } => {
+                let unknown = "the invitation is unknown here, used, or expired";
+                let invitation = self.invitations.get(&id).ok_or(unknown)?;
+                let used = invitation.used_by.is_some_and(|by| by != join.worker);
+                if used || (invitation.expires <= now.utc && invitation.used_by.is_none()) {
+                    return Err(unknown.into());
+                }
+                (invitation.secret_sha256.0.to_vec(), EnrolledBy::Invitation, unknown)
+            }
+        };
+        let (worker, coordinator) = (&join.worker, &rules.coordinator);
+        let wanted = enrolment_proof(&secret, &join.exporter, "worker", worker, coordinator);
+        if bool::from(wanted.0.ct_eq(&enrolment.proof.0)) {
+            Ok((secret, by))
+        } else {
+            Err(wrong.into())
+        }
+    }
+
+    /// Writes the worker's record where it is new or changed, and uses up its invitation.
+    fn register(
+        &mut self,
+        now: Now,
+        join: &Join,
+        known: Option<WorkerId>,
+        by: EnrolledBy,
+        effects: &mut Effects,
+    ) -> WorkerId {
+        if let (EnrolledBy::Invitation, Some(enrolment)) = (by, &join.enrolment)
+            && let EnrolmentKind::Invitation { id } = enrolment.kind
+            && let Some(invitation) = self.invitations.get_mut(&id)
+            && invitation.used_by.is_none()
+        {
+            invitation.used_by = Some(join.worker);
+            effects.batch.put(key::invitation(&id), stored::write(invitation));
+        }
+        let id = known.unwrap_or_else(|| WorkerId(self.next(|c| &mut c.worker)));
+        let old = self.workers.get(&id).map(|w| w.record.clone());
+        let record = WorkerRecord {
+            id,
+            name: join.offer.name.clone(),
+            enrolled_at: old.as_ref().map_or(now.utc, |r| r.enrolled_at),
+            by,
+            revoked_at: None,
+        };
+        if old.as_ref() != Some(&record) {
+            effects.batch.put(key::worker(&join.worker), stored::write(&record));
+        }
+        match self.workers.get_mut(&id) {
+            Some(worker) => worker.record = record,
+            None => {
+                self.worker_keys.insert(join.worker, id);
+                let worker = Worker {
+                    key: join.worker,
+                    record,
+                    held: Default::default(),
+                    session: None,
+                    last_seen: None,
+                };
+                self.workers.insert(id, worker);
+            }
+        }
+        id
+    }
+
+    /// Makes the connection the worker's live one.
+    fn connect(&mut self, now: Now, id: WorkerId, join: Join, effects: &mut Effects) {
+        let worker = self.workers.get_mut(&id).expect("the worker was registered just before");
+        let text = format!("worker {id} ({}) connected from {}", join.offer.name, join.address);
+        Self::line(effects, now, false, text);
+        if let Some(old) = worker.session.take() {
+            self.sessions.remove(&old.id);
+            let reason = "a newer connection of this worker replaces this one".into();
+            effects.sends.push(Send::Close { session: old.id, code: CloseCode::Duplicate, reason });
+        }
+        self.sessions.insert(join.session, id);
+        worker.last_seen = Some(now.utc);
+        let held: Vec<InputId> = worker.held.iter().copied().collect();
+        worker.session = Some(Session {
+            id: join.session,
+            boot: join.boot,
+            address: join.address,
+            offer: join.offer,
+            heard: now.monotonic,
+            told: false,
+            seen: GrantNumber(0),
+            running: Vec::new(),
+            free_memory: 0,
+            free_disk: 0,
+        });
+        for job in held {
+            if self.leases.get(job).is_some_and(|l| l.boot.is_some_and(|b| b != join.boot)) {
+                self.lose(now, job, "the worker was restarted".into(), effects);
+            }
+        }
+    }
+
+    /// A connection is gone; leases run on until their time.
+    pub(super) fn leave(&mut self, now: Now, session: SessionId, effects: &mut Effects) {
+        let Some(id) = self.sessions.remove(&session) else { return };
+        self.idle.remove(&id);
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if worker.session.as_ref().is_some_and(|live| live.id == session) {
+            worker.session = None;
+            let holds = match worker.held.len() {
+                0 => String::new(),
+                n => format!(
+                    "; {n} of its jobs wait for it up to {} s",
+                    self.settings.lease.as_secs()
+                ),
+            };
+            let text = format!("worker {id} ({}) disconnected{holds}", worker.record.name);
+            Self::line(effects, now, !holds.is_empty(), text);
+        }
+    }
+}
+
+/// Bounds what a worker may claim.
+fn check_offer(join: &Join) -> Result<(), String> {
+    let offer = &join.offer;
+    let word = |s: &String| !s.is_empty() && s.len() <= 64 && !s.chars().any(char::is_control);
+    let list = |l: &Vec<String>| l.len() <= 64 && l.iter().all(word);
+    if !word(&offer.name) {
+        return Err("the worker's name must have 1 to 64 printable characters".into());
+    }
+    if !list(&offer.backends) || !list(&offer.architectures) || !list(&offer.tags) {
+        return Err("at most 64 backends, architectures and tags of at most 64 characters".into());
+    }
+    if offer.slots == 0 || offer.slots > 256 {
+        return Err(format!("{} slots: 1 to 256 are allowed", offer.slots));
+    }
+    Ok(())
+}

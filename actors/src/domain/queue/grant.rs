@@ -1,0 +1,138 @@
+use super::effect::{Effects, Send};
+use super::event::Now;
+use super::lease::Lease;
+use super::queue_state::Queue;
+use crate::protocol::stored::v1::{Grant, JobState, Place};
+use crate::protocol::wire::v1::coordinator::Message;
+use crate::protocol::{
+    Assignment, AttemptId, BuildInput, Epoch, GrantNumber, IndexTrust, InputId, WorkerId,
+};
+
+impl Queue {
+    /// Gives ready jobs to free slots, one to each worker in turn, until one side runs out.
+    pub(super) fn grant_all(&mut self, now: Now, effects: &mut Effects) {
+        while self.ready.len() > 0 && !self.idle.is_empty() {
+            let workers: Vec<WorkerId> = self.idle.iter().copied().collect();
+            let mut granted = false;
+            for worker in workers {
+                match self.next_for(now, worker) {
+                    Some(job) => {
+                        self.grant(now, worker, job, effects);
+                        granted = true;
+                    }
+                    None if self.free_slots(worker) == 0 => {
+                        self.idle.remove(&worker);
+                    }
+                    None => {}
+                }
+            }
+            if !granted {
+                return;
+            }
+        }
+    }
+
+    /// Slots of a worker that nothing occupies.
+    pub(super) fn free_slots(&self, worker: WorkerId) -> usize {
+        self.workers.get(&worker).map_or(0, |worker| {
+            worker.free_slots(|job| {
+                self.leases.get(job).filter(|lease| !lease.spooled).map(|lease| lease.attempt)
+            })
+        })
+    }
+
+    fn next_for(&self, now: Now, id: WorkerId) -> Option<InputId> {
+        if self.free_slots(id) == 0 {
+            return None;
+        }
+        let worker = self.workers.get(&id)?;
+        let session = worker.session.as_ref()?;
+        let rank = self.ready.first(&session.offer, |job| {
+            let entry = &self.entries[&job];
+            let state = &entry.state;
+            !state.confirmed.contains(&id)
+                && state.memory_over.is_none_or(|over| session.free_memory > over)
+                && !(state.avoid == Some(id) && self.others_fit(now, id, job))
+        })?;
+        Some(rank.job)
+    }
+
+    /// True when another connected worker could take the job, so that the one to avoid may wait.
+    fn others_fit(&self, _now: Now, avoid: WorkerId, job: InputId) -> bool {
+        let lane = self.lane(job);
+        let mut sessions = self
+            .workers
+            .iter()
+            .filter(|(id, _)| **id != avoid)
+            .filter_map(|(_, w)| w.session.as_ref());
+        sessions.any(|session| lane.fits(&session.offer))
+    }
+
+    fn grant(&mut self, now: Now, worker: WorkerId, id: InputId, effects: &mut Effects) {
+        self.counters.grant += 1;
+        self.counters_changed = true;
+        let number = GrantNumber(self.counters.grant);
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Place::Queued { waiting, .. } = entry.state.place else { return };
+        let epoch = Epoch(entry.state.epoch.0 + 1);
+        entry.state.epoch = epoch;
+        if entry.state.grants.len() == JobState::GRANTS_MAX {
+            entry.state.grants.remove(0);
+        }
+        entry.state.grants.push(Grant { epoch, worker, number, answered: false, build: None });
+        // `ready` is still set: `move_to` takes the job out of the ready ones by its old place.
+        let granted_at = now.utc;
+        self.move_to(now, id, Place::Leased { waiting, worker, granted_at }, effects);
+        let attempt = AttemptId { job: id, epoch };
+        let assignment = self.assignment(attempt);
+        let Some(holder) = self.workers.get_mut(&worker) else { return };
+        holder.held.insert(id);
+        let Some(session) = &holder.session else { return };
+        let text = format!(
+            "{} attempt {attempt} to worker {} ({})",
+            self.entries[&id].job.label(),
+            worker,
+            holder.record.name
+        );
+        let (session, boot) = (session.id, session.boot);
+        Self::line(effects, now, false, text);
+        self.leases.insert(Lease {
+            attempt,
+            worker,
+            number,
+            deadline: now.monotonic.plus(self.settings.lease),
+            granted: now.monotonic,
+            boot: Some(boot),
+            artifacts: Some(assignment.artifacts.clone()),
+            spooled: false,
+            stage: None,
+            log_bytes: 0,
+        });
+        let message = Message::Assign { number, assignment: Box::new(assignment) };
+        effects.sends.push(Send::Worker(session, message));
+    }
+
+    /// What a worker is told about an attempt: one build for all memberships.
+    pub(super) fn assignment(&self, attempt: AttemptId) -> Assignment {
+        let job = &self.entries[&attempt.job].job;
+        let first = job.memberships.first();
+        let index = job.memberships.iter().map(|m| m.index).max();
+        let release = first.and_then(|m| {
+            let record = self.profiles.get(&m.profile)?;
+            let release = m.release.as_deref()?;
+            record.index.releases.iter().find(|r| r.name == release)
+        });
+        let archives = first.and_then(|m| self.archives_by_id.get(&m.archives));
+        Assignment {
+            attempt,
+            key: job.key.clone(),
+            input: first.map_or(BuildInput::Suite, |m| m.input.clone()),
+            source: first.and_then(|m| m.source_file.clone()),
+            archives: archives.map_or_else(Vec::new, |archives| archives.to_vec()),
+            artifacts: job.artifacts(),
+            index: index.unwrap_or(IndexTrust::None),
+            index_sha256: release.map(|r| r.sha256),
+            limits: self.settings.limits,
+        }
+    }
+}

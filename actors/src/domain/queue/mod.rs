@@ -1,0 +1,35 @@
+//! Jobs, leases, retries, fencing and acceptance of reports: the only place that decides them.
+//!
+//! [`Queue::handle`] takes the time and an [`Event`] and returns [`Effects`]: writes for the store, and
+//! what may leave the process once they are durable.
+
+mod accept;
+mod effect;
+mod enrol;
+mod entry;
+mod event;
+mod grant;
+mod lane;
+mod lease;
+mod operate;
+mod place;
+mod queue_state;
+mod restore;
+mod retry;
+mod settings;
+mod status;
+mod sync;
+mod view;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use effect::{Effects, Fact, Line, Send, Whereabouts};
+pub use entry::Job;
+pub use event::{Event, Join, Now, Order, RequestId, SessionId};
+pub use queue_state::Queue;
+pub use restore::{RestoreError, Restored};
+pub use retry::{RetryPolicy, parked_for, retry_delay};
+pub use settings::{EnrolmentRules, ProfilePolicy, Settings};
+pub use view::Query;

@@ -1,0 +1,171 @@
+use super::effect::{Effects, Send};
+use super::event::{Now, Order, RequestId};
+use super::queue_state::Queue;
+use crate::port::UtcMillis;
+use crate::protocol::stored::v1::{InvitationRecord, Place};
+use crate::protocol::stored::{self, key};
+use crate::protocol::wire::CloseCode;
+use crate::protocol::wire::v1::coordinator::Message;
+use crate::protocol::wire::v1::ctl::{PackageFilter, RefusalCode, Response};
+use crate::protocol::{InputId, WorkerId};
+
+impl Queue {
+    /// Carries out an operator's order.
+    pub(super) fn order(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        order: Order,
+        effects: &mut Effects,
+    ) {
+        let answer = match order {
+            Order::Invite { id, secret_sha256, ttl_secs } => {
+                let expires = UtcMillis(now.utc.0 + i64::from(ttl_secs) * 1000);
+                let record = InvitationRecord { secret_sha256, expires, used_by: None };
+                effects.batch.put(key::invitation(&id), stored::write(&record));
+                self.invitations.insert(id, record);
+                self.forget_invitations(now, effects);
+                // The session adds the secret, which is not known here.
+                Response::Invitation { token: String::new(), expires }
+            }
+            Order::Revoke { worker } => self.revoke(now, &worker, effects),
+            Order::Push { filter, priority } => self.push(now, &filter, priority, effects),
+            Order::Drop { filter } => self.drop_jobs(now, &filter, effects),
+        };
+        effects.sends.push(Send::Reply(request, vec![answer]));
+    }
+
+    /// Invitations that expired a day ago are of no use to anybody.
+    fn forget_invitations(&mut self, now: Now, effects: &mut Effects) {
+        let day = 24 * 3600 * 1000;
+        self.invitations.retain(|id, invitation| {
+            let keep = invitation.expires.0 + day > now.utc.0;
+            if !keep {
+                effects.batch.delete(key::invitation(id));
+            }
+            keep
+        });
+    }
+
+    fn revoke(&mut self, now: Now, worker: &str, effects: &mut Effects) -> Response {
+        let found: Vec<WorkerId> = self
+            .workers
+            .values()
+            .filter(|w| {
+                w.key.to_string() == worker
+                    || w.record.id.to_string() == worker
+                    || w.record.name == worker
+            })
+            .map(|w| w.record.id)
+            .collect();
+        let id = match found.as_slice() {
+            [id] => *id,
+            [] => return refused(RefusalCode::NotFound, format!("no worker `{worker}`")),
+            several => {
+                let text =
+                    format!("{} workers are called `{worker}`: name one by its key", several.len());
+                return refused(RefusalCode::Invalid, text);
+            }
+        };
+        let Some(holder) = self.workers.get_mut(&id) else {
+            return refused(RefusalCode::NotFound, format!("no worker `{worker}`"));
+        };
+        holder.record.revoked_at = Some(now.utc);
+        effects.batch.put(key::worker(&holder.key), stored::write(&holder.record));
+        let text = format!("worker {id} ({}) revoked by an operator", holder.record.name);
+        Self::line(effects, now, true, text.clone());
+        let held: Vec<InputId> = holder.held.iter().copied().collect();
+        let session = holder.session.take();
+        for job in held {
+            self.lose(now, job, "its worker was revoked".into(), effects);
+        }
+        self.idle.remove(&id);
+        if let Some(session) = session {
+            self.sessions.remove(&session.id);
+            let reason = "an operator revoked this key".into();
+            effects.sends.push(Send::Close {
+                session: session.id,
+                code: CloseCode::Revoked,
+                reason,
+            });
+        }
+        Response::Done { affected: 1, text }
+    }
+
+    fn push(
+        &mut self,
+        now: Now,
+        filter: &PackageFilter,
+        priority: i32,
+        effects: &mut Effects,
+    ) -> Response {
+        let jobs = match self.matching(filter) {
+            Ok(jobs) => jobs,
+            Err(text) => return refused(RefusalCode::Invalid, text),
+        };
+        let mut affected = 0;
+        for id in jobs {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            if matches!(entry.state.place, Place::Leased { .. }) {
+                continue;
+            }
+            entry.state.retries = 0;
+            entry.state.faults = 0;
+            entry.state.confirmed.clear();
+            entry.state.avoid = None;
+            entry.state.memory_over = None;
+            self.queue_again(now, id, priority, UtcMillis(0), effects);
+            affected += 1;
+        }
+        let text = format!("{affected} jobs queued with priority {priority}");
+        Self::line(effects, now, false, format!("{text} by an operator"));
+        Response::Done { affected, text }
+    }
+
+    fn drop_jobs(&mut self, now: Now, filter: &PackageFilter, effects: &mut Effects) -> Response {
+        let jobs = match self.matching(filter) {
+            Ok(jobs) => jobs,
+            Err(text) => return refused(RefusalCode::Invalid, text),
+        };
+        let mut affected = 0;
+        for id in jobs {
+            match self.entries[&id].state.place {
+                Place::Dropped | Place::Decided => continue,
+                Place::Leased { .. } => {
+                    self.cancel(id, "an operator dropped the job", effects);
+                }
+                Place::Queued { .. } | Place::Parked { .. } => {}
+            }
+            self.move_to(now, id, Place::Dropped, effects);
+            affected += 1;
+        }
+        let text = format!("{affected} jobs dropped until their version changes");
+        Self::line(effects, now, false, format!("{text}, by an operator"));
+        Response::Done { affected, text }
+    }
+
+    /// Tells the worker that has the job to stop.
+    pub(super) fn cancel(&mut self, id: InputId, reason: &str, effects: &mut Effects) {
+        let Some(lease) = self.release(id) else { return };
+        let session = self.workers.get(&lease.worker).and_then(|w| w.session.as_ref());
+        if let Some(session) = session {
+            let message = Message::Cancel { attempt: lease.attempt, reason: reason.into() };
+            effects.sends.push(Send::Worker(session.id, message));
+        }
+    }
+
+    /// Wanted jobs that a filter names: one of whose memberships and artifacts matches all of it.
+    fn matching(&self, filter: &PackageFilter) -> Result<Vec<InputId>, String> {
+        if filter.status.is_some() {
+            return Err("jobs cannot be chosen by status here: resolve it to names first".into());
+        }
+        let matcher =
+            crate::domain::filter::PackageMatch::new(filter).map_err(|e| e.to_string())?;
+        let entries = self.entries.values().filter(|e| e.wanted() && matcher.job(&e.job));
+        Ok(entries.map(|entry| entry.job.id).collect())
+    }
+}
+
+fn refused(code: RefusalCode, text: String) -> Response {
+    Response::Refused { code, text }
+}

@@ -1,0 +1,167 @@
+use super::effect::{Effects, Fact, Whereabouts};
+use super::entry::Entry;
+use super::event::Now;
+use super::lane::{Lane, Rank};
+use super::queue_state::Queue;
+use super::retry::parked_for;
+use super::settings::ProfilePolicy;
+use crate::port::UtcMillis;
+use crate::protocol::stored::v1::{Place, Waiting};
+use crate::protocol::stored::{self, key};
+use crate::protocol::{Fault, InputId, QueueId};
+
+impl Queue {
+    /// Moves a job: every index follows, the state is written, readers are told.
+    pub(super) fn move_to(&mut self, now: Now, id: InputId, place: Place, effects: &mut Effects) {
+        self.unindex(id);
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.state.place = place;
+        self.index(now, id);
+        self.write_state(id, effects);
+        let entry = &self.entries[&id];
+        effects.facts.push(Fact::Placed(id, whereabouts(entry)));
+    }
+
+    /// Writes a job's state as it is.
+    pub(super) fn write_state(&self, id: InputId, effects: &mut Effects) {
+        if let Some(entry) = self.entries.get(&id) {
+            effects.batch.put(key::state(id), stored::write(&entry.state));
+        }
+    }
+
+    /// Takes a job out of every index of places.
+    pub(super) fn unindex(&mut self, id: InputId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        match &entry.state.place {
+            Place::Queued { waiting, due } => {
+                self.timed.remove(&(*due, id));
+                if core::mem::take(&mut entry.ready) {
+                    let rank = Rank::new(self.settings.seed, waiting, id);
+                    let lane = self.lane(id);
+                    self.ready.remove(&lane, &rank);
+                }
+            }
+            Place::Parked { until, .. } => {
+                self.parked.remove(&id);
+                if let Some(until) = until {
+                    self.timed.remove(&(*until, id));
+                }
+            }
+            Place::Leased { .. } | Place::Decided | Place::Dropped => {}
+        }
+    }
+
+    /// Puts a job into the indexes of its place. One that nobody wants waits nowhere.
+    pub(super) fn index(&mut self, now: Now, id: InputId) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        if !entry.wanted() {
+            return;
+        }
+        match &entry.state.place {
+            Place::Queued { due, .. } if *due > now.utc => {
+                self.timed.insert((*due, id));
+            }
+            Place::Queued { waiting, .. } => {
+                let rank = Rank::new(self.settings.seed, waiting, id);
+                let lane = self.lane(id);
+                self.ready.insert(&lane, rank);
+                if let Some(entry) = self.entries.get_mut(&id) {
+                    entry.ready = true;
+                }
+            }
+            Place::Parked { until, .. } => {
+                self.parked.insert(id);
+                if let Some(until) = until {
+                    self.timed.insert((*until, id));
+                }
+            }
+            Place::Leased { .. } | Place::Decided | Place::Dropped => {}
+        }
+    }
+
+    /// Puts jobs whose time has come among the ready ones.
+    pub(super) fn wake(&mut self, now: Now, effects: &mut Effects) {
+        while let Some((at, id)) = self.timed.first().copied().filter(|(at, _)| *at <= now.utc) {
+            match self.entries.get(&id).map(|entry| entry.state.place.clone()) {
+                Some(Place::Parked { waiting, .. }) => {
+                    self.queue_again(now, id, waiting.priority, UtcMillis(0), effects);
+                }
+                Some(Place::Queued { .. }) => {
+                    self.timed.remove(&(at, id));
+                    self.index(now, id);
+                }
+                _ => {
+                    self.timed.remove(&(at, id));
+                }
+            }
+        }
+    }
+
+    /// Begins a new stay in the queue.
+    pub(super) fn queue_again(
+        &mut self,
+        now: Now,
+        id: InputId,
+        priority: i32,
+        due: UtcMillis,
+        effects: &mut Effects,
+    ) {
+        let queue = QueueId(self.next(|c| &mut c.queue));
+        let waiting = Waiting { queue, priority, queued_at: now.utc.max(due) };
+        self.move_to(now, id, Place::Queued { waiting, due }, effects);
+    }
+
+    /// Parks a job: longer each time in a row.
+    pub(super) fn park(&mut self, now: Now, id: InputId, fault: Fault, effects: &mut Effects) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        let times = parked_times(entry) + 1;
+        let waiting = match &entry.state.place {
+            Place::Queued { waiting, .. }
+            | Place::Leased { waiting, .. }
+            | Place::Parked { waiting, .. } => *waiting,
+            Place::Decided | Place::Dropped => return,
+        };
+        let text = format!("{} parked: {}: {}", entry.job.label(), fault.kind, fault.detail);
+        Self::line(effects, now, true, text);
+        let until = Some(now.utc.plus(parked_for(times)));
+        self.move_to(now, id, Place::Parked { waiting, fault, until, times }, effects);
+    }
+
+    /// What a job asks of a worker: all that its memberships ask.
+    pub(super) fn lane(&self, id: InputId) -> Lane {
+        let entry = &self.entries[&id];
+        let mut tags: Vec<String> =
+            self.policies(entry).flat_map(|policy| policy.tags.iter().cloned()).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        let key = &entry.job.key;
+        Lane { backend: key.backend.clone(), architecture: key.architecture.clone(), tags }
+    }
+
+    /// The policies of a job's memberships; profiles without one are left out.
+    pub(super) fn policies<'a>(
+        &'a self,
+        entry: &'a Entry,
+    ) -> impl Iterator<Item = &'a ProfilePolicy> + 'a {
+        entry.job.memberships.iter().filter_map(|m| self.settings.profiles.get(&m.profile))
+    }
+}
+
+/// How often in a row a job was parked: the faults are counted through the parking.
+fn parked_times(entry: &Entry) -> u32 {
+    match &entry.state.place {
+        Place::Parked { times, .. } => *times,
+        _ => entry.state.faults / super::retry::FAULTS_MAX,
+    }
+}
+
+/// As readers see it.
+pub(super) fn whereabouts(entry: &Entry) -> Whereabouts {
+    match &entry.state.place {
+        Place::Queued { .. } => Whereabouts::Waiting,
+        Place::Leased { .. } => Whereabouts::Running(entry.state.epoch.0),
+        Place::Parked { fault, .. } => Whereabouts::Parked(fault.clone()),
+        Place::Decided => Whereabouts::Decided,
+        Place::Dropped => Whereabouts::Dropped,
+    }
+}

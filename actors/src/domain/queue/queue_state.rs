@@ -1,0 +1,109 @@
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::effect::{Effects, Line};
+use super::entry::Entry;
+use super::event::{Event, Now, SessionId};
+use super::lane::Ready;
+use super::lease::Leases;
+use super::settings::Settings;
+use super::worker::Worker;
+use crate::port::UtcMillis;
+use crate::protocol::stored::v1::{Counters, InvitationRecord, ProfileRecord};
+use crate::protocol::stored::{self, key};
+use crate::protocol::{Archive, InputId, JobKey, PublicKey, SourceId, WorkerId};
+
+/// The queue: see the module.
+#[derive(Debug)]
+pub struct Queue {
+    pub(super) settings: Settings,
+    pub(super) counters: Counters,
+    pub(super) counters_changed: bool,
+    pub(super) entries: BTreeMap<InputId, Entry>,
+    pub(super) by_key: BTreeMap<JobKey, InputId>,
+    pub(super) sources: BTreeMap<SourceName, SourceId>,
+    pub(super) archives: BTreeMap<Arc<Vec<Archive>>, i32>,
+    pub(super) archives_by_id: BTreeMap<i32, Arc<Vec<Archive>>>,
+    pub(super) profiles: BTreeMap<Box<str>, ProfileRecord>,
+    /// Jobs that each sync under way has named so far.
+    pub(super) syncs: BTreeMap<Box<str>, BTreeSet<InputId>>,
+    pub(super) workers: BTreeMap<WorkerId, Worker>,
+    pub(super) worker_keys: BTreeMap<PublicKey, WorkerId>,
+    pub(super) sessions: BTreeMap<SessionId, WorkerId>,
+    pub(super) invitations: BTreeMap<[u8; 8], InvitationRecord>,
+    pub(super) ready: Ready,
+    /// Jobs that become ready at a moment: delayed and parked ones.
+    pub(super) timed: BTreeSet<(UtcMillis, InputId)>,
+    /// Parked jobs, by number.
+    pub(super) parked: BTreeSet<InputId>,
+    pub(super) leases: Leases,
+    /// Workers that may have a free slot.
+    pub(super) idle: BTreeSet<WorkerId>,
+    pub(super) started: Now,
+}
+
+/// What identifies a source package in one release.
+pub(super) type SourceName = (Box<str>, Option<Box<str>>, Box<str>, Box<str>);
+
+impl Queue {
+    /// Takes one event in and says what follows from it.
+    pub fn handle(&mut self, now: Now, event: Event) -> Effects {
+        let mut effects = Effects::default();
+        match event {
+            Event::Joined(join) => self.join(now, *join, &mut effects),
+            Event::Left(session) => self.leave(now, session, &mut effects),
+            Event::Told(session, status) => self.told(now, session, status, &mut effects),
+            Event::Reported { session, report, countersigned } => {
+                self.report(now, session, &report, countersigned, &mut effects);
+            }
+            Event::UploadAsked { session, request, attempt, file } => {
+                self.upload_asked(session, request, attempt, file.as_deref(), &mut effects);
+            }
+            Event::DifferenceStored { build, file, sha256, size } => {
+                self.difference_stored(build, file, sha256, size, &mut effects);
+            }
+            Event::SyncPage { profile, groups } => {
+                self.sync_page(now, &profile, groups, &mut effects);
+            }
+            Event::SyncEnded { profile, index, took_ms } => {
+                self.sync_ended(now, profile, index, took_ms, &mut effects);
+            }
+            Event::Ordered(request, order) => self.order(now, request, order, &mut effects),
+            Event::Asked(request, query) => self.ask(now, request, &query, &mut effects),
+            Event::Ticked => {}
+        }
+        self.expire_leases(now, &mut effects);
+        self.wake(now, &mut effects);
+        self.grant_all(now, &mut effects);
+        if core::mem::take(&mut self.counters_changed) {
+            effects.batch.put(key::counters(), stored::write(&self.counters));
+        }
+        effects
+    }
+
+    /// Time from `now` until the next event of its own; `None`: nothing is waited for.
+    pub fn next_deadline(&self, now: Now) -> Option<Duration> {
+        let lease = self.leases.next_deadline().map(|at| at.since(now.monotonic));
+        let due = self.timed.first().map(|(at, _)| {
+            Duration::from_millis(at.0.saturating_sub(now.utc.0).max(0).unsigned_abs())
+        });
+        match (lease, due) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    pub(super) fn line(effects: &mut Effects, now: Now, warning: bool, text: String) {
+        effects.lines.push(Line { at: now.utc, warning, text });
+    }
+
+    /// The next number of one kind.
+    pub(super) fn next(&mut self, pick: impl FnOnce(&mut Counters) -> &mut i32) -> i32 {
+        let counter = pick(&mut self.counters);
+        *counter =
+            counter.checked_add(1).expect("i32 numbers last for two thousand million things");
+        self.counters_changed = true;
+        *counter
+    }
+}

@@ -1,0 +1,192 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::effect::Fact;
+use super::entry::{Entry, Job};
+use super::event::Now;
+use super::lane::Ready;
+use super::lease::{Lease, Leases};
+use super::place::whereabouts;
+use super::queue_state::Queue;
+use super::settings::Settings;
+use super::worker::Worker;
+use crate::protocol::stored::key::table;
+use crate::protocol::stored::v1::{
+    ArchivesRecord, Counters, InvitationRecord, JobRecord, JobState, Place, ProfileRecord,
+    WorkerRecord,
+};
+use crate::protocol::stored::{self, RecordError};
+use crate::protocol::{AttemptId, InputId, PublicKey};
+
+/// What the store holds, taken in one record at a time.
+#[derive(Debug, Default)]
+pub struct Restored {
+    counters: Counters,
+    jobs: BTreeMap<InputId, JobRecord>,
+    states: BTreeMap<InputId, JobState>,
+    workers: BTreeMap<PublicKey, WorkerRecord>,
+    invitations: BTreeMap<[u8; 8], InvitationRecord>,
+    profiles: BTreeMap<Box<str>, ProfileRecord>,
+    archives: BTreeMap<i32, ArchivesRecord>,
+}
+
+impl Restored {
+    /// Tables to scan, each by its first byte.
+    pub const TABLES: [u8; 7] = [
+        table::COUNTERS,
+        table::JOB,
+        table::STATE,
+        table::WORKER,
+        table::INVITATION,
+        table::PROFILE,
+        table::ARCHIVES,
+    ];
+
+    /// Takes one record in.
+    ///
+    /// # Errors
+    /// A key or value that no release wrote.
+    pub fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), RestoreError> {
+        let fail = |error| RestoreError { key: key.to_vec(), error };
+        let malformed = || fail(RecordError::Malformed("key".into()));
+        let (table, identity) = key.split_first().ok_or_else(malformed)?;
+        let number = || Ok(i32::from_be_bytes(identity.try_into().map_err(|_| malformed())?));
+        match *table {
+            table::COUNTERS => self.counters = stored::read(value).map_err(fail)?,
+            table::JOB => {
+                self.jobs.insert(InputId(number()?), stored::read(value).map_err(fail)?);
+            }
+            table::STATE => {
+                self.states.insert(InputId(number()?), stored::read(value).map_err(fail)?);
+            }
+            table::WORKER => {
+                let key = PublicKey(identity.try_into().map_err(|_| malformed())?);
+                self.workers.insert(key, stored::read(value).map_err(fail)?);
+            }
+            table::INVITATION => {
+                let id = identity.try_into().map_err(|_| malformed())?;
+                self.invitations.insert(id, stored::read(value).map_err(fail)?);
+            }
+            table::PROFILE => {
+                let name = core::str::from_utf8(identity).map_err(|_| malformed())?;
+                self.profiles.insert(name.into(), stored::read(value).map_err(fail)?);
+            }
+            table::ARCHIVES => {
+                self.archives.insert(number()?, stored::read(value).map_err(fail)?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The queue as it was. Every lease gets a full period.
+    pub fn into_queue(self, settings: Settings, now: Now) -> Queue {
+        let mut queue = Queue::empty(settings, now);
+        queue.counters = self.counters;
+        queue.invitations = self.invitations;
+        queue.profiles = self.profiles;
+        for (id, record) in self.archives {
+            let archives = Arc::new(record.archives);
+            queue.archives.insert(archives.clone(), id);
+            queue.archives_by_id.insert(id, archives);
+        }
+        for (key, record) in self.workers {
+            queue.worker_keys.insert(key, record.id);
+            let worker =
+                Worker { key, record, held: Default::default(), session: None, last_seen: None };
+            queue.workers.insert(worker.record.id, worker);
+        }
+        let mut states = self.states;
+        for (id, record) in self.jobs {
+            let job = Arc::new(Job { id, key: record.key, memberships: record.memberships });
+            let Some(state) = states.remove(&id) else { continue };
+            queue.restore_job(now, job, state);
+        }
+        queue
+    }
+}
+
+impl Queue {
+    /// A queue without jobs and workers.
+    pub fn empty(settings: Settings, now: Now) -> Self {
+        Self {
+            settings,
+            counters: Counters::default(),
+            counters_changed: false,
+            entries: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            archives: BTreeMap::new(),
+            archives_by_id: BTreeMap::new(),
+            profiles: BTreeMap::new(),
+            syncs: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            worker_keys: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            invitations: BTreeMap::new(),
+            ready: Ready::default(),
+            timed: Default::default(),
+            parked: Default::default(),
+            leases: Leases::default(),
+            idle: Default::default(),
+            started: now,
+        }
+    }
+
+    /// All that readers are to know before they follow.
+    pub fn snapshot(&self) -> Vec<Fact> {
+        let mut facts = Vec::with_capacity(2 * self.entries.len() + self.profiles.len());
+        for (id, entry) in &self.entries {
+            facts.push(Fact::Job(entry.job.clone()));
+            facts.push(Fact::Placed(*id, whereabouts(entry)));
+        }
+        let profiles = self.profiles.iter();
+        facts.extend(profiles.map(|(name, record)| Fact::Synced(name.clone(), record.clone())));
+        facts
+    }
+
+    fn restore_job(&mut self, now: Now, job: Arc<Job>, state: JobState) {
+        let id = job.id;
+        for m in &job.memberships {
+            let name = (
+                job.key.distribution.clone(),
+                m.release.clone(),
+                job.key.source.clone(),
+                job.key.version.clone(),
+            );
+            self.sources.insert(name, m.source);
+        }
+        if let Place::Leased { worker, .. } = state.place {
+            let grant = state.grants.iter().find(|g| g.epoch == state.epoch);
+            let number = grant.map(|g| g.number).unwrap_or_default();
+            self.leases.insert(Lease {
+                attempt: AttemptId { job: id, epoch: state.epoch },
+                worker,
+                number,
+                deadline: now.monotonic.plus(self.settings.lease),
+                granted: now.monotonic,
+                boot: None,
+                artifacts: None,
+                spooled: false,
+                stage: None,
+                log_bytes: 0,
+            });
+            if let Some(holder) = self.workers.get_mut(&worker) {
+                holder.held.insert(id);
+            }
+        }
+        self.by_key.insert(job.key.clone(), id);
+        self.entries.insert(id, Entry { job, state, ready: false });
+        self.index(now, id);
+    }
+}
+
+/// A record of the store that cannot be taken in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record {}: {error}", hex::encode(.key))]
+pub struct RestoreError {
+    /// Its key.
+    pub key: Vec<u8>,
+    /// What is wrong.
+    pub error: RecordError,
+}

@@ -1,0 +1,246 @@
+use super::effect::{Effects, Send};
+use super::event::{Now, SessionId};
+use super::lease::Lease;
+use super::queue_state::Queue;
+use super::retry::{FAULTS_MAX, OUT_OF_MEMORY_MAX, retry_delay};
+use crate::port::UtcMillis;
+use crate::protocol::stored::v1::Place;
+use crate::protocol::wire::v1::coordinator::Message;
+use crate::protocol::wire::v1::worker::{Running, Status};
+use crate::protocol::{AttemptId, Fault, FaultKind, InputId, WorkerId};
+
+impl Queue {
+    /// A worker told what it is doing: leases follow it, and it is told what it should be doing.
+    pub(super) fn told(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        status: Status,
+        effects: &mut Effects,
+    ) {
+        let Some(&id) = self.sessions.get(&session) else { return };
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.last_seen = Some(now.utc);
+        let Some(live) = worker.session.as_mut().filter(|live| live.id == session) else { return };
+        let first = !core::mem::replace(&mut live.told, true);
+        live.heard = now.monotonic;
+        live.seen = status.seen;
+        live.running.clone_from(&status.running);
+        live.free_memory = status.free_memory;
+        live.free_disk = status.free_disk;
+        let held: Vec<InputId> = worker.held.iter().copied().collect();
+        for job in held {
+            self.told_of_lease(now, session, first, job, &status, effects);
+        }
+        for running in &status.running {
+            self.told_of_attempt(now, session, id, running, effects);
+        }
+        self.idle.insert(id);
+        self.wake_for_memory(now, id, effects);
+    }
+
+    /// One lease of the worker: it goes on, or was never seen, or is lost.
+    fn told_of_lease(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        first: bool,
+        job: InputId,
+        status: &Status,
+        effects: &mut Effects,
+    ) {
+        let Some(lease) = self.leases.get(job) else { return };
+        let (attempt, number) = (lease.attempt, lease.number);
+        let running = status.running.iter().find(|r| r.attempt == attempt);
+        let spooled = status.spooled.contains(&attempt);
+        if running.is_none() && !spooled && number <= status.seen {
+            // Only a status that has seen the grant may end it (DESIGN §5).
+            let detail = "the worker no longer knows the attempt".into();
+            self.lose(now, job, detail, effects);
+            return;
+        }
+        let deadline = now.monotonic.plus(self.settings.lease);
+        if let Some(lease) = self.leases.extend(job, deadline) {
+            lease.spooled = spooled;
+            if let Some(running) = running {
+                lease.stage = Some(running.stage);
+                lease.log_bytes = running.log_bytes;
+            }
+        }
+        if first && number > status.seen {
+            let assignment = Box::new(self.assignment(attempt));
+            effects.sends.push(Send::Worker(session, Message::Assign { number, assignment }));
+        }
+    }
+
+    /// One attempt that the worker runs: its lease goes on, or begins again, or it is to stop.
+    fn told_of_attempt(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        worker: WorkerId,
+        running: &Running,
+        effects: &mut Effects,
+    ) {
+        let attempt = running.attempt;
+        if self.leases.get(attempt.job).is_some_and(|l| l.attempt == attempt && l.worker == worker)
+        {
+            return;
+        }
+        match self.why_not_go_on(worker, attempt) {
+            Some(reason) => {
+                let message = Message::Cancel { attempt, reason: reason.into() };
+                effects.sends.push(Send::Worker(session, message));
+            }
+            None => self.lease_again(now, worker, running, effects),
+        }
+    }
+
+    /// Why an attempt without a lease is to stop; `None`: it goes on.
+    fn why_not_go_on(&self, worker: WorkerId, attempt: AttemptId) -> Option<&'static str> {
+        let Some(entry) = self.entries.get(&attempt.job) else { return Some("no such job") };
+        let grant = entry.state.grants.iter().find(|g| g.epoch == attempt.epoch);
+        match grant {
+            None => return Some("the attempt was never granted"),
+            Some(grant) if grant.worker != worker => return Some("another worker has it"),
+            Some(grant) if grant.answered => return Some("it was answered already"),
+            Some(_) => {}
+        }
+        match entry.state.place {
+            Place::Decided => Some("the job is decided"),
+            Place::Dropped => Some("an operator dropped the job"),
+            // Another worker builds it too: the first verdict decides, both reports are kept.
+            Place::Leased { .. } | Place::Queued { .. } | Place::Parked { .. } => None,
+        }
+    }
+
+    /// A worker that was silent for long comes back and still builds: its lease begins again, unless
+    /// another attempt has begun.
+    fn lease_again(
+        &mut self,
+        now: Now,
+        worker: WorkerId,
+        running: &Running,
+        effects: &mut Effects,
+    ) {
+        let attempt = running.attempt;
+        let Some(entry) = self.entries.get(&attempt.job) else { return };
+        let grant = entry.state.grants.iter().find(|g| g.epoch == attempt.epoch);
+        let number = grant.map(|g| g.number).unwrap_or_default();
+        let (Place::Queued { waiting, .. } | Place::Parked { waiting, .. }) = &entry.state.place
+        else {
+            return;
+        };
+        if entry.state.epoch != attempt.epoch {
+            return;
+        }
+        let text = format!("{} attempt {attempt} goes on: its worker is back", entry.job.label());
+        Self::line(effects, now, false, text);
+        let place = Place::Leased { waiting: *waiting, worker, granted_at: now.utc };
+        self.move_to(now, attempt.job, place, effects);
+        let Some(holder) = self.workers.get_mut(&worker) else { return };
+        holder.held.insert(attempt.job);
+        self.leases.insert(Lease {
+            attempt,
+            worker,
+            number,
+            deadline: now.monotonic.plus(self.settings.lease),
+            granted: now.monotonic,
+            boot: holder.session.as_ref().map(|s| s.boot),
+            artifacts: None,
+            spooled: false,
+            stage: Some(running.stage),
+            log_bytes: running.log_bytes,
+        });
+    }
+
+    /// Leases whose worker was silent for too long.
+    pub(super) fn expire_leases(&mut self, now: Now, effects: &mut Effects) {
+        while let Some(job) = self.leases.lost(now.monotonic) {
+            let detail = format!("silent for {} s", self.settings.lease.as_secs());
+            self.lose(now, job, detail, effects);
+        }
+    }
+
+    /// A lease is lost: the job goes back to its old place.
+    pub(super) fn lose(&mut self, now: Now, job: InputId, detail: String, effects: &mut Effects) {
+        let fault = Fault { kind: FaultKind::WorkerLost, detail };
+        self.fault(now, job, fault, effects);
+    }
+
+    /// The current attempt ended with a fault: again soon, or parked (DESIGN §7).
+    pub(super) fn fault(&mut self, now: Now, id: InputId, fault: Fault, effects: &mut Effects) {
+        let Some(lease) = self.release(id) else { return };
+        let free_memory = self
+            .workers
+            .get(&lease.worker)
+            .and_then(|w| w.session.as_ref())
+            .map_or(0, |s| s.free_memory);
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Place::Leased { waiting, .. } = entry.state.place else { return };
+        let label = entry.job.label();
+        let state = &mut entry.state;
+        if fault.kind != FaultKind::Cancelled {
+            state.faults += 1;
+        }
+        let faults = state.faults;
+        let out_of_memory = fault.kind == FaultKind::OutOfMemory;
+        if out_of_memory {
+            state.memory_over = Some(free_memory.max(state.memory_over.unwrap_or(0)));
+        }
+        let park = match fault.kind {
+            FaultKind::InputsUnavailable | FaultKind::TimedOut(_) => true,
+            FaultKind::OutOfMemory => faults >= OUT_OF_MEMORY_MAX,
+            FaultKind::Cancelled => false,
+            _ => faults >= FAULTS_MAX,
+        };
+        if park {
+            self.park(now, id, fault, effects);
+            return;
+        }
+        let at_once = matches!(fault.kind, FaultKind::Cancelled)
+            || (fault.kind == FaultKind::WorkerLost && faults == 1);
+        let due = if at_once { UtcMillis(0) } else { now.utc.plus(retry_delay(faults)) };
+        if !matches!(fault.kind, FaultKind::Cancelled | FaultKind::WorkerLost) {
+            entry.state.avoid = Some(lease.worker);
+        }
+        let text = format!("{label} attempt {}: {}: {}", lease.attempt, fault.kind, fault.detail);
+        Self::line(effects, now, true, text);
+        self.move_to(now, id, Place::Queued { waiting, due }, effects);
+    }
+
+    /// Ends a job's lease in memory; the slot is free.
+    pub(super) fn release(&mut self, id: InputId) -> Option<Lease> {
+        let lease = self.leases.remove(id)?;
+        if let Some(worker) = self.workers.get_mut(&lease.worker) {
+            worker.held.remove(&id);
+            self.idle.insert(lease.worker);
+            if let Some(session) = &mut worker.session {
+                session.running.retain(|r| r.attempt != lease.attempt);
+            }
+        }
+        Some(lease)
+    }
+
+    /// Parked jobs that ran out of memory are tried again on a worker that has more.
+    fn wake_for_memory(&mut self, now: Now, worker: WorkerId, effects: &mut Effects) {
+        let Some(session) = self.workers.get(&worker).and_then(|w| w.session.as_ref()) else {
+            return;
+        };
+        let free = session.free_memory;
+        let fitting: Vec<(InputId, i32)> = self
+            .parked
+            .iter()
+            .filter_map(|id| {
+                let entry = &self.entries[id];
+                let Place::Parked { waiting, fault, .. } = &entry.state.place else { return None };
+                let over = entry.state.memory_over?;
+                let fits = fault.kind == FaultKind::OutOfMemory && free > over;
+                (fits && self.lane(*id).fits(&session.offer)).then_some((*id, waiting.priority))
+            })
+            .collect();
+        for (id, priority) in fitting {
+            self.queue_again(now, id, priority, UtcMillis(0), effects);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::effect::{Effects, Fact};
+use super::entry::{Entry, Job};
+use super::event::Now;
+use super::queue_state::Queue;
+use crate::port::{Group, IndexState, UtcMillis};
+use crate::protocol::stored::v1::{
+    ArchivesRecord, JobRecord, Membership, Place, ProfileRecord, Waiting,
+};
+use crate::protocol::stored::{self, key};
+use crate::protocol::{
+    Archive, Artifact, ArtifactId, FaultKind, InputId, JobKey, QueueId, SourceId,
+};
+
+/// Priority of a job that is new.
+const PRIORITY_NEW: i32 = 1;
+
+impl Queue {
+    /// Takes a page of an index in: what is as before costs no write.
+    pub(super) fn sync_page(
+        &mut self,
+        now: Now,
+        profile: &str,
+        groups: Vec<Group>,
+        effects: &mut Effects,
+    ) {
+        for group in groups {
+            let id = self.sync_group(now, profile, group, effects);
+            self.syncs.entry(profile.into()).or_default().insert(id);
+        }
+    }
+
+    fn sync_group(
+        &mut self,
+        now: Now,
+        profile: &str,
+        group: Group,
+        effects: &mut Effects,
+    ) -> InputId {
+        let key = JobKey {
+            distribution: group.distribution.clone(),
+            backend: group.distribution.clone(),
+            source: group.source.clone(),
+            version: group.version.clone(),
+            architecture: group.architecture.clone(),
+            input: group.input_name.clone(),
+        };
+        let archives = self.archives_id(&group.archives, effects);
+        let known = self.by_key.get(&key).copied();
+        let id = known.unwrap_or_else(|| InputId(self.next(|c| &mut c.input)));
+        let old_job = known.and_then(|id| self.entries.get(&id)).map(|e| e.job.clone());
+        let mut memberships =
+            old_job.as_ref().map(|job| job.memberships.clone()).unwrap_or_default();
+        let at =
+            memberships.iter().position(|m| *m.profile == *profile && m.release == group.release);
+        let old = at.map(|at| memberships.remove(at));
+        let membership = self.membership(profile, group, archives, old.as_ref());
+        if old.as_ref() == Some(&membership) {
+            return id;
+        }
+        memberships.push(membership);
+        memberships.sort_by(|a, b| (&a.profile, &a.release).cmp(&(&b.profile, &b.release)));
+        let job = Arc::new(Job { id, key, memberships });
+        self.replace_job(now, job, old_job.as_deref(), effects);
+        id
+    }
+
+    fn membership(
+        &mut self,
+        profile: &str,
+        group: Group,
+        archives: i32,
+        old: Option<&Membership>,
+    ) -> Membership {
+        let name = (group.distribution, group.release.clone(), group.source, group.version);
+        let source = match self.sources.get(&name) {
+            Some(id) => *id,
+            None => {
+                let id = SourceId(self.next(|c| &mut c.source));
+                self.sources.insert(name, id);
+                id
+            }
+        };
+        let same = |artifact: &Artifact| {
+            let artifacts = &old?.artifacts;
+            artifacts.iter().find(|(_, a)| is_same(a, artifact)).map(|(id, _)| *id)
+        };
+        let artifacts = group
+            .artifacts
+            .into_iter()
+            .map(|artifact| match same(&artifact) {
+                Some(id) => (id, artifact),
+                None => (ArtifactId(self.next(|c| &mut c.artifact)), artifact),
+            })
+            .collect();
+        Membership {
+            profile: profile.into(),
+            release: group.release,
+            source,
+            input: group.input,
+            source_file: group.source_file,
+            archives,
+            index: group.index,
+            artifacts,
+        }
+    }
+
+    /// Puts a job that is new or changed into its place.
+    fn replace_job(&mut self, now: Now, job: Arc<Job>, old: Option<&Job>, effects: &mut Effects) {
+        let id = job.id;
+        let record = JobRecord { key: job.key.clone(), memberships: job.memberships.clone() };
+        effects.batch.put(key::job(id), stored::write(&record));
+        effects.facts.push(Fact::Job(job.clone()));
+        let Some(old) = old else {
+            self.by_key.insert(job.key.clone(), id);
+            let place = self.first_place(now, &job);
+            self.entries.insert(id, Entry::new(job, place));
+            self.index(now, id);
+            self.write_state(id, effects);
+            return;
+        };
+        let before: BTreeSet<_> = old.artifacts().into_iter().map(|a| (a.file, a.sha256)).collect();
+        let joined = job.artifacts().into_iter().any(|a| !before.contains(&(a.file, a.sha256)));
+        self.unindex(id);
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.job = job;
+        let due_again = match &entry.state.place {
+            Place::Decided => joined,
+            Place::Parked { .. } => true,
+            Place::Queued { .. } | Place::Leased { .. } | Place::Dropped => false,
+        };
+        self.index(now, id);
+        if due_again {
+            self.queue_again(now, id, PRIORITY_NEW, UtcMillis(0), effects);
+        }
+    }
+
+    fn first_place(&mut self, now: Now, job: &Job) -> Place {
+        let policies: Vec<_> =
+            job.memberships.iter().filter_map(|m| self.settings.profiles.get(&m.profile)).collect();
+        let priority = policies.iter().filter_map(|p| p.priority).min().unwrap_or(PRIORITY_NEW);
+        let delay = policies.iter().filter_map(|p| p.initial_delay).min();
+        let delay = delay.unwrap_or(self.settings.initial_delay);
+        let due = if delay.is_zero() { UtcMillis(0) } else { now.utc.plus(delay) };
+        let queue = QueueId(self.next(|c| &mut c.queue));
+        Place::Queued { waiting: Waiting { queue, priority, queued_at: now.utc }, due }
+    }
+
+    /// The whole index was taken in: what it did not name is no longer wanted by this profile.
+    pub(super) fn sync_ended(
+        &mut self,
+        now: Now,
+        profile: Box<str>,
+        index: IndexState,
+        took_ms: u64,
+        effects: &mut Effects,
+    ) {
+        let named = self.syncs.remove(&profile).unwrap_or_default();
+        let gone: Vec<InputId> = self
+            .entries
+            .values()
+            .filter(|e| e.job.memberships.iter().any(|m| m.profile == profile))
+            .map(|e| e.job.id)
+            .filter(|id| !named.contains(id))
+            .collect();
+        for id in &gone {
+            self.leave_profile(now, *id, &profile, effects);
+        }
+        let changed = self.profiles.get(&profile).is_none_or(|old| old.index != index);
+        if changed {
+            self.wake_unavailable(now, &profile, effects);
+        }
+        let text = format!(
+            "profile {profile} synced in {took_ms} ms: {} jobs, {} left the index",
+            named.len(),
+            gone.len()
+        );
+        Self::line(effects, now, false, text);
+        let record = ProfileRecord { index, synced_at: now.utc, synced_in_ms: took_ms };
+        effects.batch.put(key::profile(&profile), stored::write(&record));
+        effects.facts.push(Fact::Synced(profile.clone(), record.clone()));
+        self.profiles.insert(profile, record);
+    }
+
+    fn leave_profile(&mut self, now: Now, id: InputId, profile: &str, effects: &mut Effects) {
+        self.unindex(id);
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let mut job = Job::clone(&entry.job);
+        job.memberships.retain(|m| *m.profile != *profile);
+        let job = Arc::new(job);
+        entry.job = job.clone();
+        self.index(now, id);
+        let record = JobRecord { key: job.key.clone(), memberships: job.memberships.clone() };
+        effects.batch.put(key::job(id), stored::write(&record));
+        effects.facts.push(Fact::Job(job));
+    }
+
+    /// A changed index may bring what was not to be had.
+    fn wake_unavailable(&mut self, now: Now, profile: &str, effects: &mut Effects) {
+        let waiting: Vec<(InputId, i32)> = self
+            .parked
+            .iter()
+            .filter_map(|id| {
+                let entry = &self.entries[id];
+                let Place::Parked { fault, waiting, .. } = &entry.state.place else { return None };
+                let wanted = entry.job.memberships.iter().any(|m| *m.profile == *profile);
+                let unavailable = fault.kind == FaultKind::InputsUnavailable;
+                (wanted && unavailable).then_some((*id, waiting.priority))
+            })
+            .collect();
+        for (id, priority) in waiting {
+            self.queue_again(now, id, priority, UtcMillis(0), effects);
+        }
+    }
+
+    fn archives_id(&mut self, archives: &Arc<Vec<Archive>>, effects: &mut Effects) -> i32 {
+        if let Some(id) = self.archives.get(archives) {
+            return *id;
+        }
+        let id = self.next(|c| &mut c.archives);
+        let record = ArchivesRecord { archives: archives.to_vec() };
+        effects.batch.put(key::archives(id), stored::write(&record));
+        self.archives.insert(archives.clone(), id);
+        self.archives_by_id.insert(id, archives.clone());
+        id
+    }
+}
+
+/// True for the same published file: a new URL does not make it another one.
+fn is_same(a: &Artifact, b: &Artifact) -> bool {
+    a.file == b.file && a.sha256 == b.sha256 && a.name == b.name && a.component == b.component
+}

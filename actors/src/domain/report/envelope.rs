@@ -1,0 +1,163 @@
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::ReportError;
+use super::link::key_id;
+use crate::port::Signer;
+use crate::protocol::{PublicKey, Signature};
+
+/// Media type of the payload, which the signature binds too.
+pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+
+/// Largest envelope that is read, in bytes: 4,096 artifacts with long names and both digests fit.
+pub const STATEMENT_BYTES_MAX: usize = 8 << 20;
+
+/// Most signatures that a countersigned document may carry.
+pub(super) const SIGNATURES_MAX: usize = 8;
+
+const WHAT: &str = "statement's envelope";
+
+/// DSSE v1 envelope, borrowing from the text it was read from.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Envelope<'a> {
+    payload: &'a str,
+    payload_type: &'a str,
+    #[serde(borrow)]
+    signatures: Vec<EnvelopeSignature<'a>>,
+}
+
+/// Both texts are borrowed when read and owned when made.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnvelopeSignature<'a> {
+    #[serde(borrow)]
+    keyid: Cow<'a, str>,
+    #[serde(borrow)]
+    sig: Cow<'a, str>,
+}
+
+/// Pre-authentication encoding (DSSE v1), up to the body of `body_len` bytes.
+fn pae_head(payload_type: &str, body_len: usize) -> String {
+    format!("DSSEv1 {} {payload_type} {body_len} ", payload_type.len())
+}
+
+/// The signed envelope around `payload`.
+pub(super) fn seal(payload: &[u8], signer: &dyn Signer) -> Bytes {
+    let mut signed = pae_head(PAYLOAD_TYPE, payload.len()).into_bytes();
+    signed.extend_from_slice(payload);
+    let envelope = Envelope {
+        payload: &STANDARD.encode(payload),
+        payload_type: PAYLOAD_TYPE,
+        signatures: vec![EnvelopeSignature::new(&signer.public_key(), signer.sign(&signed))],
+    };
+    encode(&envelope)
+}
+
+/// What [`open`] found: the pre-authentication encoding, whose end is the payload.
+pub(super) struct Opened {
+    pae: Vec<u8>,
+    payload_at: usize,
+}
+
+impl Opened {
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.pae[self.payload_at..]
+    }
+}
+
+/// Reads an envelope that is signed by exactly `keys`, in that order.
+pub(super) fn open(envelope: &[u8], keys: &[(&PublicKey, String)]) -> Result<Opened, ReportError> {
+    let envelope = read(envelope)?;
+    let opened = pre_authenticate(&envelope)?;
+    if envelope.signatures.len() != keys.len() {
+        return Err(ReportError::Signers { what: "statement".into() });
+    }
+    for (signature, (key, id)) in envelope.signatures.iter().zip(keys) {
+        if signature.keyid != *id {
+            return Err(ReportError::Signers { what: "statement".into() });
+        }
+        let valid = signature.decode().is_some_and(|sig| key.verifies(&opened.pae, &sig));
+        if !valid {
+            return Err(ReportError::BadSignature { what: "statement".into(), key_id: id.clone() });
+        }
+    }
+    Ok(opened)
+}
+
+/// Adds `signer`'s signature to a DSSE envelope and leaves payload and other signatures as they
+/// are. An envelope that already has it comes back unchanged; a false one under the signer's key
+/// id (anybody can write one there) is replaced.
+///
+/// It vouches for nothing that was not checked before: call it with bytes that `verify` accepted.
+pub fn countersign_statement(envelope: &Bytes, signer: &dyn Signer) -> Result<Bytes, ReportError> {
+    let mut parsed = read(envelope)?;
+    let opened = pre_authenticate(&parsed)?;
+    let own = EnvelopeSignature::new(&signer.public_key(), signer.sign(&opened.pae));
+    let present = parsed.signatures.iter().filter(|s| s.keyid == own.keyid).count();
+    if present == 1 && parsed.signatures.iter().any(|s| s.sig == own.sig) {
+        return Ok(envelope.clone());
+    }
+    parsed.signatures.retain(|signature| signature.keyid != own.keyid);
+    parsed.signatures.push(own);
+    ReportError::limit("statement's signatures", parsed.signatures.len(), SIGNATURES_MAX)?;
+    Ok(encode(&parsed))
+}
+
+impl EnvelopeSignature<'_> {
+    fn new(key: &PublicKey, signature: Signature) -> Self {
+        Self { keyid: key_id(key).into(), sig: STANDARD.encode(signature.0).into() }
+    }
+
+    fn decode(&self) -> Option<Signature> {
+        let mut bytes = [0; 66];
+        let len = STANDARD.decode_slice(self.sig.as_bytes(), &mut bytes).ok()?;
+        Some(Signature(bytes[..len].try_into().ok()?))
+    }
+}
+
+fn read(envelope: &[u8]) -> Result<Envelope<'_>, ReportError> {
+    ReportError::limit("statement's envelope in bytes", envelope.len(), STATEMENT_BYTES_MAX)?;
+    let envelope: Envelope<'_> =
+        serde_json::from_slice(envelope).map_err(|e| ReportError::malformed(WHAT, &e))?;
+    if envelope.payload_type != PAYLOAD_TYPE {
+        return Err(ReportError::wrong_type("payloadType", envelope.payload_type, PAYLOAD_TYPE));
+    }
+    ReportError::limit("statement's signatures", envelope.signatures.len(), SIGNATURES_MAX)?;
+    Ok(envelope)
+}
+
+/// Decodes the payload straight behind its head, so that it is copied once.
+fn pre_authenticate(envelope: &Envelope<'_>) -> Result<Opened, ReportError> {
+    let text = envelope.payload.as_bytes();
+    let padding = text.iter().rev().take(2).take_while(|&&byte| byte == b'=').count();
+    let body_len = (text.len() / 4 * 3).saturating_sub(padding);
+    let mut pae = pae_head(PAYLOAD_TYPE, body_len).into_bytes();
+    let payload_at = pae.len();
+    pae.reserve_exact(body_len + 3);
+    STANDARD.decode_vec(text, &mut pae).map_err(|e| ReportError::malformed("payload", &e))?;
+    if pae.len() - payload_at != body_len {
+        return Err(ReportError::malformed("payload", &"its length is not that of its text"));
+    }
+    Ok(Opened { pae, payload_at })
+}
+
+fn encode(envelope: &Envelope<'_>) -> Bytes {
+    serde_json::to_vec(envelope).expect("an envelope has text fields only").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pre_authentication_encoding_is_that_of_the_specification() {
+        let mut pae = pae_head("http://example.com/HelloWorld", 11);
+        pae.push_str("hello world");
+        assert_eq!(pae, "DSSEv1 29 http://example.com/HelloWorld 11 hello world");
+    }
+}

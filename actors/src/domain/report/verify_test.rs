@@ -1,0 +1,295 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::test_data::{INPUT, artifact, artifacts, built, coordinator, rebuilt, report, worker};
+use super::{
+    ARTIFACTS_MAX, AttemptReport, LINK_BYTES_MAX, LINKS_MAX, ReportError, STATEMENT_BYTES_MAX,
+    SignedReport, countersign_link, countersign_statement, envelope, sign, verify,
+    verify_countersigned,
+};
+use crate::port::Signer as _;
+use crate::protocol::{Ending, Fault, FaultKind, PublicKey, Sha256, Verdict};
+
+fn key() -> PublicKey {
+    worker().public_key()
+}
+
+fn signed() -> SignedReport {
+    sign(&report(built(), &artifacts()), &artifacts(), Some(INPUT), &worker())
+}
+
+fn text(bytes: &Bytes) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn payload(signed: &SignedReport) -> String {
+    let envelope = text(&signed.statement);
+    let payload = envelope.split('"').nth(3).unwrap();
+    String::from_utf8(STANDARD.decode(payload).unwrap()).unwrap()
+}
+
+/// The report with another payload, signed by the worker itself.
+fn with_payload(payload: &str) -> SignedReport {
+    SignedReport { statement: envelope::seal(payload.as_bytes(), &worker()), ..signed() }
+}
+
+/// What `verify` says about the report whose payload has `to` for `from`, signed again.
+fn edited(from: &str, to: &str) -> ReportError {
+    let before = payload(&signed());
+    assert!(before.contains(from), "{from}");
+    verify(&with_payload(&before.replacen(from, to, 1)), &key()).unwrap_err()
+}
+
+#[test]
+fn what_was_signed_is_what_is_verified() {
+    let signed = signed();
+    let verified = verify(&signed, &key()).unwrap();
+    assert_eq!(*verified.report(), report(built(), &artifacts()));
+    assert_eq!(verified.input_file(), Some(INPUT));
+    assert_eq!(verified.worker(), &key());
+    assert_eq!(verified.signed(), &signed);
+    let sent = postcard::to_allocvec(&signed).unwrap();
+    assert_eq!(postcard::from_bytes::<SignedReport>(&sent).unwrap(), signed);
+}
+
+#[test]
+fn any_changed_byte_is_refused() {
+    let signed = signed();
+    let flip = |bytes: &Bytes, at: usize| {
+        let mut changed = bytes.to_vec();
+        changed[at] ^= 1;
+        Bytes::from(changed)
+    };
+    for at in 0..signed.statement.len() {
+        let statement = flip(&signed.statement, at);
+        assert!(verify(&SignedReport { statement, ..signed.clone() }, &key()).is_err(), "{at}");
+    }
+    for at in 0..signed.links[0].metablock.len() {
+        let mut changed = signed.clone();
+        changed.links[0].metablock = flip(&changed.links[0].metablock, at);
+        assert!(verify(&changed, &key()).is_err(), "{at}");
+    }
+}
+
+#[test]
+fn every_field_of_the_report_is_bound() {
+    // One changed character in each string, number and word of the payload, under the old
+    // signature.
+    let (before, signed) = (payload(&signed()), signed());
+    let outer = text(&signed.statement);
+    let old = STANDARD.encode(&before);
+    let mut changed = 0;
+    for (at, character) in before.char_indices().filter(|(_, c)| c.is_ascii_alphanumeric()) {
+        let mut after = before.clone();
+        let other = if character == '1' { "2" } else { "1" };
+        after.replace_range(at..=at, other);
+        let statement = outer.replace(&old, &STANDARD.encode(&after)).into();
+        let refused = verify(&SignedReport { statement, ..signed.clone() }, &key()).unwrap_err();
+        assert!(matches!(refused, ReportError::BadSignature { .. }), "{at}: {refused:?}");
+        changed += 1;
+    }
+    assert!(changed > 1_000, "{changed}");
+}
+
+#[test]
+fn only_exactly_the_worker_may_have_signed() {
+    let signed = signed();
+    let signers = ReportError::Signers { what: "statement".into() };
+    assert_eq!(verify(&signed, &coordinator().public_key()).unwrap_err(), signers);
+    // A forger writes the worker's key id beside a signature of its own.
+    let forged = sign(&report(built(), &artifacts()), &artifacts(), Some(INPUT), &coordinator());
+    let rename = |bytes: &Bytes| {
+        let (from, to) = (coordinator().public_key(), key());
+        Bytes::from(text(bytes).replace(&super::key_id(&from), &super::key_id(&to)))
+    };
+    let statement = rename(&forged.statement);
+    let refused = verify(&SignedReport { statement, ..signed.clone() }, &key()).unwrap_err();
+    assert!(matches!(refused, ReportError::BadSignature { .. }), "{refused:?}");
+    let mut with_link = signed.clone();
+    with_link.links[0].metablock = rename(&forged.links[0].metablock);
+    let refused = verify(&with_link, &key()).unwrap_err();
+    assert!(matches!(refused, ReportError::BadSignature { .. }), "{refused:?}");
+    // Without any signature, and with one more.
+    let envelope = text(&signed.statement);
+    let at = envelope.find('[').unwrap() + 1;
+    let none: Bytes = format!("{}]}}", &envelope[..at]).into();
+    let more = countersign_statement(&signed.statement, &coordinator()).unwrap();
+    for statement in [none, more] {
+        let changed = SignedReport { statement, ..signed.clone() };
+        assert_eq!(verify(&changed, &key()).unwrap_err(), signers);
+    }
+}
+
+#[test]
+fn countersigned_reports_verify_with_both_keys_only() {
+    let mut both = signed();
+    both.statement = countersign_statement(&both.statement, &coordinator()).unwrap();
+    for link in &mut both.links {
+        link.metablock = countersign_link(&link.metablock, &coordinator()).unwrap();
+    }
+    let second = coordinator().public_key();
+    let verified = verify_countersigned(&both, &key(), &[second]).unwrap();
+    assert_eq!(*verified.report(), report(built(), &artifacts()));
+    assert!(verify(&both, &key()).is_err());
+    assert!(verify_countersigned(&both, &second, &[key()]).is_err());
+    // A false signature under the coordinator's key id does not keep the true one away.
+    let own = text(&both.statement).rsplit('"').nth(1).unwrap().to_owned();
+    let false_one = text(&both.statement).replace(&own, &STANDARD.encode([0; 64]));
+    let mended = countersign_statement(&Bytes::from(false_one), &coordinator()).unwrap();
+    assert_eq!(mended, both.statement);
+}
+
+#[test]
+fn payloads_of_another_form_are_refused_though_signed() {
+    use ReportError::{DuplicateFile, Malformed, Subjects, WrongType};
+    let malformed = |from, to| assert!(matches!(edited(from, to), Malformed { .. }), "{to}");
+    malformed("{\"attempt\":", "{\"verdict\":\"good\",\"attempt\":");
+    malformed("{\"_type\"", "{\"x\":1,\"_type\"");
+    malformed("{\"job\":12", "{\"job\":12,\"job\":13");
+    malformed("\"digest\":{", "\"digest\":{\"md5\":\"00\",");
+    malformed("{\"built\":", "{\"reproduced\":");
+    malformed("\"epoch\":3", "\"epoch\":-3");
+    malformed("\"signer\":\"worker-key\"}}", "\"signer\":\"worker-key\"}} ;");
+    assert!(matches!(edited("Statement/v1", "Statement/v2"), WrongType { .. }));
+    assert!(matches!(edited("attempt:v1", "attempt:v2"), WrongType { .. }));
+    let twice = DuplicateFile { file: "hello_1_amd64.deb".into() };
+    assert_eq!(edited("{\"name\":\"hello-dbg_", "{\"name\":\"hello_"), twice);
+    assert_eq!(edited("{\"file\":\"hello-dbg_", "{\"file\":\"hello_"), twice);
+    let renamed = edited("{\"name\":\"hello_", "{\"name\":\"other_");
+    assert_eq!(renamed, Subjects { name: "hello_1_amd64.deb".into() });
+    let no_output = edited("\"outputSize\":5", "\"outputSize\":null");
+    assert!(matches!(no_output, Subjects { .. }), "{no_output:?}");
+    let one_more = edited("\"outputSize\":null", "\"outputSize\":7");
+    assert_eq!(one_more, Subjects { name: "hello-doc_1_amd64.deb".into() });
+}
+
+#[test]
+fn links_must_say_what_the_statement_says() {
+    use ReportError::{LinkDiffers, LinkTwice, LinkUnknown};
+    let file = || String::from("hello_1_amd64.deb");
+    let refused = |change: &dyn Fn(&mut SignedReport)| {
+        let mut changed = signed();
+        change(&mut changed);
+        verify(&changed, &key()).unwrap_err()
+    };
+    let twice = refused(&|report| report.links.push(report.links[0].clone()));
+    assert_eq!(twice, LinkTwice { file: file() });
+    for unknown in ["unheard-of.deb", "hello-doc_1_amd64.deb"] {
+        let refused = refused(&|report| report.links[0].file = unknown.into());
+        assert_eq!(refused, LinkUnknown { file: unknown.into() });
+    }
+    // Links that the worker did sign: of another output, and of another input.
+    let mut other = artifacts();
+    other[0].sha256 = Some(Sha256::of(b"evil"));
+    let ending = Ending::Built(vec![rebuilt("hello", Some(b"evil"), None)]);
+    let evil = sign(&report(ending, &other), &other, Some(INPUT), &worker()).links;
+    assert_eq!(evil.len(), 1);
+    assert_eq!(refused(&|r| r.links.clone_from(&evil)), LinkDiffers { file: file() });
+    let all = artifacts();
+    let input = sign(&report(built(), &all), &all, Some("x.buildinfo"), &worker()).links;
+    assert_eq!(refused(&|r| r.links.clone_from(&input)), LinkDiffers { file: file() });
+}
+
+#[test]
+fn sizes_are_checked_before_anything_is_read() {
+    let too_large = |signed: &SignedReport, expected: usize| {
+        let refused = verify(signed, &key()).unwrap_err();
+        assert!(
+            matches!(refused, ReportError::TooLarge { count_max, .. } if count_max == expected),
+            "{refused:?}"
+        );
+    };
+    let mut report = signed();
+    report.statement = vec![b' '; STATEMENT_BYTES_MAX + 1].into();
+    too_large(&report, STATEMENT_BYTES_MAX);
+    let mut report = signed();
+    report.links[0].metablock = vec![b' '; LINK_BYTES_MAX + 1].into();
+    too_large(&report, LINK_BYTES_MAX);
+    let mut report = signed();
+    report.links = vec![report.links[0].clone(); LINKS_MAX + 1];
+    too_large(&report, LINKS_MAX);
+    let reason = "x".repeat(2_000);
+    let long = edited("\"workerVersion\":\"", &format!("\"workerVersion\":\"{reason}"));
+    assert!(matches!(long, ReportError::TooLarge { count_max: 1_024, .. }));
+}
+
+#[test]
+fn the_largest_report_fits_its_own_limits() {
+    let name = |i: usize| format!("{}{i:04}.deb", "n".repeat(247));
+    let mut all = Vec::new();
+    let mut files = Vec::new();
+    for i in 0..ARTIFACTS_MAX {
+        all.push(artifact("x", Some(b"published")));
+        files.push(rebuilt("x", Some(b"other"), Some(b"published")));
+        all[i].file = name(i).into();
+        files[i].file = name(i).into();
+    }
+    assert_eq!(all[0].file.len(), super::FILE_BYTES_MAX);
+    let signed = sign(&report(Ending::Built(files), &all), &all, None, &worker());
+    let verified = verify(&signed, &key()).unwrap();
+    assert!(verified.judge(&all).is_ok());
+}
+
+#[test]
+fn a_long_reason_is_cut_and_accepted() {
+    let all = artifacts();
+    let reason = "ü".repeat(5_000);
+    let signed = sign(&report(Ending::BuildFailed { reason }, &all), &all, None, &worker());
+    let verified = verify(&signed, &key()).unwrap();
+    let expected = Ending::BuildFailed { reason: "ü".repeat(512) };
+    assert_eq!(verified.report().attempted.ending, expected);
+}
+
+/// Any report about up to four files with any names.
+fn reports() -> impl Strategy<Value = (AttemptReport, Vec<crate::protocol::Artifact>)> {
+    let content = || proptest::option::of(prop_oneof![Just(b"a"), Just(b"b")]);
+    let file = ("\\PC{1,20}|[a\\\\n\n\"/]{1,9}", content(), content(), Just(b"b"));
+    let ending = prop_oneof![
+        4 => Just(None),
+        1 => "\\PC{0,300}".prop_map(|reason| Some(Ending::BuildFailed { reason })),
+        1 => "\\PC{0,300}".prop_map(|detail| {
+            Some(Ending::Fault(Fault { kind: FaultKind::OutOfMemory, detail }))
+        }),
+    ];
+    (proptest::collection::vec(file, 0..4), ending, any::<i64>()).prop_map(|(files, end, time)| {
+        let mut names = std::collections::BTreeSet::new();
+        let (mut all, mut entries) = (Vec::new(), Vec::new());
+        for (name, index, output, published) in files {
+            if names.insert(name.clone()) {
+                let mut one = artifact("x", index.map(|bytes| &bytes[..]));
+                let published = Some(&published[..]);
+                let mut entry = rebuilt("x", output.map(|bytes| &bytes[..]), published);
+                one.file = name.clone().into();
+                entry.file = name.into();
+                all.push(one);
+                entries.push(entry);
+            }
+        }
+        let mut report = report(end.unwrap_or(Ending::Built(entries)), &all);
+        report.attempted.started_at = crate::port::UtcMillis(time);
+        (report, all)
+    })
+}
+
+proptest! {
+    #[test]
+    fn signed_reports_verify_and_are_judged((report, artifacts) in reports()) {
+        let mut signed = sign(&report, &artifacts, Some(INPUT), &worker());
+        let verified = verify(&signed, &key()).unwrap();
+        prop_assert_eq!(verified.report(), &report);
+        let judgement = verified.judge(&artifacts).unwrap();
+        if let super::Judgement::Verdicts(verdicts) = &judgement {
+            let good = verdicts.iter().filter(|(_, v)| *v == Verdict::Reproduced).count();
+            prop_assert_eq!(good, signed.links.len());
+        }
+        for link in &mut signed.links {
+            link.metablock = countersign_link(&link.metablock, &coordinator()).unwrap();
+        }
+        signed.statement = countersign_statement(&signed.statement, &coordinator()).unwrap();
+        let second = coordinator().public_key();
+        let both = verify_countersigned(&signed, &key(), &[second]).unwrap();
+        prop_assert_eq!(both.judge(&artifacts), Ok(judgement));
+    }
+}

@@ -1,0 +1,42 @@
+//! Messages between nodes. A frame is one postcard value; a remainder after decoding is an error.
+//!
+//! [`Hello`] and [`Welcome`] come first on the first stream and never change; they agree on the
+//! version of everything that follows. Messages never change within a version: a new one is a new
+//! module, and a release speaks the last two.
+
+mod codec;
+mod hello;
+pub mod v1;
+
+pub use codec::{DecodeError, decode, encode};
+pub use hello::{
+    BootId, Enrolment, EnrolmentKind, Hello, Offer, Role, SOFTWARE, VERSION_MAX, VERSION_MIN,
+    Welcome, agree, enrolment_proof,
+};
+
+/// Largest frame of the control stream, bytes: a report with its attestations, an assignment.
+pub const CONTROL_FRAME_BYTES_MAX: usize = 4 << 20;
+/// Largest frame of an upload or of an answer to ctl, bytes.
+pub const CHUNK_FRAME_BYTES_MAX: usize = 256 << 10;
+
+/// Why a connection was closed on purpose; sent as the code of the close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum CloseCode {
+    /// Nothing is wrong: the node stops.
+    Stopping = 0,
+    /// No protocol version in common.
+    Version = 1,
+    /// A message that cannot be decoded, or that does not belong here.
+    Protocol = 2,
+    /// The key may not do what it asked to do.
+    Denied = 3,
+    /// The key was revoked.
+    Revoked = 4,
+    /// Another live connection uses the same key.
+    Duplicate = 5,
+    /// Too many connections.
+    Busy = 6,
+    /// Something failed inside; try again.
+    Internal = 7,
+}

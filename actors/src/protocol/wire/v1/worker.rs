@@ -1,0 +1,50 @@
+//! What a worker says on the control stream.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::report::SignedReport;
+use crate::protocol::{AttemptId, GrantNumber, Stage};
+
+/// From a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// What it is doing; at every change and every 10 s.
+    Status(Status),
+    /// A finished attempt; sent again on every connection until a final answer came.
+    Report(Report),
+}
+
+/// What a worker is doing, whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The newest assignment seen from this coordinator; 0 before the first.
+    pub seen: GrantNumber,
+    /// Attempts that occupy slots, at most as many as the offer has slots.
+    pub running: Vec<Running>,
+    /// Attempts whose report waits for a final answer; they occupy no slot.
+    pub spooled: Vec<AttemptId>,
+    /// Bytes of memory that builds can use now; 0 when it cannot be told.
+    pub free_memory: u64,
+    /// Bytes of disk that builds can use now; 0 when it cannot be told.
+    pub free_disk: u64,
+}
+
+/// One attempt that occupies a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// Which.
+    pub attempt: AttemptId,
+    /// Where it is.
+    pub stage: Stage,
+    /// Bytes of log so far.
+    pub log_bytes: u64,
+}
+
+/// A finished attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Which.
+    pub attempt: AttemptId,
+    /// What the worker signed.
+    pub signed: SignedReport,
+}

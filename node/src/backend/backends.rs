@@ -1,0 +1,180 @@
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rebuilder_actors::port::{Backend, BoxFuture, Clock, Difference, Progress, UtcMillis};
+use rebuilder_actors::protocol::{
+    Assignment, AttemptId, Attempted, Ending, FaultKind, Isolation, Rebuilt,
+};
+
+use super::compare::{Pair, compare};
+use super::difference::Diffoscope;
+use super::rebuild::{Ended, Learnt, Rebuild};
+use crate::fetch::Fetcher;
+use crate::sandbox;
+
+/// The port `Backend`: one way to rebuild for each backend's name, and what is the same for all of
+/// them (the attempt's folder, comparing, differences).
+pub struct Backends {
+    setup: BackendsSetup,
+    /// What `difference` needs of attempts that are not released.
+    kept: Mutex<BTreeMap<AttemptId, BTreeMap<Box<str>, Pair>>>,
+}
+
+/// What [`Backends`] is made of.
+pub struct BackendsSetup {
+    /// Holds one folder for each attempt, and nothing else; absolute, on a disk with much room.
+    pub folder: PathBuf,
+    /// By the name that a job asks for.
+    pub backends: BTreeMap<String, Arc<dyn Rebuild>>,
+    /// Fetches published files.
+    pub fetcher: Fetcher,
+    /// Dates the reports.
+    pub clock: Arc<dyn Clock>,
+    /// Explains differences; `None`: they are not explained.
+    pub diffoscope: Option<Diffoscope>,
+}
+
+impl Backends {
+    /// Makes the folder, and removes what attempts of an earlier process left there.
+    ///
+    /// # Errors
+    /// The folder cannot be made or emptied.
+    pub async fn open(setup: BackendsSetup) -> std::io::Result<Self> {
+        tokio::fs::create_dir_all(&setup.folder).await?;
+        let mut entries = tokio::fs::read_dir(&setup.folder).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let removed = sandbox::remove_tree(&entry.path()).await;
+            removed.map_err(std::io::Error::other)?;
+        }
+        Ok(Self { setup, kept: Mutex::new(BTreeMap::new()) })
+    }
+
+    /// Names of the backends, sorted.
+    pub fn names(&self) -> Vec<String> {
+        self.setup.backends.keys().cloned().collect()
+    }
+
+    async fn run(&self, assignment: &Assignment, progress: &dyn Progress) -> Attempted {
+        let started_at = self.setup.clock.utc();
+        let name = &*assignment.key.backend;
+        let Some(backend) = self.setup.backends.get(name) else {
+            let known = self.names().join(", ");
+            let detail = format!("this worker has no backend `{name}` (it has: {known})");
+            let missing = Ended::fault(FaultKind::BackendMissing, detail);
+            let learnt = Learnt::nothing();
+            return self.attempted(Err(missing), Isolation::None, learnt, started_at);
+        };
+        let mut learnt = Learnt::nothing();
+        let ended = self.rebuild(backend.as_ref(), assignment, &mut learnt, progress).await;
+        self.attempted(ended, backend.isolation(), learnt, started_at)
+    }
+
+    async fn rebuild(
+        &self,
+        backend: &dyn Rebuild,
+        assignment: &Assignment,
+        learnt: &mut Learnt,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Rebuilt>, Ended> {
+        let folder = self.folder_of(assignment.attempt);
+        make_private(&folder).await?;
+        let outputs = backend.build(assignment, &folder, learnt, progress).await?;
+        let kept = folder.join("published");
+        let found = compare(assignment, &outputs, &kept, &self.setup.fetcher, progress).await?;
+        self.kept().insert(assignment.attempt, found.pairs);
+        Ok(found.rebuilt)
+    }
+
+    fn attempted(
+        &self,
+        ended: Result<Vec<Rebuilt>, Ended>,
+        isolation: Isolation,
+        learnt: Learnt,
+        started_at: UtcMillis,
+    ) -> Attempted {
+        let ending = match ended {
+            Ok(rebuilt) => Ending::Built(rebuilt),
+            Err(Ended::BuildFailed { reason }) => Ending::BuildFailed { reason },
+            Err(Ended::Fault(fault)) => Ending::Fault(fault),
+        };
+        Attempted {
+            ending,
+            environment: learnt.environment,
+            isolation,
+            input_sha256: learnt.input.map(|input| input.sha256),
+            input_sha512: learnt.input.map(|input| input.sha512),
+            source_sha256: learnt.source_sha256,
+            environment_sha256: learnt.environment_sha256,
+            started_at,
+            finished_at: self.setup.clock.utc(),
+        }
+    }
+
+    async fn explain(
+        &self,
+        attempt: AttemptId,
+        file: &str,
+        progress: &dyn Progress,
+    ) -> Option<Difference> {
+        let diffoscope = self.setup.diffoscope.as_ref()?;
+        let pair = self.kept().get(&attempt)?.get(file)?.clone();
+        diffoscope.explain(&pair, file, &self.folder_of(attempt), progress).await
+    }
+
+    async fn free(&self, attempt: AttemptId) {
+        self.kept().remove(&attempt);
+        let folder = self.folder_of(attempt);
+        if let Err(error) = sandbox::remove_tree(&folder).await {
+            tracing::warn!(%attempt, %error, "what an attempt left cannot be removed");
+        }
+    }
+
+    fn folder_of(&self, attempt: AttemptId) -> PathBuf {
+        self.setup.folder.join(attempt.to_string())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<AttemptId, BTreeMap<Box<str>, Pair>>> {
+        // Every change is one call on the map: it is whole after a panic elsewhere, too.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Backend for Backends {
+    fn attempt<'a>(
+        &'a self,
+        assignment: &'a Assignment,
+        progress: &'a dyn Progress,
+    ) -> BoxFuture<'a, Attempted> {
+        Box::pin(self.run(assignment, progress))
+    }
+
+    fn difference<'a>(
+        &'a self,
+        attempt: AttemptId,
+        file: &'a str,
+        progress: &'a dyn Progress,
+    ) -> BoxFuture<'a, Option<Difference>> {
+        Box::pin(self.explain(attempt, file, progress))
+    }
+
+    fn release(&self, attempt: AttemptId) -> BoxFuture<'_, ()> {
+        Box::pin(self.free(attempt))
+    }
+}
+
+/// Makes the attempt's folder, empty and for the worker's user alone.
+async fn make_private(folder: &Path) -> Result<(), Ended> {
+    let mut builder = tokio::fs::DirBuilder::new();
+    builder.mode(0o700);
+    let mut made = builder.create(folder).await;
+    if made.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists) {
+        // An earlier try of this process that was never released.
+        sandbox::remove_tree(folder)
+            .await
+            .map_err(|error| Ended::fault(FaultKind::WorkerFailed, error.to_string()))?;
+        made = builder.create(folder).await;
+    }
+    made.map_err(|error| Ended::io("make the folder", folder, &error))
+}

@@ -1,0 +1,246 @@
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use rebuilder_actors::port::Progress;
+use rebuilder_actors::protocol::{
+    Artifact, Assignment, Fault, FaultKind, FileDigest, Rebuilt, RemoteFile, Sha256, Sha512, Stage,
+};
+use sha2::Digest as _;
+
+use super::rebuild::{Ended, within};
+use crate::fetch::{FetchError, Fetcher};
+
+/// What comparing found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// One entry for each artifact of the assignment, in its order.
+    pub rebuilt: Vec<Rebuilt>,
+    /// The two files of each artifact that differs and whose published file could be had, by file
+    /// name; of several artifacts of one name the first.
+    pub pairs: BTreeMap<Box<str>, Pair>,
+}
+
+/// Two files of one name that differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// What was built.
+    pub output: PathBuf,
+    /// What is published.
+    pub published: PathBuf,
+}
+
+/// Digests what the folder `outputs` holds of the assignment's artifacts, then fetches into the
+/// folder `kept` (made when it is absent) the published files of those that differ from what the
+/// index names, or for which it names nothing. To be called only when the build's processes are
+/// gone.
+///
+/// Only regular files count: anything else under an artifact's name is as good as absent.
+///
+/// # Errors
+/// Faults only. `InputsUnavailable` when a published file is not the one that the index names: a
+/// mirror has altered it, and nobody may take that for a difference of the package. A published
+/// file that cannot be fetched is a fault only where the index names no digest.
+pub async fn compare(
+    assignment: &Assignment,
+    outputs: &Path,
+    kept: &Path,
+    fetcher: &Fetcher,
+    progress: &dyn Progress,
+) -> Result<Comparison, Ended> {
+    progress.stage(Stage::Compare);
+    let secs_max = assignment.limits.stage_secs_max;
+    let mut found = Comparison { rebuilt: Vec::new(), pairs: BTreeMap::new() };
+    for artifact in &assignment.artifacts {
+        let digest = digest_output(outputs, &artifact.file);
+        let output = match within(Stage::Compare, secs_max, progress, digest).await? {
+            Output::File(digest) => Some(digest),
+            Output::Missing => None,
+            Output::Other(what) => {
+                say(progress, &format!("{} is {what}: not compared", artifact.file));
+                None
+            }
+        };
+        found.rebuilt.push(Rebuilt { file: artifact.file.clone(), output, published: None });
+    }
+    for (number, artifact) in assignment.artifacts.iter().enumerate() {
+        let Some(output) = found.rebuilt[number].output else { continue };
+        if artifact.sha256 == Some(output.sha256) {
+            continue;
+        }
+        let to = kept.join(number.to_string());
+        let fetch = fetch_published(artifact, &to, fetcher);
+        let ended = within(Stage::Compare, secs_max, progress, fetch).await;
+        let Some(published) = published(artifact, ended, progress)? else { continue };
+        found.rebuilt[number].published = Some(published);
+        let path = to.join(&*artifact.file);
+        if published.sha256 == output.sha256 {
+            tokio::fs::remove_file(&path)
+                .await
+                .map_err(|error| Ended::io("remove", &path, &error))?;
+        } else {
+            let pair = Pair { output: outputs.join(&*artifact.file), published: path };
+            found.pairs.entry(artifact.file.clone()).or_insert(pair);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether `name` names a file directly in a folder, whatever the folder.
+pub(super) fn is_file_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && name.len() <= 255 && !name.contains(['/', '\0'])
+}
+
+async fn fetch_published(
+    artifact: &Artifact,
+    folder: &Path,
+    fetcher: &Fetcher,
+) -> Result<FileDigest, Ended> {
+    tokio::fs::create_dir_all(folder)
+        .await
+        .map_err(|error| Ended::io("make the folder", folder, &error))?;
+    let bytes_max = match (artifact.size, artifact.sha256) {
+        // Another length is to be told by the digest that it has.
+        (Some(size), Some(_)) => size.saturating_add(ALTERED_BYTES_MAX),
+        (Some(size), None) => size,
+        (None, _) => PUBLISHED_BYTES_MAX,
+    };
+    let file = RemoteFile {
+        url: artifact.url.clone(),
+        size: if artifact.sha256.is_some() { None } else { artifact.size },
+        sha256: artifact.sha256,
+    };
+    let to = folder.join(&*artifact.file);
+    let error = match fetcher.to_file(&file, bytes_max, &to).await {
+        Ok(digest) => return Ok(digest),
+        Err(error) => error,
+    };
+    let detail = format!("published file {}: {error}", artifact.file);
+    let kind = match error {
+        FetchError::Mismatch { .. } => FaultKind::InputsUnavailable,
+        FetchError::TooLarge { .. } if artifact.size.is_some() => FaultKind::InputsUnavailable,
+        // The digest is known without it: that the file cannot be had is no obstacle.
+        FetchError::NotFound { .. } | FetchError::TooLarge { .. } if artifact.sha256.is_some() => {
+            FaultKind::FetchFailed
+        }
+        _ => return Err(error.into()),
+    };
+    Err(Ended::fault(kind, detail))
+}
+
+/// Decides what a failed fetch means: nothing where the index names the digest, since the verdict
+/// needs no more, unless the file is another one or the attempt is cancelled.
+fn published(
+    artifact: &Artifact,
+    fetched: Result<FileDigest, Ended>,
+    progress: &dyn Progress,
+) -> Result<Option<FileDigest>, Ended> {
+    match fetched {
+        Ok(digest) => Ok(Some(digest)),
+        Err(Ended::Fault(Fault { kind, detail }))
+            if artifact.sha256.is_some()
+                && !matches!(kind, FaultKind::InputsUnavailable | FaultKind::Cancelled) =>
+        {
+            say(progress, &format!("no difference will be shown: {detail}"));
+            Ok(None)
+        }
+        Err(ended) => {
+            if let Ended::Fault(fault) = &ended {
+                say(progress, &fault.detail);
+            }
+            Err(ended)
+        }
+    }
+}
+
+enum Output {
+    File(FileDigest),
+    Missing,
+    /// Something that is not a regular file: what.
+    Other(&'static str),
+}
+
+async fn digest_output(outputs: &Path, name: &str) -> Result<Output, Ended> {
+    if !is_file_name(name) {
+        let detail = format!("artifact `{name}` is not the name of a file");
+        return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+    }
+    let path = outputs.join(name);
+    let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop.0);
+    let task = tokio::task::spawn_blocking(move || {
+        digest_file(&path, &stopped).map_err(|error| Ended::io("read", &path, &error))
+    });
+    let digested = task.await;
+    drop(stop);
+    digested.unwrap_or_else(|error| Err(Ended::fault(FaultKind::WorkerFailed, error.to_string())))
+}
+
+/// Ends the reading of a file whose digest nobody waits for any more (a hostile build can leave one
+/// of any apparent length).
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn digest_file(path: &Path, stopped: &AtomicBool) -> std::io::Result<Output> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    // Not blocking: a named pipe would wait for a writer for ever.
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    let opened = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let mut file = match opened {
+        Ok(file) => file,
+        Err(error) => {
+            return match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::ENOENT) => Ok(Output::Missing),
+                Some(Errno::ELOOP) => Ok(Output::Other("a symbolic link")),
+                Some(Errno::ENXIO | Errno::ENODEV) => Ok(Output::Other("a socket or a device")),
+                _ => Err(error),
+            };
+        }
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(Output::Other("not a regular file"));
+    }
+    let mut size = 0;
+    let mut sha256 = sha2::Sha256::new();
+    let mut sha512 = sha2::Sha512::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let length = match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if stopped.load(Ordering::Relaxed) {
+            return Err(std::io::Error::other("nobody waits for it any more"));
+        }
+        sha256.update(&buffer[..length]);
+        sha512.update(&buffer[..length]);
+        size += length as u64;
+    }
+    Ok(Output::File(FileDigest {
+        size,
+        sha256: Sha256(sha256.finalize().into()),
+        sha512: Sha512(sha512.finalize().into()),
+    }))
+}
+
+fn say(progress: &dyn Progress, line: &str) {
+    progress.log(format!("rebuilder: {line}\n").as_bytes());
+}
+
+/// Bytes of a published file whose size no index names: more than any package has, less than a
+/// worker's disk.
+const PUBLISHED_BYTES_MAX: u64 = 16 << 30;
+
+/// Bytes beyond the index's size that are fetched to name the digest of an altered file.
+const ALTERED_BYTES_MAX: u64 = 16 << 20;

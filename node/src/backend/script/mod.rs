@@ -1,0 +1,264 @@
+//! Rebuilds with a program of the operator's, as the peer's backends do.
+
+mod keeper;
+mod process;
+#[cfg(test)]
+mod script_test;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rebuilder_actors::port::{BoxFuture, Progress};
+use rebuilder_actors::protocol::{
+    Assignment, BuildInput, EnvironmentKnowledge, FaultKind, Isolation, RemoteFile, Stage,
+};
+
+pub use keeper::Containment;
+use process::{End, Run};
+
+use super::compare::is_file_name;
+use super::rebuild::{Ended, Learnt, Rebuild, bounded};
+use super::worker_facts::{disk_free, oom_kills};
+use crate::fetch::Fetcher;
+
+/// Runs a program with the path of the build input as its only argument; what it leaves in the
+/// folder `$REBUILDERD_OUTDIR` is compared.
+///
+/// It runs as the worker's user, with the host's files and network, in a folder of the attempt,
+/// with nothing on standard input. Its environment is `PATH`, `LANG=C.UTF-8`, `HOME` (the attempt's
+/// folder), `REBUILDERD_OUTDIR` and what [`ScriptSettings::pass`] names. The published artifacts
+/// are not there, unless one is the build input itself. Its exit status is respected.
+#[derive(Clone, Debug)]
+pub struct ScriptBackend {
+    settings: ScriptSettings,
+    fetcher: Fetcher,
+    containment: Containment,
+}
+
+/// How a script is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptSettings {
+    /// The program; absolute.
+    pub program: PathBuf,
+    /// Its `PATH`; `None`: the usual folders of a system.
+    pub path: Option<OsString>,
+    /// Names of the worker's own variables that it gets too, with their values.
+    pub pass: Vec<String>,
+}
+
+impl ScriptBackend {
+    /// A backend that keeps its processes together as well as this process may.
+    pub fn new(settings: ScriptSettings, fetcher: Fetcher) -> Self {
+        let containment = Containment::detect();
+        Self::with_containment(settings, fetcher, containment)
+    }
+
+    /// A backend that keeps its processes together in the way given.
+    pub fn with_containment(
+        settings: ScriptSettings,
+        fetcher: Fetcher,
+        containment: Containment,
+    ) -> Self {
+        Self { settings, fetcher, containment }
+    }
+
+    async fn run(
+        &self,
+        assignment: &Assignment,
+        folder: &Path,
+        learnt: &mut Learnt,
+        progress: &dyn Progress,
+    ) -> Result<PathBuf, Ended> {
+        learnt.environment = EnvironmentKnowledge::Opaque;
+        self.check_program().await?;
+        let secs_max = assignment.limits.stage_secs_max;
+        let fetch = self.fetch_input(assignment, folder, learnt);
+        let input = bounded(Stage::Fetch, secs_max, progress, fetch).await?;
+        let outputs = folder.join("out");
+        let directory = folder.join("work");
+        for made in [&outputs, &directory] {
+            make_folder(made).await?;
+        }
+        progress.stage(Stage::Build);
+        let wall = Duration::from_secs(assignment.limits.build_secs_max.into());
+        let oom_kills_before = oom_kills();
+        let run = Run {
+            program: self.settings.program.clone(),
+            argument: input,
+            directory,
+            environment: self.environment(folder, &outputs),
+            wall,
+            containment: self.containment,
+        };
+        let watched = Tail { progress, bytes: Mutex::new(Vec::new()) };
+        let end = run.run(&watched).await.map_err(|error| self.not_started(&error))?;
+        let program = self.settings.program.display();
+        match end {
+            End::Status(0) => Ok(outputs),
+            End::Status(status) => {
+                let ended = format!("{program}: exit status {status}");
+                if oom_kills() > oom_kills_before {
+                    let detail = format!("{ended}, and a process was killed for memory");
+                    return Err(Ended::fault(FaultKind::OutOfMemory, detail));
+                }
+                if watched.tells_of_full_disk()
+                    || disk_free(folder).is_ok_and(|free| free < DISK_FREE_MIN)
+                {
+                    let detail = format!("{ended}, and a disk is full");
+                    return Err(Ended::fault(FaultKind::DiskFull, detail));
+                }
+                Err(Ended::build_failed(ended))
+            }
+            End::TimedOut => {
+                let detail = format!("{program} took longer than {} s", wall.as_secs());
+                Err(Ended::fault(FaultKind::TimedOut(Stage::Build), detail))
+            }
+            End::Cancelled => Err(Ended::fault(FaultKind::Cancelled, "cancelled in stage build")),
+            End::Stuck => {
+                let detail = format!("{program}: processes of it do not end even when killed");
+                Err(Ended::fault(FaultKind::WorkerFailed, detail))
+            }
+        }
+    }
+
+    async fn check_program(&self) -> Result<(), Ended> {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let program = &self.settings.program;
+        let missing = |why: &str| {
+            let detail = format!("script {} {why}", program.display());
+            Err(Ended::fault(FaultKind::BackendMissing, detail))
+        };
+        match tokio::fs::metadata(program).await {
+            Ok(found) if !found.is_file() => missing("is not a file"),
+            Ok(found) if found.permissions().mode() & 0o111 == 0 => missing("is not executable"),
+            Ok(_) => Ok(()),
+            Err(error) => missing(&format!("cannot be found: {error}")),
+        }
+    }
+
+    fn not_started(&self, error: &std::io::Error) -> Ended {
+        let program = &self.settings.program;
+        match error.kind() {
+            // The program is there: it is its interpreter that is missing or may not be run.
+            ErrorKind::NotFound | ErrorKind::PermissionDenied => {
+                let detail = format!("script {} cannot be started: {error}", program.display());
+                Ended::fault(FaultKind::BackendMissing, detail)
+            }
+            _ => Ended::io("run the script", program, error),
+        }
+    }
+
+    async fn fetch_input(
+        &self,
+        assignment: &Assignment,
+        folder: &Path,
+        learnt: &mut Learnt,
+    ) -> Result<PathBuf, Ended> {
+        let BuildInput::Recorded { url, sha256 } = &assignment.input else {
+            let detail = "nothing is recorded of this build, and a script needs a build input";
+            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+        };
+        let name = &*assignment.key.input;
+        if !is_file_name(name) {
+            let detail = format!("build input `{name}` is not the name of a file");
+            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+        }
+        let inputs = folder.join("inputs");
+        make_folder(&inputs).await?;
+        let path = inputs.join(name);
+        let file = RemoteFile { url: url.clone(), size: None, sha256: *sha256 };
+        learnt.input = Some(self.fetcher.to_file(&file, INPUT_BYTES_MAX, &path).await?);
+        Ok(path)
+    }
+
+    fn environment(&self, folder: &Path, outputs: &Path) -> BTreeMap<OsString, OsString> {
+        let mut variables: BTreeMap<OsString, OsString> = self
+            .settings
+            .pass
+            .iter()
+            .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
+            .collect();
+        let path = self.settings.path.clone().unwrap_or_else(|| PATH.into());
+        variables.extend([
+            ("PATH".into(), path),
+            ("LANG".into(), "C.UTF-8".into()),
+            ("HOME".into(), folder.into()),
+            ("REBUILDERD_OUTDIR".into(), outputs.into()),
+        ]);
+        variables
+    }
+}
+
+impl Rebuild for ScriptBackend {
+    fn isolation(&self) -> Isolation {
+        Isolation::Script
+    }
+
+    fn build<'a>(
+        &'a self,
+        assignment: &'a Assignment,
+        folder: &'a Path,
+        learnt: &'a mut Learnt,
+        progress: &'a dyn Progress,
+    ) -> BoxFuture<'a, Result<PathBuf, Ended>> {
+        Box::pin(self.run(assignment, folder, learnt, progress))
+    }
+}
+
+/// Passes everything on, and remembers the end of the log.
+struct Tail<'a> {
+    progress: &'a dyn Progress,
+    bytes: Mutex<Vec<u8>>,
+}
+
+impl Tail<'_> {
+    /// Whether one of the last lines is what programs say when they cannot write any more: a script
+    /// may have tidied up before it ended, so that the disk has room again.
+    fn tells_of_full_disk(&self) -> bool {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).contains("No space left on device")
+    }
+}
+
+impl Progress for Tail<'_> {
+    fn stage(&self, stage: Stage) {
+        self.progress.stage(stage);
+    }
+
+    fn log(&self, bytes: &[u8]) {
+        let mut tail = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.extend_from_slice(bytes);
+        let excess = tail.len().saturating_sub(TAIL_BYTES);
+        tail.drain(..excess);
+        drop(tail);
+        self.progress.log(bytes);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.progress.is_cancelled()
+    }
+
+    fn cancelled(&self) -> BoxFuture<'_, ()> {
+        self.progress.cancelled()
+    }
+}
+
+async fn make_folder(path: &Path) -> Result<(), Ended> {
+    tokio::fs::create_dir(path).await.map_err(|error| Ended::io("make the folder", path, &error))
+}
+
+/// Bytes of a build input: an image of a system is the largest that is known.
+const INPUT_BYTES_MAX: u64 = 8 << 30;
+
+/// A disk with fewer free bytes than this is what a build failed for.
+const DISK_FREE_MIN: u64 = 4 << 20;
+
+/// Bytes at the end of a log that are looked at for the reason of a failure.
+const TAIL_BYTES: usize = 4 << 10;
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

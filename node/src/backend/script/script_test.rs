@@ -1,0 +1,263 @@
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rebuilder_actors::protocol::Sha256;
+
+use super::*;
+use crate::backend::testing::{Recorder, Server, assignment, fetcher, script};
+
+const BOTH: [Containment; 2] = [Containment::Namespace, Containment::Subreaper];
+
+/// A script in a folder with an input to fetch.
+struct House {
+    folder: tempfile::TempDir,
+    server: Server,
+}
+
+impl House {
+    async fn new(body: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("attempt")).unwrap();
+        script(&folder.path().join("backend"), body);
+        let server = Server::start().await;
+        server.put("input", b"Format: 1.0\n");
+        Self { folder, server }
+    }
+
+    fn attempt(&self) -> PathBuf {
+        self.folder.path().join("attempt")
+    }
+
+    fn assignment(&self) -> Assignment {
+        assignment(&format!("{}/input", self.server.base), Vec::new())
+    }
+
+    fn backend(&self, containment: Containment) -> ScriptBackend {
+        let settings = ScriptSettings {
+            program: self.folder.path().join("backend"),
+            path: None,
+            pass: vec!["CARGO_MANIFEST_DIR".to_owned(), "NOT_SET_ANYWHERE".to_owned()],
+        };
+        ScriptBackend::with_containment(settings, fetcher(), containment)
+    }
+
+    async fn run(
+        &self,
+        containment: Containment,
+        assignment: &Assignment,
+        progress: &Recorder,
+    ) -> (Result<PathBuf, Ended>, Learnt) {
+        let _ = std::fs::remove_dir_all(self.attempt());
+        std::fs::create_dir(self.attempt()).unwrap();
+        let mut learnt = Learnt::nothing();
+        let backend = self.backend(containment);
+        let ended = backend.build(assignment, &self.attempt(), &mut learnt, progress).await;
+        (ended, learnt)
+    }
+}
+
+fn kind(ended: Result<PathBuf, Ended>) -> FaultKind {
+    match ended {
+        Err(Ended::Fault(fault)) => fault.kind,
+        other => panic!("not a fault: {other:?}"),
+    }
+}
+
+/// Command lines of all processes in which `needle` occurs.
+fn processes_with(needle: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .filter_map(|path| std::fs::read(path.join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(needle))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_gets_its_input_and_leaves_its_outputs() {
+    let house = House::new(concat!(
+        "echo \"input $1\"; echo error >&2; cp \"$1\" \"$REBUILDERD_OUTDIR/copy\"\n",
+        "pwd; cat; ps -o pid= -p $$ | tr -d ' '"
+    ))
+    .await;
+    for containment in BOTH {
+        let progress = Recorder::default();
+        let (ended, learnt) = house.run(containment, &house.assignment(), &progress).await;
+        let outputs = ended.unwrap();
+        assert_eq!(outputs, house.attempt().join("out"));
+        assert_eq!(std::fs::read(outputs.join("copy")).unwrap(), b"Format: 1.0\n");
+        assert_eq!(learnt.input.unwrap().sha256, Sha256::of(b"Format: 1.0\n"));
+        assert_eq!(learnt.environment, EnvironmentKnowledge::Opaque);
+        assert_eq!(progress.stages(), [Stage::Fetch, Stage::Build]);
+        let text = progress.text();
+        let attempt = house.attempt().display().to_string();
+        let start =
+            format!("input {attempt}/inputs/hello_1-1_amd64.buildinfo\nerror\n{attempt}/work\n");
+        assert!(text.starts_with(&start), "{text}");
+        if containment == Containment::Namespace {
+            // `/proc` fits the namespace: the first process in it is ours, the second the script.
+            assert_eq!(text.lines().last(), Some("2"), "{text}");
+        }
+    }
+    assert_eq!(house.backend(BOTH[0]).isolation(), Isolation::Script);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environment_is_clean() {
+    let house = House::new("env | sort").await;
+    let progress = Recorder::default();
+    house.run(Containment::detect(), &house.assignment(), &progress).await.0.unwrap();
+    let attempt = house.attempt().display().to_string();
+    let text = progress.text();
+    // The shell adds PWD itself.
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("PWD=")).collect();
+    assert_eq!(
+        lines,
+        [
+            &format!("CARGO_MANIFEST_DIR={}", env!("CARGO_MANIFEST_DIR")),
+            &format!("HOME={attempt}"),
+            "LANG=C.UTF-8",
+            &format!("PATH={PATH}"),
+            &format!("REBUILDERD_OUTDIR={attempt}/out"),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exit_status_is_respected() {
+    for (body, status) in [("echo x > $REBUILDERD_OUTDIR/x; exit 1", 1), ("kill -SEGV $$", 139)] {
+        let house = House::new(body).await;
+        for containment in BOTH {
+            let progress = Recorder::default();
+            let (ended, _) = house.run(containment, &house.assignment(), &progress).await;
+            let Err(Ended::BuildFailed { reason }) = ended else { panic!("{ended:?}") };
+            assert!(reason.ends_with(&format!("/backend: exit status {status}")), "{reason}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_that_ignores_all_signals_in_sessions_of_its_own_is_killed() {
+    // Each level ignores SIGTERM; the grandchildren leave session, group and parent.
+    let house = House::new(concat!(
+        "trap '' TERM HUP INT\n",
+        "setsid sh -c 'setsid sleep 7654321 & setsid sleep 7654321 & sleep 7654321' &\n",
+        "echo started; sleep 7654321; exit 0"
+    ))
+    .await;
+    for containment in BOTH {
+        let progress = Recorder::default();
+        let mut assignment = house.assignment();
+        assignment.limits.build_secs_max = 1;
+        let (ended, _) = house.run(containment, &assignment, &progress).await;
+        assert_eq!(kind(ended), FaultKind::TimedOut(Stage::Build));
+        assert!(progress.text().starts_with("started\n"), "{}", progress.text());
+        assert!(progress.text().contains("killing it"), "{}", progress.text());
+        assert_eq!(processes_with("7654321"), [""; 0], "{containment:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_script_leaves_running_is_killed_when_it_ends() {
+    let house = House::new("setsid sleep 7654322 & setsid sleep 7654322 & sleep 0.2; exit 0").await;
+    for containment in BOTH {
+        let progress = Recorder::default();
+        house.run(containment, &house.assignment(), &progress).await.0.unwrap();
+        assert_eq!(processes_with("7654322"), [""; 0], "{containment:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_script_is_asked_to_end_first() {
+    let house = House::new("trap 'echo bye; exit 0' TERM; echo on; sleep 7654323 & wait").await;
+    for containment in BOTH {
+        let progress = Arc::new(Recorder::default());
+        let watched = Arc::clone(&progress);
+        tokio::spawn(async move {
+            while !watched.text().contains("on\n") {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            watched.cancel.cancel();
+        });
+        let assignment = house.assignment();
+        let run = house.run(containment, &assignment, &progress);
+        let (ended, _) = tokio::time::timeout(Duration::from_secs(9), run).await.unwrap();
+        assert_eq!(kind(ended), FaultKind::Cancelled);
+        assert!(progress.text().contains("bye\n"), "{}", progress.text());
+        assert_eq!(processes_with("7654323"), [""; 0], "{containment:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_attempt_leaves_no_process() {
+    let house = House::new("trap '' TERM; setsid sleep 7654324 & echo on; sleep 7654324").await;
+    for containment in BOTH {
+        let progress = Recorder::default();
+        let assignment = house.assignment();
+        let run = house.run(containment, &assignment, &progress);
+        let _ = tokio::time::timeout(Duration::from_secs(2), run).await.unwrap_err();
+        assert!(progress.text().contains("on\n"));
+        for _ in 0..500 {
+            if processes_with("7654324").is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(processes_with("7654324"), [""; 0], "{containment:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_cannot_run_is_a_missing_backend() {
+    let house = House::new("exit 0").await;
+    let backend = house.folder.path().join("backend");
+    let missing = |ended: Result<PathBuf, Ended>| {
+        let Err(Ended::Fault(fault)) = ended else { panic!("{ended:?}") };
+        assert_eq!(fault.kind, FaultKind::BackendMissing);
+        assert!(fault.detail.contains(&backend.display().to_string()), "{}", fault.detail);
+    };
+    let run = async || {
+        let progress = Recorder::default();
+        house.run(Containment::detect(), &house.assignment(), &progress).await.0
+    };
+    std::fs::write(&backend, "#!/nonexistent/interpreter\n").unwrap();
+    missing(run().await);
+    std::fs::set_permissions(&backend, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .unwrap();
+    missing(run().await);
+    std::fs::remove_file(&backend).unwrap();
+    missing(run().await);
+    std::fs::create_dir(&backend).unwrap();
+    missing(run().await);
+    assert!(house.server.asked().iter().all(|path| path == "input"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inputs_that_cannot_be_had_are_faults() {
+    let house = House::new("exit 0").await;
+    let progress = Recorder::default();
+    let run = async |change: &dyn Fn(&mut Assignment)| {
+        let mut assignment = house.assignment();
+        change(&mut assignment);
+        kind(house.run(Containment::detect(), &assignment, &progress).await.0)
+    };
+    let base = house.server.base.clone();
+    let url =
+        |path: &str, sha256| BuildInput::Recorded { url: format!("{base}/{path}").into(), sha256 };
+    let unavailable = FaultKind::InputsUnavailable;
+    assert_eq!(run(&|a| a.input = url("nothing", None)).await, unavailable);
+    assert_eq!(run(&|a| a.input = url("broken", None)).await, FaultKind::FetchFailed);
+    assert_eq!(run(&|a| a.input = url("input", Some(Sha256::of(b"x")))).await, unavailable);
+    assert_eq!(run(&|a| a.input = BuildInput::Suite).await, unavailable);
+    assert_eq!(run(&|a| a.key.input = "../x".into()).await, unavailable);
+    assert!(!Path::new(&house.folder.path().join("x")).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_no_failed_build() {
+    let house = House::new("echo 'cc1: error: x.o: No space left on device' >&2; exit 1").await;
+    let progress = Recorder::default();
+    let (ended, _) = house.run(Containment::detect(), &house.assignment(), &progress).await;
+    assert_eq!(kind(ended), FaultKind::DiskFull);
+}

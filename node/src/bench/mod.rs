@@ -1,0 +1,3 @@
+//! Measurements of the real parts on the machine at hand.
+
+pub mod store;

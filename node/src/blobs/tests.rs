@@ -1,0 +1,204 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn open(path: &Path) -> FileBlobs {
+    FileBlobs::open(&DataDir::open(path).unwrap()).unwrap()
+}
+
+fn text(length: usize) -> Vec<u8> {
+    let line = |n: usize| format!("{n:07} a line of a log {}\n", n.wrapping_mul(2_654_435_761));
+    let mut text: Vec<u8> = (0..length / 20 + 1).flat_map(|n| line(n).into_bytes()).collect();
+    text.truncate(length);
+    text
+}
+
+fn put(blobs: &mut FileBlobs, content: &[u8]) -> Sha256 {
+    let digest = Sha256::of(content);
+    blobs.append("put", 0, content).unwrap();
+    blobs.seal("put", digest, content.len() as u64).unwrap();
+    digest
+}
+
+fn read_all(blobs: &mut FileBlobs, name: BlobName<'_>, step: usize) -> Option<Vec<u8>> {
+    let mut all = Vec::new();
+    loop {
+        let piece = blobs.read(name, all.len() as u64, step).unwrap()?;
+        if piece.is_empty() {
+            return Some(all);
+        }
+        assert!(piece.len() <= step);
+        all.extend_from_slice(&piece);
+    }
+}
+
+#[test]
+fn a_part_grows_across_restarts_and_becomes_a_blob() {
+    let top = tempfile::tempdir().unwrap();
+    let content = text(300_000);
+    let digest = Sha256::of(&content);
+    let mut blobs = open(top.path());
+    assert_eq!(blobs.part_length("log").unwrap(), 0);
+    blobs.append("log", 0, &content[..100_000]).unwrap();
+    drop(blobs);
+    let mut blobs = open(top.path());
+    assert_eq!(blobs.part_length("log").unwrap(), 100_000);
+    // Overlapping, repeated and empty pieces change nothing that is there.
+    blobs.append("log", 50_000, &content[50_000..200_000]).unwrap();
+    blobs.append("log", 0, &content[..10]).unwrap();
+    blobs.append("log", 200_000, b"").unwrap();
+    assert_eq!(
+        blobs.append("log", 200_001, b"x"),
+        Err(BlobError::Gap { part: "log".into(), length: 200_000, offset: 200_001 })
+    );
+    blobs.append("log", 200_000, &content[200_000..]).unwrap();
+    assert_eq!(read_all(&mut blobs, BlobName::Part("log"), 70_000).unwrap(), content);
+    assert_eq!(blobs.read(BlobName::Sealed(digest), 0, 1).unwrap(), None);
+
+    blobs.seal("log", digest, 300_000).unwrap();
+    assert_eq!(blobs.read(BlobName::Part("log"), 0, 1).unwrap(), None);
+    blobs.seal("log", digest, 300_000).unwrap();
+    drop(blobs);
+    let mut blobs = open(top.path());
+    assert_eq!(read_all(&mut blobs, BlobName::Sealed(digest), 7_777).unwrap(), content);
+    let hex = digest.to_string();
+    let file = top.path().join("blobs").join(&hex[..2]).join(&hex[2..]);
+    assert!(fs::metadata(file).unwrap().len() < 150_000, "it is not compressed");
+    assert!(!top.path().join("blobs/new").exists());
+}
+
+#[test]
+fn what_was_not_announced_is_refused_and_removed() {
+    let top = tempfile::tempdir().unwrap();
+    let mut blobs = open(top.path());
+    let (found, expected) = (Sha256::of(b"abc"), Sha256::of(b"abd"));
+    let mismatch = BlobError::Mismatch { part: "p".into(), length: 3, found, expected };
+    blobs.append("p", 0, b"abc").unwrap();
+    assert_eq!(blobs.seal("p", expected, 3), Err(mismatch));
+    assert_eq!(blobs.part_length("p").unwrap(), 0);
+    blobs.append("p", 0, b"abc").unwrap();
+    assert!(matches!(blobs.seal("p", found, 4), Err(BlobError::Mismatch { .. })));
+    assert_eq!(blobs.read(BlobName::Sealed(found), 0, 9).unwrap(), None);
+    // A part that never came.
+    assert!(matches!(blobs.seal("q", found, 3), Err(BlobError::Mismatch { length: 0, .. })));
+    assert!(!top.path().join("blobs/new").exists());
+    // A blob that is there, announced with another length.
+    put(&mut blobs, b"abc");
+    assert!(matches!(blobs.seal("p", found, 4), Err(BlobError::Mismatch { length: 3, .. })));
+    blobs.seal("p", found, 3).unwrap();
+}
+
+#[test]
+fn the_empty_content_is_always_there() {
+    let top = tempfile::tempdir().unwrap();
+    let mut blobs = open(top.path());
+    let empty = Sha256::of(b"");
+    blobs.seal("none", empty, 0).unwrap();
+    blobs.append("some", 0, b"").unwrap();
+    blobs.seal("some", empty, 0).unwrap();
+    assert_eq!(blobs.read(BlobName::Sealed(empty), 0, 9).unwrap(), Some(Bytes::new()));
+    assert_eq!(blobs.collect(&|_| false).unwrap(), 0);
+    assert_eq!(blobs.read(BlobName::Sealed(empty), 5, 9).unwrap(), Some(Bytes::new()));
+    assert!(matches!(blobs.seal("none", empty, 1), Err(BlobError::Mismatch { .. })));
+    blobs.append("full", 0, b"x").unwrap();
+    assert!(matches!(blobs.seal("full", empty, 0), Err(BlobError::Mismatch { length: 1, .. })));
+}
+
+#[test]
+fn names_cannot_leave_the_folder() {
+    let top = tempfile::tempdir().unwrap();
+    let mut blobs = open(top.path());
+    for name in ["", "..", "../schema", "/etc/passwd", "a/b", "a\0b"] {
+        let refused = Err(BlobError::Name(name.to_owned()));
+        assert_eq!(blobs.append(name, 0, b"x"), refused);
+        assert_eq!(blobs.discard(name), refused);
+        assert_eq!(blobs.seal(name, Sha256::of(b"x"), 1), refused);
+        assert!(blobs.part_length(name).is_err());
+        assert!(blobs.read(BlobName::Part(name), 0, 1).is_err());
+    }
+}
+
+#[test]
+fn collection_removes_what_is_not_kept_and_no_part() {
+    let top = tempfile::tempdir().unwrap();
+    let mut blobs = open(top.path());
+    let kept = put(&mut blobs, b"kept");
+    let gone: Vec<Sha256> = (0_u8..9).map(|n| put(&mut blobs, &[n; 100])).collect();
+    blobs.read(BlobName::Sealed(gone[0]), 0, 10).unwrap().unwrap();
+    blobs.append("part", 0, b"growing").unwrap();
+    fs::write(top.path().join("blobs/new"), "half").unwrap();
+    assert_eq!(blobs.collect(&|digest| *digest == kept).unwrap(), 9);
+    for digest in gone {
+        assert_eq!(blobs.read(BlobName::Sealed(digest), 10, 10).unwrap(), None);
+    }
+    assert_eq!(read_all(&mut blobs, BlobName::Sealed(kept), 99).unwrap(), b"kept");
+    assert_eq!(read_all(&mut blobs, BlobName::Part("part"), 99).unwrap(), b"growing");
+    assert_eq!(blobs.collect(&|_| true).unwrap(), 0);
+}
+
+#[test]
+fn reading_on_does_not_start_again() {
+    let top = tempfile::tempdir().unwrap();
+    let mut blobs = open(top.path());
+    let contents: Vec<Vec<u8>> = (1..=3).map(|n| text(n * 1_000_000)).collect();
+    let digests: Vec<Sha256> = contents.iter().map(|c| put(&mut blobs, c)).collect();
+    let hex = digests[2].to_string();
+    let file = top.path().join("blobs").join(&hex[..2]).join(&hex[2..]);
+    for offset in (0..3_000_000).step_by(50_000) {
+        for (content, digest) in contents.iter().zip(&digests) {
+            let piece = blobs.read(BlobName::Sealed(*digest), offset as u64, 50_000).unwrap();
+            let end = content.len().min(offset + 50_000);
+            assert_eq!(piece.unwrap(), content[offset.min(end)..end]);
+        }
+        // The file itself is opened once: without it, reading on still works.
+        if offset == 0 {
+            fs::remove_file(&file).unwrap();
+        }
+    }
+    assert_eq!(blobs.read(BlobName::Sealed(digests[2]), 0, 1).unwrap(), None);
+}
+
+#[test]
+fn damage_is_told() {
+    let top = tempfile::tempdir().unwrap();
+    let mut blobs = open(top.path());
+    let digest = put(&mut blobs, &text(200_000));
+    let hex = digest.to_string();
+    let file = top.path().join("blobs").join(&hex[..2]).join(&hex[2..]);
+    let mut stored = fs::read(&file).unwrap();
+    let middle = stored.len() / 2;
+    stored[middle] ^= 1;
+    fs::write(&file, stored).unwrap();
+    let read = blobs.read(BlobName::Sealed(digest), 0, 300_000);
+    assert!(matches!(read, Err(BlobError::Io { action: "decompress", .. })), "{read:?}");
+}
+
+#[test]
+fn a_full_disk_is_told_apart() {
+    let full = io::Error::from_raw_os_error(nix::libc::ENOSPC);
+    let error = failed("write", Path::new("parts/x"))(full);
+    assert_eq!(error, BlobError::Full { path: "parts/x".into() });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_read_gives_the_slice(
+        length in 1_usize..400_000,
+        reads in prop::collection::vec((0_u64..450_000, 0_usize..200_000), 1..12),
+    ) {
+        let top = tempfile::tempdir().unwrap();
+        let mut blobs = open(top.path());
+        let content = text(length);
+        let digest = put(&mut blobs, &content);
+        for (offset, most) in reads {
+            let from = content.len().min(usize::try_from(offset).unwrap());
+            let to = content.len().min(from + most);
+            let piece = blobs.read(BlobName::Sealed(digest), offset, most).unwrap().unwrap();
+            prop_assert!(piece == content[from..to], "at {offset}, {most} bytes");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+use core::time::Duration;
+
+/// What one endpoint allows itself and its peers. [`Limits::default`] suits a coordinator.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections open at one time, ours and the peers'; further peers are refused.
+    pub connections_max: usize,
+    /// Handshakes of peers under way at one time; further ones are ignored, the peer tries again.
+    pub handshakes_max: usize,
+    /// From this many handshakes under way on, a peer must first prove that it receives at its
+    /// address (QUIC Retry), so that forged senders cannot fill `handshakes_max`.
+    pub handshakes_unproven_max: usize,
+    /// A handshake that takes longer is given up.
+    pub handshake_timeout: Duration,
+    /// A peer of which nothing was heard for so long is gone. The smaller one of both ends counts.
+    pub idle_timeout: Duration,
+    /// Sends something after so long a silence; `None`: the application's statuses do that.
+    pub keep_alive: Option<Duration>,
+    /// Streams in both directions that a peer may have open at one time.
+    pub streams_max: u32,
+    /// One-way streams that a peer may have open at one time.
+    pub streams_one_way_max: u32,
+    /// Bytes of one stream received and not yet read.
+    pub stream_window: u32,
+    /// Bytes of one connection received and not yet read.
+    pub connection_window: u32,
+    /// Bytes of one connection sent and not yet acknowledged.
+    pub send_window: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 1024,
+            handshakes_max: 256,
+            handshakes_unproven_max: 32,
+            handshake_timeout: Duration::from_secs(10),
+            // Three statuses of a worker (one every 10 s).
+            idle_timeout: Duration::from_secs(30),
+            keep_alive: None,
+            streams_max: 64,
+            // A worker sends one log a slot, and may have as many slots as cores.
+            streams_one_way_max: 256,
+            stream_window: 1 << 20,
+            connection_window: 4 << 20,
+            send_window: 4 << 20,
+        }
+    }
+}
