@@ -7,7 +7,6 @@ pub mod backend;
 pub mod bench;
 pub mod blobs;
 pub mod clock;
-pub mod config;
 pub mod data_dir;
 mod durable;
 #[cfg(test)]
