@@ -83,7 +83,8 @@ async fn a_read_only_bind_stays_read_only_for_everybody() {
         Bind { source: taken.clone(), target: PathBuf::from("/output"), read_only: false },
     ];
     let script = "cat /input/deep/file; echo new > /input/deep/file; \
-        mount -o remount,rw /input/deep; mount -o remount,bind,rw /input/deep; umount /input/deep; echo new > /input/deep/file; \
+        mount -o remount,rw /input/deep; mount -o remount,bind,rw /input/deep; umount /input/deep; \
+        echo new > /input/deep/file; \
         unshare -Urm sh -c 'mount -o remount,bind,rw /input/deep; umount /input/deep; \
         echo new > /input/deep/file'; \
         echo new > /output/file; echo more > /output/more";
@@ -145,7 +146,8 @@ async fn only_the_three_standard_descriptors_are_open() {
 async fn the_devices_work() {
     let Some(fixture) = Fixture::new().await else { return };
     let script = "echo gone > /dev/null; head -c 4 /dev/zero | wc -c; \
-        head -c 4 /dev/urandom | wc -c; echo out > /dev/stdout; echo err > /dev/stderr; echo > /dev/full || echo full; \
+        head -c 4 /dev/urandom | wc -c; echo out > /dev/stdout; echo err > /dev/stderr; \
+        echo > /dev/full || echo full; \
         echo x > /dev/shm/x && cat /dev/shm/x; ls /dev; stat -c %u:%g /dev/null /";
     let (_, printed) = fixture.sh(script).await;
     let expected = "4\n4\nout\nerr\n";
