@@ -153,7 +153,7 @@ async fn filters_choose_by_name_source_and_everybody_who_maintains() {
         (maintained("Nobody"), 0),
         (FilterSpec { excludes: vec!["hello*".to_owned()], ..FilterSpec::default() }, 3),
     ] {
-        settings.filter = filter(spec.clone());
+        settings.filter = filter(&spec);
         let (_, groups) = read_new(&mirror.reader(settings.clone())).await;
         let artifacts: usize = groups.iter().map(|group| group.artifacts.len()).sum();
         assert_eq!(artifacts, count, "{spec:?}");

@@ -133,7 +133,8 @@ mod tests {
     #[test]
     fn persons_are_told_apart() {
         let list =
-            "Jo Doe <jo@example.org>, Ann Powell, IV <ann@example.org>,\n X <x@example.org>,";
+            "Jo Doe <jo@example.org>, Ann Powell, IV <ann@example.org>,\n \
+                    X <x@example.org>,";
         let found: Vec<_> = people(list).collect();
         assert_eq!(
             found,
