@@ -31,7 +31,7 @@ impl Queue {
         now: Now,
         session: SessionId,
         report: &VerifiedReport,
-        countersigned: SignedReport,
+        countersigned: &SignedReport,
         effects: &mut Effects,
     ) {
         let attempt = report.report().attempt;
@@ -51,7 +51,7 @@ impl Queue {
         now: Now,
         worker: WorkerId,
         verified: &VerifiedReport,
-        countersigned: SignedReport,
+        countersigned: &SignedReport,
         effects: &mut Effects,
     ) -> Answer {
         let report = verified.report();
@@ -93,7 +93,7 @@ impl Queue {
             return Answer::Superseded;
         }
         let outcome = outcome(&judgement, report);
-        self.keep(now, worker, report, &countersigned, outcome, effects);
+        self.keep(now, worker, report, countersigned, outcome, effects);
         let reproduced = match judgement {
             Judgement::Fault(fault) => {
                 self.mark_answered(attempt);

@@ -55,7 +55,7 @@ impl Queue {
             Event::Left(session) => self.leave(now, session, &mut effects),
             Event::Told(session, status) => self.told(now, session, status, &mut effects),
             Event::Reported { session, report, countersigned } => {
-                self.report(now, session, &report, countersigned, &mut effects);
+                self.report(now, session, &report, &countersigned, &mut effects);
             }
             Event::UploadAsked { session, request, attempt, file } => {
                 self.upload_asked(session, request, attempt, file.as_deref(), &mut effects);
