@@ -4,11 +4,12 @@ pub mod backend;
 pub mod bench;
 pub mod blobs;
 pub mod clock;
+pub mod config;
 pub mod data_dir;
 mod durable;
+pub mod fetch;
 #[cfg(test)]
 mod full_disk_tests;
-pub mod fetch;
 pub mod index;
 pub mod sandbox;
 pub mod spool;

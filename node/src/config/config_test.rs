@@ -1,0 +1,285 @@
+use std::path::Path;
+
+use rebuilder_actors::domain::queue::{ProfilePolicy, RetryPolicy};
+use rebuilder_actors::protocol::{AttemptLimits, PublicKey};
+
+use super::*;
+use crate::index::debian::{Environment, Release};
+
+const SECRET: &str = "correct-horse-battery-staple";
+
+fn parse(text: &str, role: Role) -> Result<Config, String> {
+    Config::parse(text, Path::new("/x/node.toml"), role).map_err(|error| error.to_string())
+}
+
+fn refused(text: &str) -> String {
+    parse(text, Role::Coordinator).expect_err(text)
+}
+
+fn profile(keys: &str) -> String {
+    format!("[profile.p]\n{keys}\n")
+}
+
+fn one_profile(keys: &str) -> (ProfileConfig, Vec<String>) {
+    let config = parse(&profile(keys), Role::Coordinator).unwrap();
+    let [profile] = <[_; 1]>::try_from(config.coordinator.unwrap().profiles).unwrap();
+    (profile, config.warnings)
+}
+
+const DEBIAN: &str = "distribution = 'debian'\nsource = 'https://mirror.example.org/debian/'\n\
+    releases = ['bookworm']\ncomponents = ['main']\narchitectures = ['amd64', 'all']";
+
+#[test]
+fn nothing_configured_is_a_coordinator_with_the_defaults() {
+    let config = parse("", Role::Coordinator).unwrap();
+    let coordinator = config.coordinator.unwrap();
+    assert_eq!(coordinator.listen.to_string(), "127.0.0.1:8485");
+    assert_eq!(coordinator.http_listen.unwrap().to_string(), "127.0.0.1:8484");
+    assert_eq!(coordinator.data_dir, Path::new("/var/lib/rebuilder"));
+    let settings = coordinator.queue_settings(PublicKey([7; 32]));
+    assert_eq!(settings.lease.as_secs(), 900);
+    assert_eq!(settings.retry, RetryPolicy::default());
+    assert_eq!((settings.confirmations, settings.seed), (1, 0x0707_0707_0707_0707));
+    assert_eq!(settings.limits, AttemptLimits::default());
+    assert_eq!(settings.enrolment.coordinator, PublicKey([7; 32]));
+    assert_eq!(settings.enrolment.signup_secret, None);
+    assert!(config.worker.is_none() && config.warnings[0].contains("nothing is followed"));
+}
+
+#[test]
+fn what_is_configured_reaches_the_queue() {
+    let key = "ab".repeat(32);
+    let text = format!(
+        "[coordinator]\nauthorized_workers = ['{key}']\nsignup_secret = '{SECRET}'\n\
+         [schedule]\nlease_secs = 60\nretry_delay_base = 2\nmax_retries = 0\ninitial_delay = 5\n\
+         confirmations = 2\nseed = 9\n[limits]\nbuild_secs_max = 10\nstage_secs_max = 20\n\
+         log_bytes_max = '5 MiB'\n[profile.p]\n{DEBIAN}\npriority = -3\nmax_retries = 1\n\
+         initial_delay = 30\ntags = ['big']\n"
+    );
+    let config = parse(&text, Role::Coordinator).unwrap();
+    assert_eq!(config.warnings, [""; 0]);
+    let settings = config.coordinator.unwrap().queue_settings(PublicKey([1; 32]));
+    assert_eq!(settings.lease.as_secs(), 60);
+    assert_eq!(settings.retry.delay_base.as_secs(), 7200);
+    assert_eq!(settings.retry.max_retries, Some(0));
+    assert_eq!((settings.initial_delay.as_secs(), settings.confirmations), (5, 2));
+    assert_eq!(settings.seed, 9);
+    let limits = AttemptLimits { build_secs_max: 10, stage_secs_max: 20, log_bytes_max: 5 << 20 };
+    assert_eq!(settings.limits, limits);
+    assert!(settings.enrolment.authorized.contains(&PublicKey([0xab; 32])));
+    assert_eq!(settings.enrolment.signup_secret.as_deref(), Some(SECRET.as_bytes()));
+    let policy = ProfilePolicy {
+        priority: Some(-3),
+        initial_delay: Some(core::time::Duration::from_secs(30)),
+        max_retries: Some(1),
+        tags: vec!["big".to_owned()],
+    };
+    assert_eq!(settings.profiles.get("p"), Some(&policy));
+}
+
+#[test]
+fn a_profile_reaches_the_reader() {
+    let more = "\nkeyring = '/k.gpg'\nshrink_guard_percent = 10\nexcludes = ['*-dbgsym']\n\
+        archives = [{ url = '/a', suite = './' }]";
+    let (profile, warnings) = one_profile(&format!("{DEBIAN}{more}"));
+    assert_eq!(warnings, [""; 0]);
+    let settings = profile.debian_index_settings();
+    assert_eq!((&*settings.profile, &*settings.distribution), ("p", "debian"));
+    assert_eq!(settings.source, "https://mirror.example.org/debian");
+    assert_eq!(settings.releases, [Release { name: "bookworm".to_owned(), source: None }]);
+    assert_eq!(settings.architectures, ["amd64", "all"]);
+    let buildinfo_url = "https://buildinfos.debian.net/buildinfo-pool".to_owned();
+    assert_eq!(settings.environment, Environment::Recorded { buildinfo_url });
+    assert_eq!(settings.snapshots, ["https://snapshot.debian.org"]);
+    assert_eq!(settings.keyring.as_deref(), Some(Path::new("/k.gpg")));
+    assert!(settings.check_signature);
+    assert_eq!((settings.shrink_guard, settings.archives.len()), (10, 1));
+    assert_eq!(profile.interval.as_secs(), 3600);
+}
+
+#[test]
+fn the_older_spelling_of_a_profile_means_the_same() {
+    let (older, warnings) = one_profile(
+        "distro = 'debian'\nsync_method = 'debian'\nsource = 'https://mirror.example.org/debian'\n\
+         suite = 'main'\nreleases = [{ name = 'bookworm' }]\narchitecture = 'amd64'",
+    );
+    let (newer, _) = one_profile(&DEBIAN.replace(", 'all'", ""));
+    assert_eq!(older, newer);
+    assert!(warnings[0].contains("leaves out packages for `all`"), "{warnings:?}");
+    for (keys, said) in [
+        ("distro = 'debian'", "`distro` is the older spelling of `distribution`"),
+        ("suite = 'main'", "`suite` is the older spelling of `components`"),
+        ("architecture = 'amd64'", "`architecture` is the older spelling of `architectures`"),
+        ("index = 'debian'\nsync_method = 'debian'", "`sync_method` is the older spelling"),
+    ] {
+        let error = refused(&profile(&format!("{DEBIAN}\n{keys}")));
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_shown_in_their_place() {
+    let text = "[schedule]\nlease_secs = 60\n  retry_dealy_base = 3\n";
+    let error = refused(text);
+    let expected = "/x/node.toml:3:3: unknown key `retry_dealy_base`, expected one of \
+        `lease_secs`, `retry_delay_base`, `max_retries`, `initial_delay`, `confirmations`, \
+        `seed`\n 3 |   retry_dealy_base = 3\n   |   ^";
+    assert_eq!(error, expected);
+    for (text, said) in [
+        ("[worker]\nidle_delay = 3", "2:1: unknown key `idle_delay`: remove it: work is pushed"),
+        ("[http]\nbind_addr = ''", "2:1: unknown key `bind_addr`: the address is `listen` now"),
+        ("[auth]\ncookie = ''", "1:2: unknown key `auth`: there is no cookie"),
+        ("[profile.x]\nmirror = ''", "2:1: unknown key `mirror`: it is `source`"),
+        ("[profile.x]\nreleases = [{ nam = 'x' }]", "2:15: unknown key `nam`"),
+        ("[profile.x]\ninclude = [{ pkgs = [] }]", "2:14: unknown key `pkgs`, expected one of"),
+        ("[backend.x]\npath = '/x'\nargs = []", "3:1: unknown key `args`"),
+    ] {
+        let error = refused(text);
+        assert!(error.starts_with(&format!("/x/node.toml:{said}")), "{error}");
+    }
+}
+
+#[test]
+fn wrong_values_are_shown_in_their_place() {
+    for (text, said) in [
+        ("a", "1:2: "),
+        ("[schedule]\nlease_secs = 5", "2:14: 5 is not between 30 and 86400"),
+        ("[schedule]\nconfirmations = 0", "2:17: 0 is not between 1 and 100"),
+        ("[schedule]\nseed = 'x'", "2:8: invalid type: string \"x\", expected u64"),
+        ("[limits]\nlog_bytes_max = '9 elephants'", "2:17: invalid value: string \"9 elephants\""),
+        ("[limits]\nlog_bytes_max = 1", "2:17: a log needs at least 4194304 bytes"),
+        ("[coordinator]\nlisten = 'localhost'", "2:10: `localhost` is not an IP address with port"),
+        ("[coordinator]\ndata_dir = 'data'", "2:12: `data` is not an absolute path"),
+        ("[coordinator]\nadmins = ['ab']", "2:11: "),
+        ("[worker]\ncoordinator = 'host'", "2:15: `host` is not host:port"),
+        ("[worker]\ncoordinator = 'a::b:1'", "2:15: `a::b:1` is not host:port"),
+        ("[worker]\nslots = 257", "2:9: 257 is not between 1 and 256"),
+        ("[profile.x]\nsource = 'ftp://x'", "2:10: `ftp://x` is neither a URL"),
+        ("[profile.x]\nenvironment = 'any'", "2:15: unknown variant `any`, expected one of"),
+        ("[profile.x]\nreleases = [1]", "2:13: invalid type: integer `1`, expected the name"),
+        ("[profile.'a/b']", "1:10: `a/b` is not a name"),
+        ("[profile.x]", "1:10: profile `x` has no `distribution`"),
+        ("[profile.x]\ndistribution = 'hurd'", "1:10: there is no reader for the indexes of"),
+        ("[profile.x]\ndistribution = 'd'\nindex = 'rpm'", "3:9: there is no reader"),
+    ] {
+        let error = refused(text);
+        assert!(error.starts_with(&format!("/x/node.toml:{said}")), "{error}");
+    }
+}
+
+#[test]
+fn all_problems_of_meaning_are_told_at_once() {
+    let text = profile(
+        "distribution = 'debian'\nenvironment = 'suite'\nbuildinfos = '/b'\n\
+        pkgs = ['ok', '[']\nsuite = 'bookworm'\nsource = '/m'",
+    );
+    let error = refused(&text);
+    let lines: Vec<_> = error.lines().collect();
+    assert_eq!(
+        lines[0],
+        "/x/node.toml:1:10: profile `p` has no `releases` (`suite` is one of the \
+        `components`)"
+    );
+    assert_eq!(lines[1..3], [" 1 | [profile.p]", "   |          ^"]);
+    assert_eq!(lines[3], "and /x/node.toml:1:10: profile `p` has no `architectures`");
+    assert!(lines[4].starts_with("and /x/node.toml:4:14: `buildinfos` is of no use"), "{error}");
+    // The glob's own place: the first `[` after the name of the profile.
+    assert!(lines[5].contains("`[` in pkgs is not a glob pattern"), "{error}");
+    assert_eq!(lines.len(), 6);
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let short = "[coordinator]\nsignup_secret = 'hunter2'\n";
+    let error = refused(short);
+    assert!(error.contains("2:16: the secret has 7 characters, at least 24"), "{error}");
+    assert!(error.contains("2 | signup_secret = …"), "{error}");
+    let number = refused("[coordinator]\nsignup_secret = 123456789\n");
+    let unfinished = refused("[worker]\ninvitation = 'hunter2\n");
+    assert!(number.contains("must be a text in quotes"), "{number}");
+    for error in [error, number, unfinished] {
+        assert!(!error.contains("hunter2") && !error.contains("123456789"), "{error}");
+    }
+    let text =
+        format!("[coordinator]\nsignup_secret = '{SECRET}'\n[worker]\ninvitation = '{SECRET}'");
+    let config = parse(&text, Role::Standalone).unwrap();
+    assert!(!config.summary().contains(SECRET) && !format!("{config:?}").contains(SECRET));
+    assert!(config.summary().contains("a signup secret"));
+    assert!(config.summary().contains("an invitation"));
+}
+
+#[test]
+fn a_secret_may_stand_in_a_file_of_its_own() {
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    let text = format!("[coordinator]\nsignup_secret_file = '{}'\n", path.display());
+    assert!(refused(&text).contains("2:22: cannot read the secret"), "{}", refused(&text));
+    // A role that does not need it does not read it.
+    parse(&format!("{text}[worker]\ncoordinator = 'c:1'"), Role::Worker).unwrap();
+    write(&path, format!("{SECRET}\n")).unwrap();
+    set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    assert!(refused(&text).contains("run `chmod 640 "), "{}", refused(&text));
+    set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    let coordinator = parse(&text, Role::Coordinator).unwrap().coordinator.unwrap();
+    assert_eq!(coordinator.signup_secret.unwrap().reveal(), SECRET);
+    write(&path, "short\n").unwrap();
+    assert!(refused(&text).contains("the secret has 5 characters"), "{}", refused(&text));
+    let both = format!("{text}signup_secret = '{SECRET}'\n");
+    assert!(refused(&both).contains("are both given"), "{}", refused(&both));
+}
+
+#[test]
+fn a_file_with_a_secret_for_everybody_to_read_is_warned_of() {
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.toml");
+    let missing = Config::load(Some(&path), Role::Coordinator).unwrap_err();
+    assert!(missing.to_string().starts_with("cannot read the configuration"), "{missing}");
+    write(&path, format!("[worker]\ncoordinator = 'c:1'\nsignup_secret = '{SECRET}'")).unwrap();
+    for (mode, warnings) in [(0o644, 1), (0o640, 0)] {
+        set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        let config = Config::load(Some(&path), Role::Worker).unwrap();
+        assert_eq!(config.warnings.len(), warnings, "{:?}", config.warnings);
+    }
+}
+
+#[test]
+fn a_worker_needs_somebody_to_work_for_and_something_to_work_with() {
+    let said = parse("", Role::Worker).unwrap_err();
+    assert!(said.starts_with("/x/node.toml: a worker needs `coordinator"), "{said}");
+    let said = parse("[debian]\nenabled = false", Role::Standalone).unwrap_err();
+    assert!(said.contains("this worker has no backend"), "{said}");
+    let text = format!(
+        "[worker]\ncoordinator = '[::1]:8485'\nname = 'w'\nslots = 2\ntags = ['t']\n\
+         signup_secret = '{SECRET}'\nmemory_bytes_max = '1 GiB'\n[debian]\ntmpfs = '/run/x'\n\
+         [diffoscope]\nenabled = true\ntimeout = 9\n[backend.tails]\npath = '/usr/bin/t'\n"
+    );
+    let worker = parse(&text, Role::Worker).unwrap().worker.unwrap();
+    assert_eq!(worker.coordinator.as_deref(), Some("[::1]:8485"));
+    assert_eq!((worker.slots, worker.memory_bytes_max), (2, Some(1 << 30)));
+    assert_eq!(worker.enrolment, WorkerEnrolment::SignupSecret(Secret::new(SECRET.to_owned())));
+    assert_eq!(worker.debian.unwrap().tmpfs.as_deref(), Some(Path::new("/run/x")));
+    assert_eq!(worker.scripts["tails"].program, Path::new("/usr/bin/t"));
+    assert_eq!((worker.diffoscope.enabled, worker.diffoscope.timeout.as_secs()), (true, 9));
+    assert!(worker.architectures.iter().any(|name| name == std::env::consts::ARCH));
+    let both = text.replace("name = 'w'", &format!("invitation = '{SECRET}'"));
+    assert!(parse(&both, Role::Worker).unwrap_err().contains("needs no signup secret"));
+    // A script takes the place of the built-in backend of its name.
+    let replaced = parse(&text.replace("tails", "debian"), Role::Worker).unwrap().worker.unwrap();
+    assert_eq!(replaced.debian, None);
+}
+
+#[test]
+fn a_profile_without_signatures_is_loud() {
+    let (profile, warnings) = one_profile(&format!("{DEBIAN}\ncheck_signature = false"));
+    assert!(!profile.check_signature);
+    assert!(warnings[0].contains("does not check signatures"), "{warnings:?}");
+    let text = self::profile(&format!("{DEBIAN}\ncheck_signature = false"));
+    let summary = parse(&text, Role::Coordinator).unwrap().summary();
+    assert!(summary.contains("NOT CHECKED") && summary.contains("warning: profile `p`"));
+}

@@ -1,0 +1,209 @@
+//! The file as it is written. Fields are described in `docs/configuration.md`.
+
+use core::fmt;
+use std::collections::BTreeMap;
+
+use rebuilder_actors::domain::sync::IncludeSpec;
+use rebuilder_actors::protocol::PublicKey;
+use serde::{Deserialize, Deserializer, de};
+use toml::Spanned;
+
+use super::secret::Secret;
+use super::value::{AbsolutePath, HostPort, Listen, Place, Size, Source, Within, Word};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) coordinator: Coordinator,
+    pub(super) http: Http,
+    pub(super) schedule: Schedule,
+    pub(super) limits: Limits,
+    pub(super) profile: BTreeMap<Spanned<String>, Profile>,
+    pub(super) worker: Worker,
+    pub(super) diffoscope: Diffoscope,
+    pub(super) debian: Debian,
+    pub(super) backend: BTreeMap<Spanned<String>, Script>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Coordinator {
+    pub(super) listen: Option<Listen>,
+    pub(super) data_dir: Option<AbsolutePath>,
+    pub(super) public_address: Option<HostPort>,
+    pub(super) admins: Vec<PublicKey>,
+    pub(super) authorized_workers: Vec<PublicKey>,
+    pub(super) signup_secret: Option<Spanned<Secret>>,
+    pub(super) signup_secret_file: Option<Spanned<AbsolutePath>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Http {
+    pub(super) enabled: Option<bool>,
+    pub(super) listen: Option<Listen>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Schedule {
+    pub(super) lease_secs: Option<Within<30, 86_400>>,
+    pub(super) retry_delay_base: Option<Within<0, 87_600>>,
+    pub(super) max_retries: Option<u32>,
+    pub(super) initial_delay: Option<u32>,
+    pub(super) confirmations: Option<Within<1, 100>>,
+    pub(super) seed: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) build_secs_max: Option<Within<1, 2_592_000>>,
+    pub(super) stage_secs_max: Option<Within<1, 2_592_000>>,
+    pub(super) log_bytes_max: Option<Spanned<Size>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Worker {
+    pub(super) coordinator: Option<Spanned<HostPort>>,
+    pub(super) coordinator_key: Option<PublicKey>,
+    pub(super) name: Option<Word>,
+    pub(super) slots: Option<Within<1, 256>>,
+    pub(super) work_dir: Option<AbsolutePath>,
+    pub(super) architectures: Option<Vec<Word>>,
+    pub(super) tags: Vec<Word>,
+    pub(super) signup_secret: Option<Spanned<Secret>>,
+    pub(super) signup_secret_file: Option<Spanned<AbsolutePath>>,
+    pub(super) invitation: Option<Spanned<Secret>>,
+    pub(super) memory_bytes_max: Option<Size>,
+    pub(super) processes_max: Option<Within<16, 4_194_304>>,
+    pub(super) disk_bytes_max: Option<Size>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Diffoscope {
+    pub(super) enabled: Option<bool>,
+    pub(super) args: Vec<String>,
+    pub(super) timeout: Option<Within<1, 604_800>>,
+    pub(super) max_bytes: Option<Size>,
+    pub(super) program: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Debian {
+    pub(super) enabled: Option<bool>,
+    pub(super) cache_dir: Option<AbsolutePath>,
+    pub(super) tmpfs: Option<AbsolutePath>,
+    pub(super) tmpfs_free_bytes_min: Option<Size>,
+    pub(super) keyrings: Option<Vec<AbsolutePath>>,
+    pub(super) base_max_age_hours: Option<Within<1, 87_600>>,
+    pub(super) base_include: Option<Vec<Word>>,
+    pub(super) release_check_secs: Option<Within<0, 604_800>>,
+    pub(super) build_options: Option<Vec<Word>>,
+    pub(super) parallel: Option<Within<1, 4096>>,
+    pub(super) source_bytes_max: Option<Size>,
+    pub(super) package_bytes_max: Option<Size>,
+    pub(super) package_cache_bytes_max: Option<Size>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Script {
+    pub(super) path: AbsolutePath,
+    pub(super) search_path: Option<String>,
+    #[serde(default)]
+    pub(super) pass: Vec<Word>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Profile {
+    pub(super) distribution: Option<Word>,
+    /// Older spelling of `distribution`.
+    pub(super) distro: Option<Spanned<Word>>,
+    pub(super) index: Option<Spanned<String>>,
+    /// Older spelling of `index`.
+    pub(super) sync_method: Option<Spanned<String>>,
+    pub(super) source: Option<Spanned<Source>>,
+    pub(super) releases: Vec<Release>,
+    pub(super) components: Vec<String>,
+    /// Older spelling of one of `components`.
+    pub(super) suite: Option<Spanned<String>>,
+    pub(super) architectures: Vec<Word>,
+    /// Older spelling of one of `architectures`.
+    pub(super) architecture: Option<Spanned<Word>>,
+    pub(super) include: Vec<IncludeSpec>,
+    pub(super) maintainers: Vec<String>,
+    pub(super) pkgs: Vec<String>,
+    pub(super) excludes: Vec<String>,
+    pub(super) environment: Option<Environment>,
+    pub(super) buildinfos: Option<Spanned<Place>>,
+    pub(super) snapshots: Option<Vec<Place>>,
+    pub(super) archives: Vec<Archive>,
+    pub(super) keyring: Option<AbsolutePath>,
+    pub(super) check_signature: Option<Spanned<bool>>,
+    pub(super) shrink_guard_percent: Option<Within<0, 100>>,
+    pub(super) interval_secs: Option<Within<60, 2_592_000>>,
+    pub(super) priority: Option<i32>,
+    pub(super) max_retries: Option<u32>,
+    pub(super) initial_delay: Option<u32>,
+    pub(super) tags: Vec<Word>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Environment {
+    Recorded,
+    Suite,
+    RecordedOrSuite,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Archive {
+    pub(super) url: Place,
+    pub(super) suite: String,
+    #[serde(default)]
+    pub(super) components: Vec<String>,
+}
+
+/// `"name"` or `{ name = "…", source = "…" }`.
+#[derive(Debug)]
+pub(super) struct Release {
+    pub(super) name: String,
+    pub(super) source: Option<Place>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReleaseTable {
+    name: String,
+    source: Option<Place>,
+}
+
+impl<'de> Deserialize<'de> for Release {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Release;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a release or { name = \"…\", source = \"…\" }")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Release, E> {
+                Ok(Release { name: text.to_owned(), source: None })
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Release, A::Error> {
+                let deserializer = de::value::MapAccessDeserializer::new(map);
+                let ReleaseTable { name, source } = ReleaseTable::deserialize(deserializer)?;
+                Ok(Release { name, source })
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}

@@ -1,0 +1,181 @@
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::coordinator::CoordinatorConfig;
+use super::error::{ConfigError, Invalid, Problems};
+use super::file::File;
+use super::profile::ProfileConfig;
+use super::secret::Secret;
+use super::value::AbsolutePath;
+use super::worker::{WorkerConfig, WorkerEnrolment};
+
+/// Where the configuration is unless the command line says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/rebuilder/node.toml";
+
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Keeps the queue and the results.
+    Coordinator,
+    /// Rebuilds.
+    Worker,
+    /// Both in one process.
+    Standalone,
+}
+
+impl Role {
+    /// True for `coordinator` and `standalone`.
+    pub fn coordinates(self) -> bool {
+        self != Self::Worker
+    }
+
+    /// True for `worker` and `standalone`.
+    pub fn works(self) -> bool {
+        self != Self::Coordinator
+    }
+}
+
+/// A whole configuration, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// For which it was read.
+    pub role: Role,
+    /// `None` for a worker.
+    pub coordinator: Option<CoordinatorConfig>,
+    /// `None` for a coordinator.
+    pub worker: Option<WorkerConfig>,
+    /// What is allowed and should be thought about; one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads the file at `path`. `None`: the one at [`DEFAULT_PATH`], or what holds without any
+    /// file if there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not TOML, has unknown keys or values that make no sense, or
+    /// lacks what the role needs; every section is checked, whatever the role.
+    pub fn load(path: Option<&Path>, role: Role) -> Result<Self, ConfigError> {
+        let default = Path::new(DEFAULT_PATH);
+        let at = path.unwrap_or(default);
+        let text = match fs::read_to_string(at) {
+            Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                String::new()
+            }
+            read => read.map_err(|source| ConfigError::Read { path: at.to_owned(), source })?,
+        };
+        let mut config = Self::parse(&text, at, role)?;
+        let open = fs::metadata(at).is_ok_and(|metadata| metadata.mode() & 0o004 != 0);
+        if open && SECRET_KEYS.iter().any(|key| has_key(&text, key)) {
+            config.warnings.push(format!(
+                "everybody on this machine can read the secret in {0}: run `chmod 640 {0}`",
+                at.display()
+            ));
+        }
+        Ok(config)
+    }
+
+    /// Reads `text`, which stands in the file `path`; files of secrets that it names are read if
+    /// the role needs them.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(text: &str, path: &Path, role: Role) -> Result<Self, Invalid> {
+        let mut problems = Problems::new(text);
+        let file = toml::from_str::<File>(text).map_err(|error| problems.add_toml(&error));
+        let mut warnings = Vec::new();
+        let read = file.map(|file| read(file, role, &mut problems, &mut warnings));
+        problems.finish(path.to_owned())?;
+        let (coordinator, worker) = read.expect("a file that was not read is a problem");
+        Ok(Self {
+            role,
+            coordinator: role.coordinates().then_some(coordinator),
+            worker: role.works().then_some(worker),
+            warnings,
+        })
+    }
+}
+
+/// Keys whose values are secrets.
+const SECRET_KEYS: [&str; 2] = ["signup_secret", "invitation"];
+/// Bytes read of a file with a secret.
+const SECRET_FILE_BYTES_MAX: u64 = 64 << 10;
+
+fn has_key(text: &str, key: &str) -> bool {
+    let rest = |line: &str| line.trim_start().strip_prefix(key).map(|r| r.trim_start().to_owned());
+    text.lines().any(|line| rest(line).is_some_and(|rest| rest.starts_with('=')))
+}
+
+fn read(
+    file: File,
+    role: Role,
+    problems: &mut Problems<'_>,
+    warnings: &mut Vec<String>,
+) -> (CoordinatorConfig, WorkerConfig) {
+    let address = file.worker.coordinator.as_ref().map(Spanned::span);
+    let mut profiles = Vec::new();
+    for (name, profile) in file.profile {
+        profiles.extend(ProfileConfig::read(&name, profile, problems, warnings));
+    }
+    let sections = (file.http, file.schedule, &file.limits);
+    let keeps = role.coordinates();
+    let coordinator =
+        CoordinatorConfig::read(file.coordinator, sections, profiles, keeps, problems);
+    let backends = (file.debian, file.diffoscope);
+    let worker = WorkerConfig::read(file.worker, backends, file.backend, role.works(), problems);
+    match (role, address) {
+        (Role::Worker, None) if !matches!(worker.enrolment, WorkerEnrolment::Invitation(_)) => {
+            let message =
+                "a worker needs `coordinator = \"host:port\"` or `invitation` in [worker]";
+            problems.add(None, message);
+        }
+        (Role::Standalone, Some(_)) => warnings.push(
+            "`coordinator` in [worker] is not used: a standalone node has its own".to_owned(),
+        ),
+        _ => {}
+    }
+    if role.works() && worker.debian.is_none() && worker.scripts.is_empty() {
+        problems.add(None, "this worker has no backend: enable [debian] or add [backend.\"NAME\"]");
+    }
+    if keeps && coordinator.profiles.is_empty() {
+        warnings.push("no [profile.\"NAME\"] is configured: nothing is followed".to_owned());
+    }
+    (coordinator, worker)
+}
+
+/// The secret as written, or as found in its file.
+pub(super) fn signup_secret(
+    (secret, file): (Option<Spanned<Secret>>, Option<Spanned<AbsolutePath>>),
+    read_files: bool,
+    problems: &mut Problems<'_>,
+) -> Option<Secret> {
+    if let (Some(_), Some(file)) = (&secret, &file) {
+        let message = "`signup_secret` and `signup_secret_file` are both given: remove one of them";
+        problems.add(Some(file.span()), message);
+        return None;
+    }
+    if let Some(secret) = secret {
+        return Some(secret.into_inner());
+    }
+    let file = file.filter(|_| read_files)?;
+    read_secret(&file.get_ref().0).map_err(|message| problems.add(Some(file.span()), message)).ok()
+}
+
+fn read_secret(path: &Path) -> Result<Secret, String> {
+    let failed = |error| format!("cannot read the secret {}: {error}", path.display());
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() || metadata.len() > SECRET_FILE_BYTES_MAX {
+        return Err(format!("{} is not a file with a secret in it", path.display()));
+    }
+    if metadata.mode() & 0o007 != 0 {
+        let path = path.display();
+        return Err(format!("the secret {path} is open to everybody: run `chmod 640 {path}`"));
+    }
+    let text = fs::read_to_string(path).map_err(failed)?;
+    let secret = Secret::new(text.trim().to_owned());
+    secret.check().map_err(|reason| format!("{}: {reason}", path.display()))?;
+    Ok(secret)
+}

@@ -1,0 +1,25 @@
+//! The configuration: one TOML file for every role, read once at the start.
+//!
+//! Each key is described in `docs/configuration.md`; a test holds the two together.
+
+mod coordinator;
+mod error;
+mod file;
+mod load;
+mod profile;
+mod secret;
+mod summary;
+mod value;
+mod worker;
+
+pub use coordinator::CoordinatorConfig;
+pub use error::{ConfigError, Invalid, Place, Problem};
+pub use load::{Config, DEFAULT_PATH, Role};
+pub use profile::{IndexKind, ProfileConfig};
+pub use secret::Secret;
+pub use worker::{DebianConfig, WorkerConfig, WorkerEnrolment};
+
+#[cfg(test)]
+mod config_test;
+#[cfg(test)]
+mod docs_test;

@@ -1,0 +1,329 @@
+use core::ops::Range;
+use core::time::Duration;
+use std::path::PathBuf;
+
+use rebuilder_actors::domain::queue::ProfilePolicy;
+use rebuilder_actors::domain::sync::{Filter, FilterSpec};
+use rebuilder_actors::protocol::Archive;
+use toml::Spanned;
+
+use super::error::Problems;
+use super::file;
+use super::value::{Word, is_word, not_a_word};
+use crate::index::debian::{DebianSettings, Environment, Release};
+
+/// Which packages of which distribution are followed, and how they are queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileConfig {
+    /// Of the table `[profile."name"]`.
+    pub name: String,
+    /// Also names the backend that its jobs ask for.
+    pub distribution: String,
+    /// Who reads its index.
+    pub index: IndexKind,
+    /// URL without its last slash, absolute path, or `apt`.
+    pub source: String,
+    /// In the order of the file.
+    pub releases: Vec<Release>,
+    /// In the order of the file.
+    pub components: Vec<String>,
+    /// In the order of the file.
+    pub architectures: Vec<String>,
+    /// Which packages of them.
+    pub filter: Filter,
+    /// Where build environments are known from.
+    pub environment: Environment,
+    /// Services like snapshot.debian.org.
+    pub snapshots: Vec<String>,
+    /// Where packages of the environment come from besides the release itself.
+    pub archives: Vec<Archive>,
+    /// `None`: the distribution's installed one, or what `Signed-By` says with `source = "apt"`.
+    pub keyring: Option<PathBuf>,
+    /// False: indexes need no signature, and every verdict says so.
+    pub check_signature: bool,
+    /// Percentage of packages whose loss refuses an index; 100: none does.
+    pub shrink_guard_percent: u8,
+    /// Time between two looks at the index.
+    pub interval: Duration,
+    /// What its jobs get.
+    pub policy: ProfilePolicy,
+}
+
+/// A reader of indexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexKind {
+    /// Debian, and archives laid out like it.
+    Debian,
+}
+
+impl IndexKind {
+    /// All readers, by the name that `index` takes.
+    pub const ALL: &[(&str, Self)] = &[("debian", Self::Debian)];
+
+    /// As `index` names it.
+    pub fn name(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(_, kind)| *kind == self);
+        found.expect("every reader has a line in `ALL`").0
+    }
+}
+
+impl ProfileConfig {
+    /// What the reader of Debian's indexes needs to know.
+    pub fn debian_index_settings(&self) -> DebianSettings {
+        DebianSettings {
+            profile: self.name.clone(),
+            distribution: self.distribution.clone(),
+            source: self.source.clone(),
+            releases: self.releases.clone(),
+            components: self.components.clone(),
+            architectures: self.architectures.clone(),
+            filter: self.filter.clone(),
+            environment: self.environment.clone(),
+            keyring: self.keyring.clone(),
+            check_signature: self.check_signature,
+            snapshots: self.snapshots.clone(),
+            archives: self.archives.clone(),
+            shrink_guard: self.shrink_guard_percent,
+        }
+    }
+
+    /// `None` when a problem was found that leaves nothing to work with.
+    pub(super) fn read(
+        name: &Spanned<String>,
+        file: file::Profile,
+        problems: &mut Problems<'_>,
+        warnings: &mut Vec<String>,
+    ) -> Option<Self> {
+        let header = name.span();
+        let name = name.get_ref().as_str();
+        if !is_word(name) {
+            problems.add(Some(header.clone()), not_a_word(name));
+        }
+        let distribution = distribution(&file, name, &header, problems)?;
+        let index = index(&file, &distribution, &header, problems);
+        let filter = filter(&file, &header, problems);
+        let environment = environment(&file, &distribution, &header, problems);
+        let source = match &file.source {
+            Some(source) => source.get_ref().0.clone(),
+            None => {
+                let message = format!(
+                    "profile `{name}` has no `source`: write a mirror's URL, a path, or `apt`"
+                );
+                problems.add(Some(header.clone()), message);
+                String::new()
+            }
+        };
+        if source != "apt" {
+            require_lists(&file, name, &header, problems);
+        }
+        if file.check_signature.as_ref().is_some_and(|check| !check.get_ref()) {
+            warnings.push(format!(
+                "profile `{name}` does not check signatures (`check_signature = false`): whoever \
+                 controls the mirror or the way to it decides what its verdicts are about"
+            ));
+        }
+        let components =
+            one_or_list(file.components, file.suite, ["suite", "components"], problems);
+        let older = file.architecture.map(|one| spanned(one.span(), one.into_inner().0));
+        if let Some(one) = &older {
+            warnings.push(format!(
+                "profile `{name}`: `architecture = \"{0}\"` means `architectures = [\"{0}\"]`, \
+                 which leaves out packages for `all`",
+                one.get_ref()
+            ));
+        }
+        let keys = ["architecture", "architectures"];
+        let architectures = one_or_list(words(file.architectures), older, keys, problems);
+        let release = |r: file::Release| Release { name: r.name, source: r.source.map(|s| s.0) };
+        let snapshots = file.snapshots.map(|list| list.into_iter().map(|place| place.0).collect());
+        let snapshots = snapshots.unwrap_or_else(|| default_snapshots(&distribution, &environment));
+        Some(Self {
+            name: name.to_owned(),
+            distribution,
+            index: index?,
+            source,
+            releases: file.releases.into_iter().map(release).collect(),
+            components,
+            architectures,
+            filter: filter?,
+            environment,
+            snapshots,
+            archives: file.archives.into_iter().map(archive).collect(),
+            keyring: file.keyring.map(|path| path.0),
+            check_signature: file.check_signature.is_none_or(Spanned::into_inner),
+            shrink_guard_percent: file
+                .shrink_guard_percent
+                .map_or(SHRINK_GUARD_PERCENT, |percent| {
+                    u8::try_from(percent.0).expect("it is at most 100")
+                }),
+            interval: Duration::from_secs(
+                file.interval_secs.map_or(INTERVAL_SECS, |secs| u64::from(secs.0)),
+            ),
+            policy: ProfilePolicy {
+                priority: file.priority,
+                initial_delay: file.initial_delay.map(|secs| Duration::from_secs(secs.into())),
+                max_retries: file.max_retries,
+                tags: words(file.tags),
+            },
+        })
+    }
+}
+
+/// Percentage of packages whose loss refuses an index, unless configured.
+const SHRINK_GUARD_PERCENT: u8 = 50;
+/// Seconds between two looks at an index, unless configured.
+const INTERVAL_SECS: u64 = 3600;
+/// Where Debian publishes what its builders recorded.
+const DEBIAN_BUILDINFOS: &str = "https://buildinfos.debian.net/buildinfo-pool";
+/// Where Debian keeps every version of every package.
+const DEBIAN_SNAPSHOTS: &str = "https://snapshot.debian.org";
+
+fn distribution(
+    file: &file::Profile,
+    name: &str,
+    header: &Range<usize>,
+    problems: &mut Problems<'_>,
+) -> Option<String> {
+    match (&file.distribution, &file.distro) {
+        (Some(new), None) => Some(new.0.clone()),
+        (None, Some(old)) => Some(old.get_ref().0.clone()),
+        (Some(new), Some(old)) => {
+            problems.add(Some(old.span()), both("distro", "distribution"));
+            Some(new.0.clone())
+        }
+        (None, None) => {
+            let message = format!("profile `{name}` has no `distribution`");
+            problems.add(Some(header.clone()), message);
+            None
+        }
+    }
+}
+
+fn index(
+    file: &file::Profile,
+    distribution: &str,
+    header: &Range<usize>,
+    problems: &mut Problems<'_>,
+) -> Option<IndexKind> {
+    if let (Some(_), Some(old)) = (&file.index, &file.sync_method) {
+        problems.add(Some(old.span()), both("sync_method", "index"));
+    }
+    let given = file.index.as_ref().or(file.sync_method.as_ref());
+    let name = given.map_or(distribution, |given| given.get_ref());
+    let found = IndexKind::ALL.iter().find(|(known, _)| *known == name);
+    if found.is_none() {
+        let known: Vec<_> = IndexKind::ALL.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let message = format!(
+            "there is no reader for the indexes of `{name}`: set `index` to one of {}",
+            known.join(", ")
+        );
+        problems.add(Some(given.map_or(header.clone(), Spanned::span)), message);
+    }
+    found.map(|(_, kind)| *kind)
+}
+
+fn filter(
+    file: &file::Profile,
+    header: &Range<usize>,
+    problems: &mut Problems<'_>,
+) -> Option<Filter> {
+    let spec = FilterSpec {
+        include: file.include.clone(),
+        maintainers: file.maintainers.clone(),
+        pkgs: file.pkgs.clone(),
+        excludes: file.excludes.clone(),
+    };
+    Filter::new(&spec)
+        .map_err(|error| problems.add_near(header.start, &error.pattern, error.to_string()))
+        .ok()
+}
+
+fn environment(
+    file: &file::Profile,
+    distribution: &str,
+    header: &Range<usize>,
+    problems: &mut Problems<'_>,
+) -> Environment {
+    let wanted = file.environment.unwrap_or(file::Environment::Recorded);
+    if wanted == file::Environment::Suite {
+        if let Some(buildinfos) = &file.buildinfos {
+            let message = "`buildinfos` is of no use with `environment = \"suite\"`";
+            problems.add(Some(buildinfos.span()), message);
+        }
+        return Environment::Suite;
+    }
+    let buildinfo_url = match &file.buildinfos {
+        Some(place) => place.get_ref().0.clone(),
+        None if distribution == "debian" => DEBIAN_BUILDINFOS.to_owned(),
+        None => {
+            let message = format!(
+                "it is not known where `{distribution}` publishes its build environments: set \
+                 `buildinfos`, or `environment = \"suite\"` to assume today's"
+            );
+            problems.add(Some(header.clone()), message);
+            String::new()
+        }
+    };
+    match wanted {
+        file::Environment::RecordedOrSuite => Environment::RecordedOrSuite { buildinfo_url },
+        _ => Environment::Recorded { buildinfo_url },
+    }
+}
+
+fn default_snapshots(distribution: &str, environment: &Environment) -> Vec<String> {
+    let recorded = *environment != Environment::Suite && distribution == "debian";
+    recorded.then(|| DEBIAN_SNAPSHOTS.to_owned()).into_iter().collect()
+}
+
+fn require_lists(
+    file: &file::Profile,
+    name: &str,
+    header: &Range<usize>,
+    problems: &mut Problems<'_>,
+) {
+    let mut require = |there: bool, key: &str, hint: &str| {
+        if !there {
+            let message = format!("profile `{name}` has no `{key}`{hint}");
+            problems.add(Some(header.clone()), message);
+        }
+    };
+    let hint = if file.suite.is_some() { " (`suite` is one of the `components`)" } else { "" };
+    require(!file.releases.is_empty(), "releases", hint);
+    require(!file.components.is_empty() || file.suite.is_some(), "components", "");
+    let any = !file.architectures.is_empty() || file.architecture.is_some();
+    require(any, "architectures", "");
+}
+
+/// The list, or the one value that the older spelling had.
+fn one_or_list(
+    list: Vec<String>,
+    one: Option<Spanned<String>>,
+    [old, new]: [&str; 2],
+    problems: &mut Problems<'_>,
+) -> Vec<String> {
+    let Some(one) = one else { return list };
+    if !list.is_empty() {
+        problems.add(Some(one.span()), both(old, new));
+    }
+    vec![one.into_inner()]
+}
+
+fn both(old: &str, new: &str) -> String {
+    format!("`{old}` is the older spelling of `{new}`: remove one of them")
+}
+
+fn archive(archive: file::Archive) -> Archive {
+    Archive::Suite {
+        url: archive.url.0.into(),
+        suite: archive.suite.into(),
+        components: archive.components.into_iter().map(Into::into).collect(),
+    }
+}
+
+pub(super) fn words(words: Vec<Word>) -> Vec<String> {
+    words.into_iter().map(|word| word.0).collect()
+}
+
+fn spanned(span: Range<usize>, text: String) -> Spanned<String> {
+    Spanned::new(span, text)
+}
