@@ -1,4 +1,5 @@
 //! Coordinator and worker of `rebuilder`: the real ports, backends and roles.
+#![expect(clippy::disallowed_macros, reason = "tokio::select, always with `biased;`")]
 
 pub mod backend;
 pub mod bench;

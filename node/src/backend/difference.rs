@@ -161,16 +161,14 @@ impl Diffoscope {
         command.push(format!("--timeout={}", timeout.as_secs()));
         command.extend(["--".to_owned(), format!("a/{file}"), format!("b/{file}")]);
         let host = HOST_PATHS.iter().map(PathBuf::from).filter(|path| path.exists());
-        let mut binds: Vec<Bind> = host
-            .map(|path| Bind { source: path.clone(), target: path, read_only: true })
-            .collect();
+        let mut binds: Vec<Bind> =
+            host.map(|path| Bind { source: path.clone(), target: path, read_only: true }).collect();
         binds.extend(["a", "b"].map(|side| Bind {
             source: scratch.join(side),
             target: Path::new("/compare").join(side).join(file),
             read_only: true,
         }));
-        let variables =
-            [("PATH", PATH), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
+        let variables = [("PATH", PATH), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
         Spec {
             root: Root {
                 lowers: vec![scratch.join("lower")],
@@ -236,7 +234,6 @@ impl Output for Text {
     }
 }
 
-#[expect(clippy::disallowed_macros, reason = "biased: cancellation first; it only passes it on")]
 async fn run_cancelled_by(
     progress: &dyn Progress,
     spec: &Spec,

@@ -148,7 +148,6 @@ pub async fn bounded<T>(
 ///
 /// # Errors
 /// As there.
-#[expect(clippy::disallowed_macros, reason = "biased: cancellation first, then the work")]
 pub async fn within<T>(
     stage: Stage,
     secs_max: u32,

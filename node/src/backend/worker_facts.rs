@@ -21,7 +21,7 @@ pub fn memory_available() -> io::Result<u64> {
 /// The file system cannot be asked.
 pub fn disk_free(path: &Path) -> io::Result<u64> {
     let found = nix::sys::statvfs::statvfs(path)?;
-    Ok(u64::from(found.blocks_available()).saturating_mul(found.fragment_size()))
+    Ok(found.blocks_available().saturating_mul(found.fragment_size()))
 }
 
 /// Architectures that this machine builds for when nothing is configured: its own, under all its

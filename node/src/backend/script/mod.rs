@@ -21,8 +21,8 @@ pub use keeper::Containment;
 use process::{End, Run};
 
 use super::compare::is_file_name;
-use super::worker_facts::{disk_free, oom_kills};
 use super::rebuild::{Ended, Learnt, Rebuild, bounded};
+use super::worker_facts::{disk_free, oom_kills};
 use crate::fetch::Fetcher;
 
 /// Runs a program with the path of the build input as its only argument; what it leaves in the

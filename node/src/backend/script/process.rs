@@ -134,7 +134,6 @@ enum Phase {
 }
 
 /// Passes the output on until its end, which comes with that of the last process.
-#[expect(clippy::disallowed_macros, reason = "biased: what ends the run comes before its output")]
 async fn follow(
     keeper: &Keeper,
     mut output: pipe::Receiver,

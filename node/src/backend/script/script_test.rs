@@ -92,9 +92,8 @@ async fn a_script_gets_its_input_and_leaves_its_outputs() {
         assert_eq!(progress.stages(), [Stage::Fetch, Stage::Build]);
         let text = progress.text();
         let attempt = house.attempt().display().to_string();
-        let start = format!(
-            "input {attempt}/inputs/hello_1-1_amd64.buildinfo\nerror\n{attempt}/work\n"
-        );
+        let start =
+            format!("input {attempt}/inputs/hello_1-1_amd64.buildinfo\nerror\n{attempt}/work\n");
         assert!(text.starts_with(&start), "{text}");
         if containment == Containment::Namespace {
             // `/proc` fits the namespace: the first process in it is ours, the second the script.
@@ -181,7 +180,8 @@ async fn a_cancelled_script_is_asked_to_end_first() {
             }
             watched.cancel.cancel();
         });
-        let run = house.run(containment, &house.assignment(), &progress);
+        let assignment = house.assignment();
+        let run = house.run(containment, &assignment, &progress);
         let (ended, _) = tokio::time::timeout(Duration::from_secs(9), run).await.unwrap();
         assert_eq!(kind(ended), FaultKind::Cancelled);
         assert!(progress.text().contains("bye\n"), "{}", progress.text());
@@ -243,10 +243,8 @@ async fn inputs_that_cannot_be_had_are_faults() {
         kind(house.run(Containment::detect(), &assignment, &progress).await.0)
     };
     let base = house.server.base.clone();
-    let url = |path: &str, sha256| BuildInput::Recorded {
-        url: format!("{base}/{path}").into(),
-        sha256,
-    };
+    let url =
+        |path: &str, sha256| BuildInput::Recorded { url: format!("{base}/{path}").into(), sha256 };
     let unavailable = FaultKind::InputsUnavailable;
     assert_eq!(run(&|a| a.input = url("nothing", None)).await, unavailable);
     assert_eq!(run(&|a| a.input = url("broken", None)).await, FaultKind::FetchFailed);

@@ -95,8 +95,8 @@ impl View {
         flags: MsFlags,
         options: &str,
     ) -> Result<(), SandboxError> {
-        let target = reach(&self.folder(Path::new(path))?);
-        mount(Some(kind), &target, Some(kind), flags, Some(options))
+        let target = self.folder(Path::new(path))?;
+        mount(Some(kind), &reach(&target), Some(kind), flags, Some(options))
             .map_err(|error| SandboxError::new(format!("mount {kind} on {path} inside"), error))
     }
 
