@@ -276,10 +276,10 @@ fn a_worker_needs_somebody_to_work_for_and_something_to_work_with() {
 
 #[test]
 fn a_profile_without_signatures_is_loud() {
-    let (profile, warnings) = one_profile(&format!("{DEBIAN}\ncheck_signature = false"));
-    assert!(!profile.check_signature);
+    let (unsigned, warnings) = one_profile(&format!("{DEBIAN}\ncheck_signature = false"));
+    assert!(!unsigned.check_signature);
     assert!(warnings[0].contains("does not check signatures"), "{warnings:?}");
-    let text = self::profile(&format!("{DEBIAN}\ncheck_signature = false"));
+    let text = profile(&format!("{DEBIAN}\ncheck_signature = false"));
     let summary = parse(&text, Role::Coordinator).unwrap().summary();
     assert!(summary.contains("NOT CHECKED") && summary.contains("warning: profile `p`"));
 }
