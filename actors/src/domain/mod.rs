@@ -4,4 +4,6 @@ pub mod architecture;
 pub mod filter;
 pub mod queue;
 pub mod report;
+pub mod results;
 pub mod sync;
+pub mod worker;

@@ -2,6 +2,7 @@
 
 mod backends;
 mod compare;
+pub mod debian;
 mod difference;
 mod rebuild;
 mod script;

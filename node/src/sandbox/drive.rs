@@ -83,6 +83,8 @@ fn start() -> io::Result<Monitor> {
     let (ours, theirs) = StdUnixStream::pair()?;
     let (reader, writer) = io::pipe()?;
     let child = Command::new(&settings().init_program)
+        // The command can read this line of the first process.
+        .arg0("init")
         .arg(INIT_ARGUMENT)
         .env_clear()
         .current_dir("/")
@@ -99,7 +101,6 @@ fn start() -> io::Result<Monitor> {
 }
 
 /// Waits for what ends the run from outside.
-#[expect(clippy::disallowed_macros, reason = "polls in the written order")]
 async fn cause(bounds: &Bounds<'_>, cancel: &Cancel) -> Exit {
     let disk = async {
         match bounds.spec {
@@ -126,7 +127,6 @@ async fn receive(mut reads: OwnedReadHalf) -> io::Result<Answer> {
 
 /// Passes output on until the answer is there, or (`None`) too long after the cut. Also tells what
 /// cut the run short, if anything did.
-#[expect(clippy::disallowed_macros, reason = "polls in the written order")]
 async fn pump(
     cut: impl Future<Output = Exit>,
     answer: impl Future<Output = io::Result<Answer>>,

@@ -21,7 +21,8 @@ pub fn builder_id() -> u32 {
     settings().id_base + BUILDER
 }
 
-/// Gives a folder of the host and all that is in it to a user of the sandbox. Symbolic links are not followed.
+/// Gives a folder of the host and all that is in it to a user of the sandbox. Symbolic links are
+/// not followed.
 ///
 /// # Errors
 /// When the path is absent, or the caller is not root.

@@ -13,7 +13,7 @@ use super::spec::{SandboxError, Spec};
 /// Worker to monitor, once. The end of the stream asks the monitor to end everything.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Job {
-    Run { spec: Spec, id_base: u32, layout: Layout },
+    Run { spec: Box<Spec>, id_base: u32, layout: Layout },
     Unpack { tar: PathBuf, into: PathBuf, id_base: u32 },
 }
 

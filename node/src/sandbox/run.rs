@@ -33,7 +33,7 @@ pub async fn run(
     }
     let settings = settings();
     let layout = if settings.control_groups { layout().clone() } else { Layout::Absent };
-    let job = Job::Run { spec: spec.clone(), id_base: settings.id_base, layout };
+    let job = Job::Run { spec: Box::new(spec.clone()), id_base: settings.id_base, layout };
     let bounds = Bounds { wall: spec.limits.wall, spec: Some(&spec) };
     drive(&job, bounds, output, cancel).await
 }

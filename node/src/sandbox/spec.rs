@@ -117,6 +117,7 @@ pub struct SandboxError {
 }
 
 impl SandboxError {
+    #[expect(clippy::needless_pass_by_value, reason = "the cause ends here: callers give it away")]
     pub(super) fn new(action: impl Into<String>, reason: impl ToString) -> Self {
         Self { action: action.into(), reason: reason.to_string() }
     }

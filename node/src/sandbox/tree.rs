@@ -20,7 +20,8 @@ use super::spec::{Output, SandboxError};
 /// bits are right inside. What is in its `dev` is left out. The folder can then be a lower layer.
 ///
 /// # Errors
-/// When the tarball is damaged or does not fit on the disk (what came out stays), or the caller is not root.
+/// When the tarball is damaged or does not fit on the disk (what came out stays), or the caller is
+/// not root.
 pub async fn import_tar(tar: &Path, into: &Path) -> Result<(), SandboxError> {
     let absolute = |path: &Path| {
         std::path::absolute(path)

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use rebuilder_node::sandbox::{Cancel, Exit};
+use rebuilder_node::sandbox::{Cancel, Exit, User};
 
 use crate::fixture::{Fixture, processes_with};
 
@@ -92,7 +92,8 @@ async fn a_dropped_run_is_killed() {
 
 #[tokio::test]
 async fn a_second_run_goes_on_where_the_first_ended_and_nothing_stays_mounted() {
-    let Some(fixture) = Fixture::new().await else { return };
+    let Some(mut fixture) = Fixture::new().await else { return };
+    fixture.spec.user = User::Root;
     assert_eq!(fixture.sh("echo kept > /tmp/kept; rm /etc/passwd").await.0, Exit::Status(0));
     let (_, printed) = fixture.sh("cat /tmp/kept; ls /etc; pwd").await;
     assert_eq!(printed, "kept\n/\n");

@@ -113,8 +113,8 @@ fn lay_busybox(root: &Path) {
 }
 
 const APPLETS: &str = "sh cat chmod chown dd echo env false find grep head hostname id ip kill ln \
-    ls mkdir mknod mount nc ps pwd readlink rm seq setsid sleep sort stat sync tail tee test touch \
-    true tty umount unshare wc wget yes";
+    ls mkdir mknod mount mv nc ps pwd readlink rm seq setsid sleep sort stat sync tail tee test \
+    touch true tty umount unshare wc wget yes";
 
 /// Host processes whose command line has `mark`, other than this one.
 pub fn processes_with(mark: &str) -> usize {

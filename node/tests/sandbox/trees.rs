@@ -62,8 +62,9 @@ async fn hostile_trees_are_read_with_care_and_deleted_whole() {
     let path = secret.display();
     let script = format!(
         "cd /tmp; echo fine > file; ln -s {path} link; ln -s / up; mknod pipe p; \
-         i=0; while [ $i -lt 2000 ]; do mkdir deep_enough_to_pass_every_limit && \
-         cd deep_enough_to_pass_every_limit || exit 1; i=$((i+1)); done; chmod 0 /tmp/deep*"
+         for top in 1 2 3 4; do cd /tmp; i=0; mkdir $top; cd $top; while [ $i -lt 900 ]; do \
+         mkdir abc && cd abc || exit 1; i=$((i+1)); done; \
+         [ $top = 1 ] || mv /tmp/$((top-1)) .; done; chmod 0 /tmp/4"
     );
     let (exit, printed) = fixture.sh(&script).await;
     assert_eq!(exit, Exit::Status(0), "{printed}");

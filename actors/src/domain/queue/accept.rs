@@ -1,19 +1,28 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::effect::{Effects, Fact, Send};
 use super::event::{Now, RequestId, SessionId};
+use super::lease::Assigned;
 use super::queue_state::Queue;
+use super::retry::RetryPolicy;
+use super::sync::PRIORITY_NEW;
 use crate::domain::report::{AttemptReport, Judgement, SignedReport, VerifiedReport};
 use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{DifferenceRecord, Outcome, Place, ReportRecord};
+use crate::protocol::stored::v1::{DifferenceRecord, Grant, Outcome, Place, ReportRecord};
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
 use crate::protocol::{
-    Artifact, AttemptId, BuildId, Ending, Fault, InputId, Sha256, Verdict, WorkerId,
+    Artifact, AttemptId, BuildId, Ending, Fault, InputId, Sha256, SignerKind, Verdict, WorkerId,
+    artifact_set_digest,
 };
 
 /// Priority of a retry: after manual and new jobs.
 const PRIORITY_RETRY: i32 = 2;
+/// Bytes of a report as signed that fit into a value of the store (1 MiB) with its framing.
+const SIGNED_BYTES_MAX: usize = (1 << 20) - (64 << 10);
+/// Bytes of a file's name that fit into a key of the store (256) behind table and build.
+const FILE_BYTES_MAX: usize = 251;
 
 impl Queue {
     /// Decides about a report whose signatures are verified, and answers its worker.
@@ -47,45 +56,61 @@ impl Queue {
     ) -> Answer {
         let report = verified.report();
         let attempt = report.attempt;
-        let artifacts = match self.check_grant(worker, report) {
-            Ok(Some(artifacts)) => artifacts,
-            Ok(None) => return Answer::Accepted,
+        if self.workers.get(&worker).is_none_or(|w| w.key != *verified.worker()) {
+            return Answer::Refused { reason: "signed by another key than the worker's".into() };
+        }
+        if signed_bytes(&countersigned) > SIGNED_BYTES_MAX {
+            return Answer::Refused { reason: format!("more than {SIGNED_BYTES_MAX} bytes") };
+        }
+        let grant = match self.check_grant(worker, report) {
+            Ok(grant) => grant,
             Err(reason) => return Answer::Refused { reason },
         };
-        let judgement = match verified.judge(&artifacts) {
+        let is_fault = matches!(report.attempted.ending, Ending::Fault(_));
+        if grant.answered {
+            // An answered attempt without a build was a fault, or superseded.
+            let kept = grant.build.is_some() || is_fault;
+            return if kept { Answer::Accepted } else { Answer::Superseded };
+        }
+        let lease = self.leases.get(attempt.job).filter(|l| l.attempt == attempt);
+        let current = lease.is_some();
+        let assigned = match lease.and_then(|lease| lease.assigned.clone()) {
+            Some(assigned) => match check_assigned(&assigned, report) {
+                Ok(()) => assigned,
+                Err(reason) => return Answer::Refused { reason },
+            },
+            // What was assigned is no longer known, only what is wanted now.
+            None => match self.still_wanted(report) {
+                Some(assigned) => assigned,
+                None => return self.supersede(now, attempt, effects),
+            },
+        };
+        let judgement = match verified.judge(&assigned.artifacts) {
             Ok(judgement) => judgement,
-            Err(_) if self.artifacts_changed(attempt.job, report) => {
-                return self.supersede(now, attempt, effects);
-            }
             Err(error) => return Answer::Refused { reason: error.to_string() },
         };
-        let current = self.leases.get(attempt.job).is_some_and(|l| l.attempt == attempt);
-        if matches!(judgement, Judgement::Fault(_)) && !current {
-            self.answered(attempt, effects);
+        if is_fault && !current {
             return Answer::Superseded;
         }
         let outcome = outcome(&judgement, report);
-        self.keep(now, worker, report, countersigned, outcome, effects);
-        match judgement {
+        self.keep(now, worker, report, &countersigned, outcome, effects);
+        let reproduced = match judgement {
             Judgement::Fault(fault) => {
                 self.mark_answered(attempt);
                 self.fault(now, attempt.job, fault, effects);
+                return Answer::Accepted;
             }
-            Judgement::BuildFailed { .. } => self.verdict(now, worker, attempt, false, effects),
+            Judgement::BuildFailed { .. } => false,
             Judgement::Verdicts(verdicts) => {
-                let all = verdicts.iter().all(|(_, v)| *v == Verdict::Reproduced);
-                self.verdict(now, worker, attempt, all, effects);
+                verdicts.iter().all(|(_, v)| *v == Verdict::Reproduced)
             }
-        }
+        };
+        self.verdict(now, worker, attempt, &assigned.artifacts, reproduced, effects);
         Answer::Accepted
     }
 
-    /// The artifacts that the attempt was to rebuild; `None` when it was answered before.
-    fn check_grant(
-        &self,
-        worker: WorkerId,
-        report: &AttemptReport,
-    ) -> Result<Option<Vec<Artifact>>, String> {
+    /// The grant that the report answers.
+    fn check_grant(&self, worker: WorkerId, report: &AttemptReport) -> Result<Grant, String> {
         let attempt = report.attempt;
         let entry = self.entries.get(&attempt.job).ok_or_else(|| "no such job".to_owned())?;
         let grant = entry.state.grants.iter().find(|g| g.epoch == attempt.epoch);
@@ -96,22 +121,23 @@ impl Queue {
         if report.key != entry.job.key {
             return Err(format!("the report names {} instead of the job", report.key.source));
         }
-        if grant.answered {
-            return Ok(None);
+        if report.signer != SignerKind::WorkerKey {
+            return Err("the report does not say that a worker's key signs it".into());
         }
-        let assigned = self.leases.get(attempt.job).filter(|l| l.attempt == attempt);
-        let assigned = assigned.and_then(|lease| lease.artifacts.clone());
-        Ok(Some(assigned.unwrap_or_else(|| entry.job.artifacts())))
+        Ok(*grant)
     }
 
-    fn artifacts_changed(&self, job: InputId, report: &AttemptReport) -> bool {
-        let wanted = self.entries.get(&job).map(|entry| entry.job.artifacts());
-        wanted.is_some_and(|w| crate::protocol::artifact_set_digest(&w) != report.artifact_set)
+    /// What is wanted now, if the report is about that and claims no better index.
+    fn still_wanted(&self, report: &AttemptReport) -> Option<Assigned> {
+        let wanted = Assigned::of(&self.assignment(report.attempt));
+        let same = artifact_set_digest(&wanted.artifacts) == report.artifact_set;
+        (same && report.index >= wanted.index).then_some(wanted)
     }
 
-    /// The attempt rebuilt a set of artifacts that is no longer wanted: again, now.
+    /// The attempt rebuilt what is no longer wanted: again, now.
     fn supersede(&mut self, now: Now, attempt: AttemptId, effects: &mut Effects) -> Answer {
-        self.answered(attempt, effects);
+        self.mark_answered(attempt);
+        self.write_state(attempt.job, effects);
         if self.leases.get(attempt.job).is_some_and(|l| l.attempt == attempt) {
             self.release(attempt.job);
             let waiting = match self.entries.get(&attempt.job).map(|e| &e.state.place) {
@@ -132,18 +158,13 @@ impl Queue {
         }
     }
 
-    fn answered(&mut self, attempt: AttemptId, effects: &mut Effects) {
-        self.mark_answered(attempt);
-        self.write_state(attempt.job, effects);
-    }
-
     /// Writes an accepted report; a verdict gets the number of a build.
     fn keep(
         &mut self,
         now: Now,
         worker: WorkerId,
         report: &AttemptReport,
-        signed: SignedReport,
+        signed: &SignedReport,
         outcome: Outcome,
         effects: &mut Effects,
     ) {
@@ -171,29 +192,35 @@ impl Queue {
             log_bytes: report.log.size,
         };
         effects.batch.put(key::report(sequence), stored::write(&record));
-        effects.batch.put(key::signed(sequence), stored::write(&signed));
+        effects.batch.put(key::signed(sequence), stored::write(signed));
         effects.facts.push(Fact::Accepted(Arc::new(record), sequence));
     }
 
-    /// A verdict was accepted: it decides the job, unless an earlier one did.
+    /// A verdict about `artifacts` was accepted: it decides the job, unless an earlier one did.
     fn verdict(
         &mut self,
         now: Now,
         worker: WorkerId,
         attempt: AttemptId,
+        artifacts: &[Artifact],
         reproduced: bool,
         effects: &mut Effects,
     ) {
         let id = attempt.job;
         self.mark_answered(attempt);
-        if let Some(lease) = self.release(id).filter(|lease| lease.attempt != attempt) {
-            let session = self.workers.get(&lease.worker).and_then(|w| w.session.as_ref());
-            if let Some(session) = session {
-                let reason = "another worker's report decided the job".into();
-                let message = Message::Cancel { attempt: lease.attempt, reason };
-                effects.sends.push(Send::Worker(session.id, message));
-            }
+        let Some(entry) = self.entries.get(&id) else { return };
+        let grants = entry.state.grants.iter();
+        let overtaken =
+            grants.filter(|g| g.build.is_some()).any(|g| g.epoch > attempt.epoch) && !reproduced;
+        if overtaken {
+            // A later attempt called for its retry already: this one neither delays nor stops it.
+            self.write_state(id, effects);
+            return;
         }
+        if let Some(lease) = self.release(id).filter(|lease| lease.attempt != attempt) {
+            self.tell_to_stop(&lease, "another worker's report decided the job", effects);
+        }
+        let joined = self.has_others(id, artifacts);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if matches!(entry.state.place, Place::Decided | Place::Dropped) {
             self.write_state(id, effects);
@@ -201,11 +228,23 @@ impl Queue {
         }
         entry.state.faults = 0;
         entry.state.avoid = None;
-        if reproduced {
+        if joined {
+            // Memberships joined while the attempt ran: theirs was not built yet.
+            entry.state.confirmed.clear();
+            self.queue_again(now, id, PRIORITY_NEW, UtcMillis(0), effects);
+        } else if reproduced {
             self.confirm(now, worker, id, effects);
         } else {
             self.retry(now, id, effects);
         }
+    }
+
+    /// True when artifacts are wanted that are not among these.
+    fn has_others(&self, id: InputId, artifacts: &[Artifact]) -> bool {
+        let Some(entry) = self.entries.get(&id) else { return false };
+        let known: BTreeSet<_> = artifacts.iter().map(|a| (&a.file, &a.sha256)).collect();
+        let mut wanted = entry.job.memberships.iter().flat_map(|m| &m.artifacts);
+        wanted.any(|(_, a)| !known.contains(&(&a.file, &a.sha256)))
     }
 
     /// One more key found the job reproduced; enough of them decide it.
@@ -218,6 +257,7 @@ impl Queue {
         let enough = entry.state.confirmed.len() >= wanted;
         if enough {
             entry.state.retries = 0;
+            entry.state.confirmed.clear();
             self.move_to(now, id, Place::Decided, effects);
         } else {
             let priority = waiting_priority(&entry.state.place);
@@ -229,11 +269,8 @@ impl Queue {
     fn retry(&mut self, now: Now, id: InputId, effects: &mut Effects) {
         let Some(entry) = self.entries.get(&id) else { return };
         let retries = entry.state.retries;
-        let mut policy = self.settings.retry;
-        if let Some(max) = self.policies(entry).filter_map(|p| p.max_retries).max() {
-            policy.max_retries = Some(max);
-        }
-        let next = policy.next(retries);
+        let max_retries = self.wishes(&entry.job.memberships).max_retries;
+        let next = RetryPolicy { max_retries, ..self.settings.retry }.next(retries);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.state.confirmed.clear();
         match next {
@@ -278,7 +315,7 @@ impl Queue {
             Some(file) => {
                 let known = entry.job.artifacts().iter().any(|a| *a.file == *file);
                 match grant.build {
-                    Some(build) if known => Ok(Some(build)),
+                    Some(build) if known && file.len() <= FILE_BYTES_MAX => Ok(Some(build)),
                     _ => Err(format!("attempt {attempt} has no verdict about `{file}`")),
                 }
             }
@@ -298,6 +335,20 @@ impl Queue {
         effects.batch.put(key::difference(build, &file), stored::write(&record));
         effects.facts.push(Fact::Difference(build, file.into(), record));
     }
+}
+
+/// Compares what the report says of its assignment with the assignment: a worker must not lend its
+/// verdict a better index than vouched for the artifacts.
+fn check_assigned(assigned: &Assigned, report: &AttemptReport) -> Result<(), String> {
+    if report.index != assigned.index || report.index_sha256 != assigned.index_sha256 {
+        return Err("the report names another index than the assignment".into());
+    }
+    Ok(())
+}
+
+fn signed_bytes(signed: &SignedReport) -> usize {
+    let links = signed.links.iter().map(|link| link.metablock.len() + link.file.len() + 8);
+    signed.statement.len() + links.sum::<usize>()
 }
 
 fn waiting_priority(place: &Place) -> i32 {

@@ -9,7 +9,7 @@ use super::worker::{Session, Worker};
 use crate::protocol::stored::v1::{EnrolledBy, WorkerRecord};
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire::{CloseCode, EnrolmentKind, enrolment_proof};
-use crate::protocol::{GrantNumber, InputId, Sha256, WorkerId};
+use crate::protocol::{GrantNumber, Sha256, WorkerId};
 
 /// Silence after which a connection no longer keeps a second process with the same key out: one and
 /// a half times the interval of statuses.
@@ -42,7 +42,7 @@ impl Queue {
             Ok(admission) => admission,
             Err((code, reason)) => return refused(code, reason, effects),
         };
-        let id = self.register(now, &join, known, by, effects);
+        let id = self.register(now, &join, known, (by, proof.is_some()), effects);
         self.connect(now, id, join, effects);
         let session = self.workers[&id].session.as_ref().map(|s| s.id);
         if let Some(session) = session {
@@ -119,10 +119,11 @@ impl Queue {
         now: Now,
         join: &Join,
         known: Option<WorkerId>,
-        by: EnrolledBy,
+        (by, proved): (EnrolledBy, bool),
         effects: &mut Effects,
     ) -> WorkerId {
-        if let (EnrolledBy::Invitation, Some(enrolment)) = (by, &join.enrolment)
+        // Only who proved it uses it up: the number of an invitation is no secret.
+        if let (EnrolledBy::Invitation, true, Some(enrolment)) = (by, proved, &join.enrolment)
             && let EnrolmentKind::Invitation { id } = enrolment.kind
             && let Some(invitation) = self.invitations.get_mut(&id)
             && invitation.used_by.is_none()
@@ -171,7 +172,6 @@ impl Queue {
         }
         self.sessions.insert(join.session, id);
         worker.last_seen = Some(now.utc);
-        let held: Vec<InputId> = worker.held.iter().copied().collect();
         worker.session = Some(Session {
             id: join.session,
             boot: join.boot,
@@ -184,11 +184,6 @@ impl Queue {
             free_memory: 0,
             free_disk: 0,
         });
-        for job in held {
-            if self.leases.get(job).is_some_and(|l| l.boot.is_some_and(|b| b != join.boot)) {
-                self.lose(now, job, "the worker was restarted".into(), effects);
-            }
-        }
     }
 
     /// A connection is gone; leases run on until their time.

@@ -1,3 +1,4 @@
+use super::lane::Standing;
 use crate::protocol::stored::v1::{JobState, Membership, Place};
 use crate::protocol::{Artifact, Epoch, InputId, JobKey};
 use std::sync::Arc;
@@ -34,8 +35,8 @@ impl Job {
 pub(super) struct Entry {
     pub(super) job: Arc<Job>,
     pub(super) state: JobState,
-    /// True while the job stands among the ready ones.
-    pub(super) ready: bool,
+    /// `None` while the job does not stand among the ready ones.
+    pub(super) ready: Option<Standing>,
 }
 
 impl Entry {
@@ -50,7 +51,7 @@ impl Entry {
             avoid: None,
             memory_over: None,
         };
-        Self { job, state, ready: false }
+        Self { job, state, ready: None }
     }
 
     /// True when a membership is left.

@@ -1,6 +1,7 @@
 use super::effect::{Effects, Send};
 use super::event::Now;
-use super::lease::Lease;
+use super::lane::Lane;
+use super::lease::{Assigned, Lease};
 use super::queue_state::Queue;
 use crate::protocol::stored::v1::{Grant, JobState, Place};
 use crate::protocol::wire::v1::coordinator::Message;
@@ -20,7 +21,7 @@ impl Queue {
                         self.grant(now, worker, job, effects);
                         granted = true;
                     }
-                    None if self.free_slots(worker) == 0 => {
+                    None if self.free_slots(now, worker) == 0 => {
                         self.idle.remove(&worker);
                     }
                     None => {}
@@ -33,39 +34,33 @@ impl Queue {
     }
 
     /// Slots of a worker that nothing occupies.
-    pub(super) fn free_slots(&self, worker: WorkerId) -> usize {
+    pub(super) fn free_slots(&self, now: Now, worker: WorkerId) -> usize {
         self.workers.get(&worker).map_or(0, |worker| {
-            worker.free_slots(|job| {
-                self.leases.get(job).filter(|lease| !lease.spooled).map(|lease| lease.attempt)
+            worker.free_slots(now, |job| {
+                self.leases.get(job).map(|lease| (lease.attempt, lease.spooled))
             })
         })
     }
 
     fn next_for(&self, now: Now, id: WorkerId) -> Option<InputId> {
-        if self.free_slots(id) == 0 {
+        if self.free_slots(now, id) == 0 {
             return None;
         }
-        let worker = self.workers.get(&id)?;
-        let session = worker.session.as_ref()?;
-        let rank = self.ready.first(&session.offer, |job| {
-            let entry = &self.entries[&job];
-            let state = &entry.state;
-            !state.confirmed.contains(&id)
-                && state.memory_over.is_none_or(|over| session.free_memory > over)
-                && !(state.avoid == Some(id) && self.others_fit(now, id, job))
+        let session = self.workers.get(&id)?.session.as_ref()?;
+        let rank = self.ready.first(|lane| {
+            lane.suits(id, session)
+                || (lane.fits(id, &session.offer) && !self.somebody_suits(now, lane))
         })?;
         Some(rank.job)
     }
 
-    /// True when another connected worker could take the job, so that the one to avoid may wait.
-    fn others_fit(&self, _now: Now, avoid: WorkerId, job: InputId) -> bool {
-        let lane = self.lane(job);
-        let mut sessions = self
-            .workers
-            .iter()
-            .filter(|(id, _)| **id != avoid)
-            .filter_map(|(_, w)| w.session.as_ref());
-        sessions.any(|session| lane.fits(&session.offer))
+    /// True when a worker that is there suits better than one that merely fits. Everything that rules
+    /// a worker out is asked here: two that wait for each other would leave the job to nobody.
+    fn somebody_suits(&self, now: Now, lane: &Lane) -> bool {
+        self.workers.iter().any(|(id, worker)| {
+            let session = worker.session.as_ref().filter(|session| session.is_attentive(now));
+            session.is_some_and(|session| lane.suits(*id, session))
+        })
     }
 
     fn grant(&mut self, now: Now, worker: WorkerId, id: InputId, effects: &mut Effects) {
@@ -103,7 +98,7 @@ impl Queue {
             deadline: now.monotonic.plus(self.settings.lease),
             granted: now.monotonic,
             boot: Some(boot),
-            artifacts: Some(assignment.artifacts.clone()),
+            assigned: Some(Assigned::of(&assignment)),
             spooled: false,
             stage: None,
             log_bytes: 0,

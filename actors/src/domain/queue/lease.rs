@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::port::Monotonic;
 use crate::protocol::wire::BootId;
-use crate::protocol::{Artifact, AttemptId, GrantNumber, InputId, Stage, WorkerId};
+use crate::protocol::{
+    Artifact, Assignment, AttemptId, GrantNumber, IndexTrust, InputId, Sha256, Stage, WorkerId,
+};
 
 /// A job's lease, in memory; the grant itself is stored with the job.
 #[derive(Clone, Debug)]
@@ -16,11 +18,29 @@ pub(super) struct Lease {
     /// The process that was given it; `None` after a restart of the coordinator.
     pub(super) boot: Option<BootId>,
     /// What was assigned; `None` after a restart of the coordinator: then as wanted now.
-    pub(super) artifacts: Option<Vec<Artifact>>,
+    pub(super) assigned: Option<Assigned>,
     /// Finished: the report is on its way, the slot is free.
     pub(super) spooled: bool,
     pub(super) stage: Option<Stage>,
     pub(super) log_bytes: u64,
+}
+
+/// What an attempt's report must be about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Assigned {
+    pub(super) artifacts: Vec<Artifact>,
+    pub(super) index: IndexTrust,
+    pub(super) index_sha256: Option<Sha256>,
+}
+
+impl Assigned {
+    pub(super) fn of(assignment: &Assignment) -> Self {
+        Self {
+            artifacts: assignment.artifacts.clone(),
+            index: assignment.index,
+            index_sha256: assignment.index_sha256,
+        }
+    }
 }
 
 /// All leases: at most one for each job.
@@ -67,9 +87,5 @@ impl Leases {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Lease> {
         self.by_job.values()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.by_job.len()
     }
 }

@@ -1,5 +1,6 @@
 use super::effect::{Effects, Send};
 use super::event::{Now, Order, RequestId};
+use super::lease::Lease;
 use super::queue_state::Queue;
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{InvitationRecord, Place};
@@ -48,17 +49,7 @@ impl Queue {
     }
 
     fn revoke(&mut self, now: Now, worker: &str, effects: &mut Effects) -> Response {
-        let found: Vec<WorkerId> = self
-            .workers
-            .values()
-            .filter(|w| {
-                w.key.to_string() == worker
-                    || w.record.id.to_string() == worker
-                    || w.record.name == worker
-            })
-            .map(|w| w.record.id)
-            .collect();
-        let id = match found.as_slice() {
+        let id = match self.called(worker).as_slice() {
             [id] => *id,
             [] => return refused(RefusalCode::NotFound, format!("no worker `{worker}`")),
             several => {
@@ -90,6 +81,19 @@ impl Queue {
             });
         }
         Response::Done { affected: 1, text }
+    }
+
+    /// Workers with this key, else this number, else this name: workers choose their names, and
+    /// none may shield another one, or itself, by taking a key or number for a name.
+    fn called(&self, worker: &str) -> Vec<WorkerId> {
+        let by_key = worker.parse().ok().and_then(|key| self.worker_keys.get(&key));
+        let by_number = worker.parse().ok().map(WorkerId);
+        let by_number = by_number.filter(|id| self.workers.contains_key(id));
+        if let Some(id) = by_key.copied().or(by_number) {
+            return vec![id];
+        }
+        let named = self.workers.values().filter(|w| w.record.name == worker);
+        named.map(|w| w.record.id).collect()
     }
 
     fn push(
@@ -146,7 +150,12 @@ impl Queue {
 
     /// Tells the worker that has the job to stop.
     pub(super) fn cancel(&mut self, id: InputId, reason: &str, effects: &mut Effects) {
-        let Some(lease) = self.release(id) else { return };
+        if let Some(lease) = self.release(id) {
+            self.tell_to_stop(&lease, reason, effects);
+        }
+    }
+
+    pub(super) fn tell_to_stop(&self, lease: &Lease, reason: &str, effects: &mut Effects) {
         let session = self.workers.get(&lease.worker).and_then(|w| w.session.as_ref());
         if let Some(session) = session {
             let message = Message::Cancel { attempt: lease.attempt, reason: reason.into() };

@@ -4,9 +4,10 @@ use super::event::Now;
 use super::lane::{Lane, Rank};
 use super::queue_state::Queue;
 use super::retry::parked_for;
-use super::settings::ProfilePolicy;
+use super::settings::{ProfilePolicy, Wishes};
+use super::sync::PRIORITY_NEW;
 use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{Place, Waiting};
+use crate::protocol::stored::v1::{Membership, Place, Waiting};
 use crate::protocol::stored::{self, key};
 use crate::protocol::{Fault, InputId, QueueId};
 
@@ -33,12 +34,10 @@ impl Queue {
     pub(super) fn unindex(&mut self, id: InputId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         match &entry.state.place {
-            Place::Queued { waiting, due } => {
+            Place::Queued { due, .. } => {
                 self.timed.remove(&(*due, id));
-                if core::mem::take(&mut entry.ready) {
-                    let rank = Rank::new(self.settings.seed, waiting, id);
-                    let lane = self.lane(id);
-                    self.ready.remove(&lane, &rank);
+                if let Some(standing) = entry.ready.take() {
+                    self.ready.remove(&standing);
                 }
             }
             Place::Parked { until, .. } => {
@@ -63,10 +62,9 @@ impl Queue {
             }
             Place::Queued { waiting, .. } => {
                 let rank = Rank::new(self.settings.seed, waiting, id);
-                let lane = self.lane(id);
-                self.ready.insert(&lane, rank);
+                let standing = self.ready.insert(self.lane(entry), rank);
                 if let Some(entry) = self.entries.get_mut(&id) {
-                    entry.ready = true;
+                    entry.ready = Some(standing);
                 }
             }
             Place::Parked { until, .. } => {
@@ -127,15 +125,43 @@ impl Queue {
         self.move_to(now, id, Place::Parked { waiting, fault, until, times }, effects);
     }
 
-    /// What a job asks of a worker: all that its memberships ask.
-    pub(super) fn lane(&self, id: InputId) -> Lane {
-        let entry = &self.entries[&id];
+    /// What a job asks of a worker: all that its memberships ask, and what its history says.
+    pub(super) fn lane(&self, entry: &Entry) -> Lane {
         let mut tags: Vec<String> =
             self.policies(entry).flat_map(|policy| policy.tags.iter().cloned()).collect();
         tags.sort_unstable();
         tags.dedup();
+        let mut confirmed = entry.state.confirmed.clone();
+        confirmed.sort_unstable();
         let key = &entry.job.key;
-        Lane { backend: key.backend.clone(), architecture: key.architecture.clone(), tags }
+        Lane {
+            backend: key.backend.clone(),
+            architecture: key.architecture.clone(),
+            tags,
+            confirmed,
+            avoid: entry.state.avoid,
+            memory_over: entry.state.memory_over,
+        }
+    }
+
+    /// What a job's memberships wish together; one whose profile says nothing wishes the default.
+    pub(super) fn wishes(&self, memberships: &[Membership]) -> Wishes {
+        let settings = &self.settings;
+        let policies = || memberships.iter().map(|m| settings.profiles.get(&m.profile));
+        let own = |max: Option<u32>| max.or(settings.retry.max_retries);
+        let priority = policies().map(|p| p.and_then(|p| p.priority).unwrap_or(PRIORITY_NEW));
+        let delay =
+            policies().map(|p| p.and_then(|p| p.initial_delay).unwrap_or(settings.initial_delay));
+        // `None` is no limit, which is the largest.
+        let max_retries =
+            policies().map(|p| own(p.and_then(|p| p.max_retries)).map_or(u64::MAX, u64::from));
+        Wishes {
+            priority: priority.min().unwrap_or(PRIORITY_NEW),
+            delay: delay.min().unwrap_or(settings.initial_delay),
+            max_retries: max_retries
+                .max()
+                .map_or(settings.retry.max_retries, |max| u32::try_from(max).ok()),
+        }
     }
 
     /// The policies of a job's memberships; profiles without one are left out.
@@ -151,7 +177,7 @@ impl Queue {
 fn parked_times(entry: &Entry) -> u32 {
     match &entry.state.place {
         Place::Parked { times, .. } => *times,
-        _ => entry.state.faults / super::retry::FAULTS_MAX,
+        _ => entry.state.faults.saturating_sub(1) / super::retry::FAULTS_MAX,
     }
 }
 

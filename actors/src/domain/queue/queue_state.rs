@@ -94,7 +94,10 @@ impl Queue {
         }
     }
 
+    /// One line for the terminal; what cannot be printed is replaced, for workers say some of it.
     pub(super) fn line(effects: &mut Effects, now: Now, warning: bool, text: String) {
+        let printable = !text.contains(char::is_control);
+        let text = if printable { text } else { text.replace(char::is_control, "?") };
         effects.lines.push(Line { at: now.utc, warning, text });
     }
 

@@ -166,7 +166,7 @@ impl Queue {
                 deadline: now.monotonic.plus(self.settings.lease),
                 granted: now.monotonic,
                 boot: None,
-                artifacts: None,
+                assigned: None,
                 spooled: false,
                 stage: None,
                 log_bytes: 0,
@@ -176,7 +176,7 @@ impl Queue {
             }
         }
         self.by_key.insert(job.key.clone(), id);
-        self.entries.insert(id, Entry { job, state, ready: false });
+        self.entries.insert(id, Entry { job, state, ready: None });
         self.index(now, id);
     }
 }

@@ -28,8 +28,6 @@ impl RetryPolicy {
 
 /// Faults of a moment in a row after which a job is parked.
 pub(super) const FAULTS_MAX: u32 = 8;
-/// Attempts that may run out of memory before the job waits for a larger worker.
-pub(super) const OUT_OF_MEMORY_MAX: u32 = 2;
 
 /// Delay after the n-th fault of a moment in a row (1 is the first): 15 s, doubling, at most 1 h.
 pub fn retry_delay(faults: u32) -> Duration {

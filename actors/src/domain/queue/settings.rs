@@ -71,3 +71,14 @@ pub struct ProfilePolicy {
     /// Tags that a worker must have.
     pub tags: Vec<String>,
 }
+
+/// What the memberships of a job wish together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wishes {
+    /// The smallest.
+    pub(super) priority: i32,
+    /// The smallest.
+    pub(super) delay: Duration,
+    /// The largest; `None`: no limit.
+    pub(super) max_retries: Option<u32>,
+}

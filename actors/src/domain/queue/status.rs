@@ -1,10 +1,12 @@
 use super::effect::{Effects, Send};
 use super::event::{Now, SessionId};
-use super::lease::Lease;
+use super::lane::is_larger;
+use super::lease::{Assigned, Lease};
 use super::queue_state::Queue;
-use super::retry::{FAULTS_MAX, OUT_OF_MEMORY_MAX, retry_delay};
+use super::retry::{FAULTS_MAX, retry_delay};
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::Place;
+use crate::protocol::wire::BootId;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::worker::{Running, Status};
 use crate::protocol::{AttemptId, Fault, FaultKind, InputId, WorkerId};
@@ -15,7 +17,7 @@ impl Queue {
         &mut self,
         now: Now,
         session: SessionId,
-        status: Status,
+        mut status: Status,
         effects: &mut Effects,
     ) {
         let Some(&id) = self.sessions.get(&session) else { return };
@@ -25,6 +27,9 @@ impl Queue {
         let first = !core::mem::replace(&mut live.told, true);
         live.heard = now.monotonic;
         live.seen = status.seen;
+        // As many as there are slots: more is no status, and each costs an answer.
+        let slots = usize::from(live.offer.slots);
+        status.running.truncate(slots);
         live.running.clone_from(&status.running);
         live.free_memory = status.free_memory;
         live.free_disk = status.free_disk;
@@ -50,9 +55,15 @@ impl Queue {
         effects: &mut Effects,
     ) {
         let Some(lease) = self.leases.get(job) else { return };
-        let (attempt, number) = (lease.attempt, lease.number);
+        let (attempt, number, granted_to) = (lease.attempt, lease.number, lease.boot);
+        let boot = self.boot_of(lease.worker);
         let running = status.running.iter().find(|r| r.attempt == attempt);
         let spooled = status.spooled.contains(&attempt);
+        if running.is_none() && !spooled && granted_to.is_some() && granted_to != boot {
+            // Its spool survives a restart, its builds do not.
+            self.lose(now, job, "the worker was restarted".into(), effects);
+            return;
+        }
         if running.is_none() && !spooled && number <= status.seen {
             // Only a status that has seen the grant may end it (DESIGN §5).
             let detail = "the worker no longer knows the attempt".into();
@@ -60,17 +71,26 @@ impl Queue {
             return;
         }
         let deadline = now.monotonic.plus(self.settings.lease);
+        let send_again = first && number > status.seen && running.is_none() && !spooled;
+        let assignment = send_again.then(|| self.assignment(attempt));
         if let Some(lease) = self.leases.extend(job, deadline) {
             lease.spooled = spooled;
+            lease.boot = boot;
+            if let Some(assignment) = &assignment {
+                lease.assigned = Some(Assigned::of(assignment));
+            }
             if let Some(running) = running {
                 lease.stage = Some(running.stage);
                 lease.log_bytes = running.log_bytes;
             }
         }
-        if first && number > status.seen {
-            let assignment = Box::new(self.assignment(attempt));
+        if let Some(assignment) = assignment.map(Box::new) {
             effects.sends.push(Send::Worker(session, Message::Assign { number, assignment }));
         }
+    }
+
+    fn boot_of(&self, worker: WorkerId) -> Option<BootId> {
+        self.workers.get(&worker).and_then(|w| w.session.as_ref()).map(|session| session.boot)
     }
 
     /// One attempt that the worker runs: its lease goes on, or begins again, or it is to stop.
@@ -147,7 +167,7 @@ impl Queue {
             deadline: now.monotonic.plus(self.settings.lease),
             granted: now.monotonic,
             boot: holder.session.as_ref().map(|s| s.boot),
-            artifacts: None,
+            assigned: None,
             spooled: false,
             stage: Some(running.stage),
             log_bytes: running.log_bytes,
@@ -180,28 +200,24 @@ impl Queue {
         let Place::Leased { waiting, .. } = entry.state.place else { return };
         let label = entry.job.label();
         let state = &mut entry.state;
-        if fault.kind != FaultKind::Cancelled {
-            state.faults += 1;
-        }
+        state.faults = state.faults.saturating_add(1);
         let faults = state.faults;
-        let out_of_memory = fault.kind == FaultKind::OutOfMemory;
-        if out_of_memory {
+        let again = state.memory_over.is_some();
+        if fault.kind == FaultKind::OutOfMemory {
             state.memory_over = Some(free_memory.max(state.memory_over.unwrap_or(0)));
         }
         let park = match fault.kind {
             FaultKind::InputsUnavailable | FaultKind::TimedOut(_) => true,
-            FaultKind::OutOfMemory => faults >= OUT_OF_MEMORY_MAX,
-            FaultKind::Cancelled => false,
+            FaultKind::OutOfMemory => again || faults >= FAULTS_MAX,
             _ => faults >= FAULTS_MAX,
         };
         if park {
             self.park(now, id, fault, effects);
             return;
         }
-        let at_once = matches!(fault.kind, FaultKind::Cancelled)
-            || (fault.kind == FaultKind::WorkerLost && faults == 1);
+        let at_once = fault.kind == FaultKind::WorkerLost && faults == 1;
         let due = if at_once { UtcMillis(0) } else { now.utc.plus(retry_delay(faults)) };
-        if !matches!(fault.kind, FaultKind::Cancelled | FaultKind::WorkerLost) {
+        if !at_once {
             entry.state.avoid = Some(lease.worker);
         }
         let text = format!("{label} attempt {}: {}: {}", lease.attempt, fault.kind, fault.detail);
@@ -235,8 +251,9 @@ impl Queue {
                 let entry = &self.entries[id];
                 let Place::Parked { waiting, fault, .. } = &entry.state.place else { return None };
                 let over = entry.state.memory_over?;
-                let fits = fault.kind == FaultKind::OutOfMemory && free > over;
-                (fits && self.lane(*id).fits(&session.offer)).then_some((*id, waiting.priority))
+                let fits = fault.kind == FaultKind::OutOfMemory && is_larger(free, over);
+                (fits && self.lane(entry).fits(worker, &session.offer))
+                    .then_some((*id, waiting.priority))
             })
             .collect();
         for (id, priority) in fitting {

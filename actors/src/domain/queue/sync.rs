@@ -1,21 +1,24 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::effect::{Effects, Fact};
+use super::effect::{Effects, Fact, Whereabouts};
 use super::entry::{Entry, Job};
 use super::event::Now;
 use super::queue_state::Queue;
+use super::settings::Wishes;
 use crate::port::{Group, IndexState, UtcMillis};
 use crate::protocol::stored::v1::{
     ArchivesRecord, JobRecord, Membership, Place, ProfileRecord, Waiting,
 };
 use crate::protocol::stored::{self, key};
 use crate::protocol::{
-    Archive, Artifact, ArtifactId, FaultKind, InputId, JobKey, QueueId, SourceId,
+    Archive, Artifact, ArtifactId, Epoch, FaultKind, InputId, JobKey, QueueId, SourceId,
 };
 
 /// Priority of a job that is new.
-const PRIORITY_NEW: i32 = 1;
+pub(super) const PRIORITY_NEW: i32 = 1;
+/// Priority of what an operator asked for: a sync leaves it alone.
+const PRIORITY_MANUAL: i32 = 0;
 
 impl Queue {
     /// Takes a page of an index in: what is as before costs no write.
@@ -119,6 +122,7 @@ impl Queue {
             self.entries.insert(id, Entry::new(job, place));
             self.index(now, id);
             self.write_state(id, effects);
+            effects.facts.push(Fact::Placed(id, Whereabouts::Waiting));
             return;
         };
         let before: BTreeSet<_> = old.artifacts().into_iter().map(|a| (a.file, a.sha256)).collect();
@@ -126,11 +130,17 @@ impl Queue {
         self.unindex(id);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.job = job;
-        let due_again = match &entry.state.place {
+        if joined && !entry.state.confirmed.is_empty() {
+            // They confirmed less than is asked now.
+            entry.state.confirmed.clear();
+            self.write_state(id, effects);
+        }
+        let due_again = match &self.entries[&id].state.place {
             Place::Decided => joined,
             Place::Parked { .. } => true,
             Place::Queued { .. } | Place::Leased { .. } | Place::Dropped => false,
         };
+        self.hurry(id, effects);
         self.index(now, id);
         if due_again {
             self.queue_again(now, id, PRIORITY_NEW, UtcMillis(0), effects);
@@ -138,14 +148,31 @@ impl Queue {
     }
 
     fn first_place(&mut self, now: Now, job: &Job) -> Place {
-        let policies: Vec<_> =
-            job.memberships.iter().filter_map(|m| self.settings.profiles.get(&m.profile)).collect();
-        let priority = policies.iter().filter_map(|p| p.priority).min().unwrap_or(PRIORITY_NEW);
-        let delay = policies.iter().filter_map(|p| p.initial_delay).min();
-        let delay = delay.unwrap_or(self.settings.initial_delay);
+        let Wishes { priority, delay, .. } = self.wishes(&job.memberships);
         let due = if delay.is_zero() { UtcMillis(0) } else { now.utc.plus(delay) };
         let queue = QueueId(self.next(|c| &mut c.queue));
         Place::Queued { waiting: Waiting { queue, priority, queued_at: now.utc }, due }
+    }
+
+    /// A job that was never tried takes the wishes of who joined, where they are sooner.
+    fn hurry(&mut self, id: InputId, effects: &mut Effects) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        let wishes = self.wishes(&entry.job.memberships);
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Place::Queued { waiting, due } = &mut entry.state.place else { return };
+        if entry.state.epoch != Epoch(0) || waiting.priority == PRIORITY_MANUAL {
+            return;
+        }
+        let wished = if wishes.delay.is_zero() {
+            UtcMillis(0)
+        } else {
+            waiting.queued_at.plus(wishes.delay)
+        };
+        if wishes.priority < waiting.priority || wished < *due {
+            waiting.priority = waiting.priority.min(wishes.priority);
+            *due = wished.min(*due);
+            self.write_state(id, effects);
+        }
     }
 
     /// The whole index was taken in: what it did not name is no longer wanted by this profile.

@@ -152,7 +152,7 @@ impl Queue {
 
 fn shown_place(entry: &Entry) -> Option<(Waiting, ShownPlace)> {
     Some(match &entry.state.place {
-        Place::Queued { waiting, due } if entry.ready || due.0 == 0 => {
+        Place::Queued { waiting, due } if entry.ready.is_some() || due.0 == 0 => {
             (*waiting, ShownPlace::Ready)
         }
         Place::Queued { waiting, due } => (*waiting, ShownPlace::Delayed { until: *due }),

@@ -1,6 +1,7 @@
+use core::time::Duration;
 use std::collections::BTreeSet;
 
-use super::event::SessionId;
+use super::event::{Now, SessionId};
 use crate::port::{Monotonic, UtcMillis};
 use crate::protocol::stored::v1::WorkerRecord;
 use crate::protocol::wire::v1::worker::Running;
@@ -37,13 +38,38 @@ pub(super) struct Session {
     pub(super) free_disk: u64,
 }
 
+impl Session {
+    /// True when the worker tells what it does: one that fell silent is given nothing, even while
+    /// its connection lasts.
+    pub(super) fn is_attentive(&self, now: Now) -> bool {
+        self.told && now.monotonic.since(self.heard) < ATTENTIVE
+    }
+}
+
 impl Worker {
     /// Slots that nothing occupies: neither an attempt that it tells of, nor a lease that it has not
-    /// told of yet. `spooled` tells of a lease whether its attempt is finished.
-    pub(super) fn free_slots(&self, occupied: impl Fn(InputId) -> Option<AttemptId>) -> usize {
-        let Some(session) = self.session.as_ref().filter(|s| s.told) else { return 0 };
+    /// told of yet. `leased` tells of a job's lease its attempt, and whether that is finished.
+    pub(super) fn free_slots(
+        &self,
+        now: Now,
+        leased: impl Fn(InputId) -> Option<(AttemptId, bool)>,
+    ) -> usize {
+        let Some(session) = self.session.as_ref().filter(|s| s.is_attentive(now)) else { return 0 };
         let mut taken: BTreeSet<AttemptId> = session.running.iter().map(|r| r.attempt).collect();
-        taken.extend(self.held.iter().filter_map(|job| occupied(*job)));
+        let mut spooled = 0;
+        for (attempt, is_spooled) in self.held.iter().filter_map(|job| leased(*job)) {
+            spooled += usize::from(is_spooled);
+            if !is_spooled || spooled > SPOOLED_MAX {
+                taken.insert(attempt);
+            }
+        }
         usize::from(session.offer.slots).saturating_sub(taken.len())
     }
 }
+
+/// Silence after which a worker is given nothing: three statuses.
+const ATTENTIVE: Duration = Duration::from_secs(30);
+
+/// Finished attempts that occupy no slot: more of them without a report, and the worker's reports do
+/// not get through, so that it would only draw the queue into its spool.
+const SPOOLED_MAX: usize = 64;

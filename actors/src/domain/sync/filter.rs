@@ -267,7 +267,10 @@ mod tests {
     proptest! {
         /// Excluding more never keeps more, and rules only decide what `excludes` leaves.
         #[test]
-        fn excludes_are_final(names in proptest::collection::vec("[ab]{1,3}", 1..5), n in 0_usize..5) {
+        fn excludes_are_final(
+            names in proptest::collection::vec("[ab]{1,3}", 1..5),
+            n in 0_usize..5,
+        ) {
             let plain = FilterSpec { pkgs: strings(&["a*"]), ..FilterSpec::default() };
             let excluded = names[n % names.len()].clone();
             let narrower = FilterSpec { excludes: vec![excluded.clone()], ..plain.clone() };

@@ -52,7 +52,10 @@ pub(super) async fn index_file(
                 }
                 return Ok(Some(LocalIndex { path, url, packing, bytes_max }));
             }
-            Err(error @ FetchError::NotFound { .. }) => last = Some(error),
+            // A mirror in the middle of an update may have another packing whole.
+            Err(error @ (FetchError::NotFound { .. } | FetchError::Mismatch { .. })) => {
+                keep_worse(&mut last, error);
+            }
             Err(error) => return Err(refused(error)),
         }
     }
@@ -81,15 +84,19 @@ async fn fetch(
             Ok(_) => return Ok(to),
             // The other place may still have the right one.
             Err(error @ (FetchError::NotFound { .. } | FetchError::Mismatch { .. })) => {
-                // What is wrong tells more than what is missing.
-                if !matches!(last, Some(FetchError::Mismatch { .. })) {
-                    last = Some(error);
-                }
+                keep_worse(&mut last, error);
             }
             Err(error) => return Err(error),
         }
     }
     Err(last.expect("the plain name was tried"))
+}
+
+/// What is wrong tells more than what is missing.
+fn keep_worse(last: &mut Option<FetchError>, error: FetchError) {
+    if !matches!(last, Some(FetchError::Mismatch { .. })) {
+        *last = Some(error);
+    }
 }
 
 async fn is_whole(path: &Path, file: &IndexFile) -> bool {

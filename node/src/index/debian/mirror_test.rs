@@ -223,8 +223,8 @@ pub(super) fn lines(groups: &[Group]) -> Vec<String> {
     groups.iter().map(line).collect()
 }
 
-pub(super) fn filter(spec: FilterSpec) -> Filter {
-    Filter::new(&spec).unwrap()
+pub(super) fn filter(spec: &FilterSpec) -> Filter {
+    Filter::new(spec).unwrap()
 }
 
 fn pack(path: &Path, text: &str, packing: &str) {

@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 use rebuilder_actors::port::IndexError;
 use rebuilder_actors::protocol::Archive;
@@ -72,14 +72,14 @@ pub(super) fn plan(
     Ok(releases)
 }
 
-fn from_settings(settings: &DebianSettings, keyring: &PathBuf) -> Vec<ReleasePlan> {
+fn from_settings(settings: &DebianSettings, keyring: &Path) -> Vec<ReleasePlan> {
     let mut releases: Vec<ReleasePlan> = Vec::new();
     for release in &settings.releases {
         let suite = SuitePlan {
             base: base_url(release.source.as_ref().unwrap_or(&settings.source)),
             suite: release.name.clone(),
             components: settings.components.clone(),
-            signed_by: SignedBy::Files(vec![keyring.clone()]),
+            signed_by: SignedBy::Files(vec![keyring.to_owned()]),
             of_distribution_only: false,
         };
         add(&mut releases, &release.name, suite);
@@ -90,7 +90,7 @@ fn from_settings(settings: &DebianSettings, keyring: &PathBuf) -> Vec<ReleasePla
 fn from_apt(
     settings: &DebianSettings,
     paths: &AptPaths,
-    keyring: &PathBuf,
+    keyring: &Path,
 ) -> Result<Vec<ReleasePlan>, IndexError> {
     let sources = parse_folder(&paths.folder).map_err(|error| IndexError::Content {
         url: error.path.display().to_string(),
@@ -114,7 +114,7 @@ fn from_apt(
             }
             let signed_by = match (&settings.keyring, &source.signed_by) {
                 (None, Some(signed_by)) => signed_by.clone(),
-                _ => SignedBy::Files(vec![keyring.clone()]),
+                _ => SignedBy::Files(vec![keyring.to_owned()]),
             };
             let suite = SuitePlan {
                 base: base_url(&source.url),

@@ -153,7 +153,7 @@ async fn filters_choose_by_name_source_and_everybody_who_maintains() {
         (maintained("Nobody"), 0),
         (FilterSpec { excludes: vec!["hello*".to_owned()], ..FilterSpec::default() }, 3),
     ] {
-        settings.filter = filter(spec.clone());
+        settings.filter = filter(&spec);
         let (_, groups) = read_new(&mirror.reader(settings.clone())).await;
         let artifacts: usize = groups.iter().map(|group| group.artifacts.len()).sum();
         assert_eq!(artifacts, count, "{spec:?}");
@@ -177,6 +177,16 @@ async fn architectures_and_components_are_followed_as_listed() {
     assert_eq!(groups[0].artifacts[0].component.as_deref(), Some("main/debian-installer"));
     let Archive::Suite { components, .. } = &groups[0].archives[0] else { panic!("no suite") };
     assert_eq!(**components, ["main".into()]);
+
+    // Where `all` is not announced its packages are with the others: its own file is not read.
+    mirror.release("stable", DATE, "Suite: stable\nArchitectures: amd64 arm64\n");
+    mirror.sign("stable", "signer");
+    let separate = mirror.path("archive/dists/stable/main/binary-all");
+    std::fs::rename(&separate, mirror.path("away")).unwrap();
+    settings.architectures.push("all".to_owned());
+    let (_, groups) = read_new(&mirror.reader(settings.clone())).await;
+    assert_eq!(groups[0].artifacts.len(), 3);
+    std::fs::rename(mirror.path("away"), &separate).unwrap();
 
     settings.architectures = vec!["all".to_owned()];
     let (_, groups) = read_new(&mirror.reader(settings.clone())).await;
@@ -208,7 +218,15 @@ async fn by_hash_is_asked_for_first_and_the_name_next() {
     let folder = mirror.path("archive/dists/stable/main/binary-amd64");
     let bytes = std::fs::read(folder.join("Packages.xz")).unwrap();
     std::fs::write(folder.join("Packages.xz"), "tomorrow").unwrap();
-    assert!(read(&reader, None).await.is_err());
+    let plain = std::fs::read(folder.join("Packages")).unwrap();
+    std::fs::remove_file(folder.join("Packages")).unwrap();
+    let error = read(&reader, None).await.unwrap_err().to_string();
+    assert!(error.contains("Packages.xz: the release names"), "{error}");
+    // Another packing may still be of today.
+    std::fs::write(folder.join("Packages"), plain).unwrap();
+    assert_eq!(read_new(&reader).await.1.len(), 4);
+    std::fs::remove_file(folder.join("Packages")).unwrap();
+    std::fs::remove_dir_all(mirror.path("cache")).unwrap();
     std::fs::create_dir_all(folder.join("by-hash/SHA256")).unwrap();
     let named = folder.join("by-hash/SHA256").join(Sha256::of(&bytes).to_string());
     std::fs::write(named, bytes).unwrap();

@@ -158,6 +158,7 @@ async fn half_written_and_foreign_files_change_nothing() {
     let mirror = small();
     let reader = mirror.reader(mirror.settings(&["stable"]));
     let path = mirror.path("archive/dists/stable/main/binary-amd64/Packages.xz");
+    std::fs::remove_file(path.with_extension("")).unwrap();
     let whole = std::fs::read(&path).unwrap();
     let mut other = whole.clone();
     other[whole.len() / 2] ^= 1;

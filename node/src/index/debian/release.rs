@@ -66,6 +66,10 @@ impl ReleaseFile {
         let words = |text: Option<&str>| {
             text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
         };
+        let architectures: Vec<String> = words(architectures);
+        // apt's rule: what is not announced, and what is said not to be, is not there.
+        let all_is_within = no_all == Some("Packages")
+            || (!architectures.is_empty() && !architectures.iter().any(|name| name == "all"));
         Ok(Self {
             origin: own(origin),
             suite: own(suite),
@@ -73,8 +77,8 @@ impl ReleaseFile {
             date: time(date)?,
             valid_until: until.map(time).transpose()?,
             by_hash: by_hash.is_some_and(|value| value.eq_ignore_ascii_case("yes")),
-            all_is_within: no_all == Some("Packages"),
-            architectures: words(architectures),
+            all_is_within,
+            architectures,
             components: words(components),
             files: parse_files(files, &stanza)?,
         })

@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn persons_are_told_apart() {
-        let list =
-            "Jo Doe <jo@example.org>, Ann Powell, IV <ann@example.org>,\n X <x@example.org>,";
+        let list = "Jo Doe <jo@example.org>, Ann Powell, IV <ann@example.org>,\n \
+                    X <x@example.org>,";
         let found: Vec<_> = people(list).collect();
         assert_eq!(
             found,
@@ -147,7 +147,8 @@ mod tests {
         let sha = Sha256::of(b"x");
         let text = format!(
             "Package: b\nVersion: 2\nDirectory: pool/b\nMaintainer: M <m@x>\n\
-             Uploaders: U <u@x>, V <v@x>\nChecksums-Sha256:\n {sha} 1 b.tar.xz\n {sha} 9 b_2.dsc\n\n\
+             Uploaders: U <u@x>, V <v@x>\nChecksums-Sha256:\n {sha} 1 b.tar.xz\n \
+             {sha} 9 b_2.dsc\n\n\
              Package: b\nVersion: 1\nDirectory: pool/b\n\nPackage: a\nVersion: 1\nDirectory: ."
         );
         let sources = Sources::read(&mut text.as_bytes(), "u", true).unwrap();

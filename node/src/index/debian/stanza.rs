@@ -150,7 +150,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_between_chunks(lengths in proptest::collection::vec(0_usize..90_000, 1..9)) {
+        fn nothing_is_lost_between_chunks(
+            lengths in proptest::collection::vec(0_usize..90_000, 1..9),
+        ) {
             let text: String = lengths.iter().enumerate()
                 .map(|(n, len)| format!("Package: p{n}\nX: {}\n\n", "y".repeat(*len)))
                 .collect();

@@ -34,7 +34,7 @@ pub(super) fn fork_into(namespaces: CloneFlags) -> nix::Result<Side> {
 /// A descriptor that becomes readable when the process has ended.
 #[expect(unsafe_code, reason = "no safe wrapper for pidfd_open")]
 pub(super) fn pid_descriptor(pid: Pid) -> nix::Result<OwnedFd> {
-    // SAFETY: the call takes two numbers; what it returns is a new descriptor that nobody else owns.
+    // SAFETY: the call takes two numbers; what it returns is a new descriptor without an owner.
     unsafe {
         let fd = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0))?;
         Ok(OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor fits an int")))

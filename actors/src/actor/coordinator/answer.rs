@@ -1,0 +1,241 @@
+//! Answers to ctl that take more than one frame.
+
+use core::time::Duration;
+use tokio::sync::oneshot;
+
+use super::blobs::log_part;
+use super::house::{Blob, Gone, House};
+use super::{blobs, queue, results, store};
+use crate::domain::queue::{Order, Query};
+use crate::domain::report::SignedReport;
+use crate::domain::results::{LogPlace, PackagePage};
+use crate::port::FrameSend;
+use crate::protocol::stored::{self, key};
+use crate::protocol::wire;
+use crate::protocol::wire::v1::ctl::{Package, PackageFilter, RefusalCode, Response};
+
+/// `Err`: the reader went away.
+pub(super) type Outcome = Result<(), Left>;
+
+/// The reader went away.
+pub(super) struct Left;
+
+/// Rows in one look at the read model.
+const PAGE: usize = 500;
+/// Bytes in one chunk.
+const CHUNK: usize = 64 << 10;
+/// A reader that follows hears at least this often, so that its connection lives.
+const FOLLOW: Duration = Duration::from_secs(10);
+
+/// One answer on its way.
+pub(super) struct Answering {
+    pub(super) house: House,
+    pub(super) sender: Box<dyn FrameSend>,
+}
+
+impl Answering {
+    pub(super) async fn row(&mut self, row: Response) -> Outcome {
+        self.sender.send(wire::encode(&row)).await.map_err(|_| Left)
+    }
+
+    pub(super) async fn rows(&mut self, rows: Vec<Response>) -> Outcome {
+        for row in rows {
+            self.row(row).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn refuse(&mut self, code: RefusalCode, text: &str) -> Outcome {
+        self.row(Response::Refused { code, text: text.into() }).await
+    }
+
+    pub(super) async fn ask_queue(&mut self, query: Query) -> Outcome {
+        let rows = self.house.ask(&self.house.queue, |r| queue::Message::Ask(query, r)).await;
+        match rows {
+            Ok(rows) => self.rows(rows).await,
+            Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
+        }
+    }
+
+    pub(super) async fn order(&mut self, order: Order) -> Outcome {
+        let rows = self.house.ask(&self.house.queue, |r| queue::Message::Order(order, r)).await;
+        match rows {
+            Ok(rows) => self.rows(rows).await,
+            Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
+        }
+    }
+
+    pub(super) async fn packages(&mut self, filter: PackageFilter) -> Outcome {
+        let mut after = None;
+        loop {
+            let page = self.page(&filter, after).await;
+            let PackagePage { rows, next } = match page {
+                Ok(page) => page,
+                Err(text) => return self.refuse(RefusalCode::Invalid, &text).await,
+            };
+            self.rows(rows.into_iter().map(Response::Package).collect()).await?;
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn page(
+        &mut self,
+        filter: &PackageFilter,
+        after: Option<crate::protocol::InputId>,
+    ) -> Result<PackagePage, String> {
+        let filter = filter.clone();
+        let ask = |reply| results::Message::Packages { filter, after, limit: PAGE, reply };
+        let page = self.house.ask(&self.house.results, ask).await;
+        page.map_err(|gone| gone.to_string())?.map_err(|error| error.to_string())
+    }
+
+    /// The one artifact, or the artifacts of the one job, that a filter names. Otherwise the answer
+    /// is sent and `None` is returned.
+    async fn one(&mut self, filter: PackageFilter, of_job: bool) -> Result<Option<Package>, Left> {
+        let page = match self.page(&filter, None).await {
+            Ok(page) => page,
+            Err(text) => {
+                self.refuse(RefusalCode::Invalid, &text).await?;
+                return Ok(None);
+            }
+        };
+        let mut rows = page.rows;
+        if of_job {
+            rows.dedup_by(|a, b| a.job == b.job);
+        } else {
+            rows.dedup_by(|a, b| a.job == b.job && a.file == b.file);
+        }
+        match rows.len() {
+            0 => self.refuse(RefusalCode::NotFound, "no package matches").await?,
+            1 => return Ok(rows.pop()),
+            several => {
+                let matches = u32::try_from(several).unwrap_or(u32::MAX);
+                self.row(Response::Ambiguous { matches }).await?;
+                self.rows(rows.into_iter().map(Response::Package).collect()).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn difference(&mut self, filter: PackageFilter) -> Outcome {
+        let Some(package) = self.one(filter, false).await? else { return Ok(()) };
+        let record = match package.build {
+            Some(build) => {
+                let file = package.file.clone();
+                let ask = |reply| results::Message::Difference(build, file, reply);
+                self.house.ask(&self.house.results, ask).await.ok().flatten()
+            }
+            None => None,
+        };
+        let Some(record) = record else {
+            let text = format!("no difference is kept for {} {}", package.name, package.version);
+            return self.refuse(RefusalCode::NotFound, &text).await;
+        };
+        self.blob(Blob::Kept(record.sha256), 0).await.map(|_| ())
+    }
+
+    pub(super) async fn attestation(&mut self, filter: PackageFilter) -> Outcome {
+        let Some(package) = self.one(filter, false).await? else { return Ok(()) };
+        match self.signed(&package).await {
+            Ok(Some(signed)) => {
+                for link in signed.links.into_iter().filter(|l| *l.file == package.file) {
+                    self.row(Response::Chunk(link.metablock)).await?;
+                    self.row(Response::Chunk(bytes::Bytes::from_static(b"\n"))).await?;
+                }
+                self.row(Response::Chunk(signed.statement)).await?;
+                self.row(Response::Chunk(bytes::Bytes::from_static(b"\n"))).await
+            }
+            Ok(None) => {
+                let text = format!("{} {} has not been built yet", package.name, package.version);
+                self.refuse(RefusalCode::NotFound, &text).await
+            }
+            Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
+        }
+    }
+
+    async fn signed(&mut self, package: &Package) -> Result<Option<SignedReport>, Gone> {
+        let house = &self.house;
+        let ask = |reply| results::Message::Shown(package.job, reply);
+        let Some(sequence) = house.ask(&house.results, ask).await? else { return Ok(None) };
+        let value = house
+            .ask(&house.store, |reply| {
+                store::Message::Read(Box::new(move |store| {
+                    let _ = reply.send(store.get(&key::signed(sequence))?);
+                    Ok(())
+                }))
+            })
+            .await?;
+        Ok(value.and_then(|value| stored::read(&value).ok()))
+    }
+
+    pub(super) async fn log(&mut self, filter: PackageFilter, follow: bool) -> Outcome {
+        let Some(package) = self.one(filter, true).await? else { return Ok(()) };
+        let ask = |reply| results::Message::Log(package.job, reply);
+        let place = self.house.ask(&self.house.results, ask).await.ok().flatten();
+        match place {
+            None => {
+                let text = format!("{} {} has not been built yet", package.source, package.version);
+                self.refuse(RefusalCode::NotFound, &text).await
+            }
+            Some(LogPlace::Kept(_, 0)) => Ok(()),
+            Some(LogPlace::Kept(digest, _)) => self.blob(Blob::Kept(digest), 0).await.map(|_| ()),
+            Some(LogPlace::Growing(attempt)) => {
+                self.growing(package.job, log_part(attempt), follow).await
+            }
+        }
+    }
+
+    /// What is there of a growing log, and, when followed, the rest as it comes.
+    async fn growing(
+        &mut self,
+        job: crate::protocol::InputId,
+        part: String,
+        follow: bool,
+    ) -> Outcome {
+        let mut offset = 0;
+        loop {
+            // First the watch, then the read: nothing falls between.
+            let (woken, wake) = oneshot::channel();
+            let _ = self.house.blobs.cast(blobs::Message::Watch(part.clone(), woken));
+            offset = self.blob(Blob::Growing(part.clone()), offset).await?;
+            if !follow {
+                return Ok(());
+            }
+            if tokio::time::timeout(FOLLOW, wake).await.is_err() {
+                self.row(Response::Chunk(bytes::Bytes::new())).await?;
+            }
+            let ask = |reply| results::Message::Log(job, reply);
+            match self.house.ask(&self.house.results, ask).await {
+                Ok(Some(LogPlace::Growing(attempt))) if log_part(attempt) == part => {}
+                Ok(Some(LogPlace::Kept(digest, length))) if length > 0 => {
+                    return self.blob(Blob::Kept(digest), offset).await.map(|_| ());
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Sends a blob from `offset` on; the offset at its end.
+    async fn blob(&mut self, blob: Blob, mut offset: u64) -> Result<u64, Left> {
+        loop {
+            match self.house.read_blob(blob.clone(), offset, CHUNK).await {
+                Ok(Ok(Some(bytes))) if !bytes.is_empty() => {
+                    offset += bytes.len() as u64;
+                    self.row(Response::Chunk(bytes)).await?;
+                }
+                Ok(Ok(_)) => return Ok(offset),
+                Ok(Err(error)) => {
+                    self.refuse(RefusalCode::Internal, &error.to_string()).await?;
+                    return Err(Left);
+                }
+                Err(gone) => {
+                    self.refuse(RefusalCode::Internal, &gone.to_string()).await?;
+                    return Err(Left);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+use ractor::ActorRef;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+use super::quarantine::Quarantine;
+use super::{blobs, queue, results, store, syncs};
+use crate::port::{BlobError, BlobName, Clock, Entropy, Signer};
+use crate::protocol::wire::BootId;
+use crate::protocol::{PublicKey, Sha256};
+
+/// What every session is given: the other actors, and what it needs of the world.
+#[derive(Clone)]
+pub struct House {
+    /// The database.
+    pub store: ActorRef<store::Message>,
+    /// Logs and differences.
+    pub blobs: ActorRef<blobs::Message>,
+    /// Jobs and workers.
+    pub queue: ActorRef<queue::Message>,
+    /// What readers are shown.
+    pub results: ActorRef<results::Message>,
+    /// The profiles' syncs.
+    pub syncs: ActorRef<syncs::Message>,
+    /// Messages set aside.
+    pub quarantine: Arc<Quarantine>,
+    /// Both clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The coordinator's key.
+    pub signer: Arc<dyn Signer>,
+    /// For invitations.
+    pub entropy: Arc<dyn Entropy>,
+    /// Keys that may change things.
+    pub admins: Arc<BTreeSet<PublicKey>>,
+    /// This process.
+    pub boot: BootId,
+    /// Where workers reach the coordinator, for invitations.
+    pub public_address: String,
+    /// Bytes of one log that are taken.
+    pub log_bytes_max: u64,
+    /// Bytes of one difference that are taken.
+    pub difference_bytes_max: u64,
+}
+
+/// An actor that is gone: its tree is being restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the coordinator is restarting; try again")]
+pub struct Gone;
+
+impl House {
+    /// Asks an actor and waits; for tasks only, never for an actor's handler.
+    ///
+    /// # Errors
+    /// The actor is gone.
+    pub async fn ask<M: ractor::Message, T>(
+        &self,
+        actor: &ActorRef<M>,
+        message: impl FnOnce(oneshot::Sender<T>) -> M,
+    ) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        actor.cast(message(reply)).map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Reads from a kept blob or from one that is growing.
+    ///
+    /// # Errors
+    /// The blobs are gone; a failed medium is told inside.
+    pub async fn read_blob(
+        &self,
+        blob: Blob,
+        offset: u64,
+        length: usize,
+    ) -> Result<Result<Option<bytes::Bytes>, BlobError>, Gone> {
+        self.ask(&self.blobs, |reply| {
+            blobs::Message::Do(Box::new(move |blobs| {
+                let name = match &blob {
+                    Blob::Kept(digest) => BlobName::Sealed(*digest),
+                    Blob::Growing(part) => BlobName::Part(part),
+                };
+                let _ = reply.send(blobs.read(name, offset, length));
+                Ok(())
+            }))
+        })
+        .await
+    }
+}
+
+/// What to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blob {
+    /// Kept whole.
+    Kept(Sha256),
+    /// Being received.
+    Growing(String),
+}

@@ -1,0 +1,23 @@
+//! The coordinator: owns packages, queue and results.
+
+mod answer;
+pub mod blobs;
+pub mod endpoint;
+mod house;
+mod quarantine;
+pub mod queue;
+mod reader;
+mod report;
+mod request;
+pub mod results;
+pub mod session;
+pub mod sessions;
+pub mod store;
+pub mod sync;
+pub mod syncs;
+mod tree;
+mod upload;
+
+pub use house::{Blob, Gone, House};
+pub use quarantine::{Quarantine, Verdict as QuarantineVerdict};
+pub use tree::{Coordinator, Message, Open, Parts};

@@ -1,0 +1,110 @@
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use crate::protocol::Sha256;
+use crate::protocol::stored::v1::QuarantineRecord;
+
+/// Remembers, through restarts of an actor, which messages were being handled when it panicked.
+/// A message that was there twice is set aside, so that it cannot stop the house for ever.
+#[derive(Debug, Default)]
+pub struct Quarantine {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Begun and not ended, by digest: how often. One that ended is not here.
+    begun: BTreeMap<Sha256, u8>,
+    records: Vec<QuarantineRecord>,
+    set_aside: u64,
+}
+
+/// What to do with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Handle it.
+    Try,
+    /// It panicked twice.
+    SetAside {
+        /// True the first time: keep a record.
+        first: bool,
+    },
+}
+
+impl Quarantine {
+    /// Panics after which a message is set aside.
+    const PANICS_MAX: u8 = 2;
+    /// Digests remembered; beyond it nothing more is counted, as something else is wrong.
+    const DIGESTS_MAX: usize = 10_000;
+
+    /// The message with this digest is about to be handled.
+    pub fn begin(&self, digest: Sha256) -> Verdict {
+        let mut inner = self.lock();
+        let full = inner.begun.len() >= Self::DIGESTS_MAX;
+        match inner.begun.get_mut(&digest) {
+            Some(panics) if *panics >= Self::PANICS_MAX => {
+                let first = *panics == Self::PANICS_MAX;
+                *panics = Self::PANICS_MAX + 1;
+                Verdict::SetAside { first }
+            }
+            Some(panics) => {
+                *panics += 1;
+                Verdict::Try
+            }
+            None if full => Verdict::Try,
+            None => {
+                inner.begun.insert(digest, 1);
+                Verdict::Try
+            }
+        }
+    }
+
+    /// It was handled without a panic.
+    pub fn end(&self, digest: Sha256) {
+        self.lock().begun.remove(&digest);
+    }
+
+    /// Keeps a record; returns its number, the first is 1 after those restored.
+    pub fn keep(&self, record: QuarantineRecord) -> u64 {
+        let mut inner = self.lock();
+        inner.records.push(record);
+        inner.set_aside += 1;
+        inner.set_aside
+    }
+
+    /// Takes over records that were stored before.
+    pub fn restore(&self, records: Vec<QuarantineRecord>, last: u64) {
+        let mut inner = self.lock();
+        inner.records = records;
+        inner.set_aside = last;
+    }
+
+    /// All records, oldest first.
+    pub fn records(&self) -> Vec<QuarantineRecord> {
+        self.lock().records.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        // A panic while the lock is held cannot leave a map half changed.
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_panics_set_a_message_aside_and_success_forgets_it() {
+        let (bad, good) = (Sha256::of(b"bad"), Sha256::of(b"good"));
+        let quarantine = Quarantine::default();
+        assert_eq!(quarantine.begin(bad), Verdict::Try);
+        assert_eq!(quarantine.begin(bad), Verdict::Try);
+        assert_eq!(quarantine.begin(bad), Verdict::SetAside { first: true });
+        assert_eq!(quarantine.begin(bad), Verdict::SetAside { first: false });
+        for _ in 0..4 {
+            assert_eq!(quarantine.begin(good), Verdict::Try);
+            quarantine.end(good);
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Jobs, leases, retries, fencing and acceptance: the shell around [`domain::queue`](crate::domain::queue).
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+use super::quarantine::{Quarantine, Verdict};
+use super::{results, session, store};
+use crate::domain::queue::{
+    Effects, Event, Fact, Join, Line, Now, Order, Query, Queue, RequestId, Restored, Send,
+    SessionId, Settings,
+};
+use crate::domain::report::{SignedReport, VerifiedReport};
+use crate::port::{Batch, Clock};
+use crate::protocol::stored::v1::QuarantineRecord;
+use crate::protocol::stored::{self, key};
+use crate::protocol::wire::v1::coordinator::{Answer, Message as ToWorker};
+use crate::protocol::wire::v1::ctl::Response;
+use crate::protocol::{AttemptId, BuildId, Sha256};
+
+/// To the queue.
+pub enum Message {
+    /// What the store holds; the first message.
+    Restored(Box<Restored>),
+    /// Something happened.
+    Event(Box<Event>),
+    /// A worker wants in.
+    Join(Box<Join>, ActorRef<session::Message>),
+    /// A report whose signatures and log are verified.
+    Report {
+        /// Over which connection.
+        session: SessionId,
+        /// What it signed.
+        report: Box<VerifiedReport>,
+        /// The same with the coordinator's signature.
+        countersigned: SignedReport,
+    },
+    /// A part of an index; answered once it is durable.
+    Sync(Box<Event>, oneshot::Sender<()>),
+    /// A worker wants to send a log or a difference.
+    Upload {
+        /// Over which connection.
+        session: SessionId,
+        /// Of which attempt.
+        attempt: AttemptId,
+        /// `None` for a log.
+        file: Option<String>,
+        /// The build that a difference belongs to, or why not.
+        reply: oneshot::Sender<Result<Option<BuildId>, String>>,
+    },
+    /// An operator's order.
+    Order(Order, oneshot::Sender<Vec<Response>>),
+    /// A question.
+    Ask(Query, oneshot::Sender<Vec<Response>>),
+    /// Follow what becomes durable, from what is known now.
+    Follow(ActorRef<results::Message>),
+    /// The oldest waiting write is durable.
+    Committed,
+    /// The timer.
+    Tick(u64),
+}
+
+/// Decides; the real one is [`Queue`].
+pub trait Decide: core::marker::Send + 'static {
+    /// See [`Queue::handle`].
+    fn handle(&mut self, now: Now, event: Event) -> Effects;
+    /// See [`Queue::next_deadline`].
+    fn next_deadline(&self, now: Now) -> Option<core::time::Duration>;
+    /// See [`Queue::snapshot`].
+    fn snapshot(&self) -> Vec<Fact>;
+}
+
+impl Decide for Queue {
+    fn handle(&mut self, now: Now, event: Event) -> Effects {
+        Queue::handle(self, now, event)
+    }
+
+    fn next_deadline(&self, now: Now) -> Option<core::time::Duration> {
+        Queue::next_deadline(self, now)
+    }
+
+    fn snapshot(&self) -> Vec<Fact> {
+        Queue::snapshot(self)
+    }
+}
+
+/// Makes the decider of a restored queue: the queue itself, or in a test one around it.
+pub type Wrap = Arc<dyn Fn(Queue) -> Box<dyn Decide> + core::marker::Send + Sync>;
+
+/// What it is given.
+#[derive(Clone)]
+pub struct Arguments {
+    /// Where it writes.
+    pub store: ActorRef<store::Message>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// How it behaves.
+    pub settings: Settings,
+    /// What made it panic before.
+    pub quarantine: Arc<Quarantine>,
+    /// See [`Wrap`].
+    pub wrap: Wrap,
+}
+
+/// The actor.
+pub struct QueueActor;
+
+/// The domain, and what waits for the disk.
+pub struct State {
+    arguments: Arguments,
+    /// `None` until the store was read.
+    queue: Option<Box<dyn Decide>>,
+    /// What came before the store was read.
+    early: Vec<Message>,
+    tickets: VecDeque<Ticket>,
+    followers: Vec<ActorRef<results::Message>>,
+    sessions: BTreeMap<SessionId, ActorRef<session::Message>>,
+    requests: BTreeMap<RequestId, Reply>,
+    next_request: u64,
+    timer: u64,
+}
+
+/// Effects that wait until their batch, and all before it, are durable.
+#[derive(Default)]
+struct Ticket {
+    sends: Vec<Send>,
+    facts: Vec<Fact>,
+    lines: Vec<Line>,
+    done: Option<oneshot::Sender<()>>,
+}
+
+enum Reply {
+    Ctl(oneshot::Sender<Vec<Response>>),
+    Upload(oneshot::Sender<Result<Option<BuildId>, String>>),
+}
+
+impl Actor for QueueActor {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let me = myself;
+        arguments.store.cast(store::Message::Read(Box::new(move |store| {
+            let mut restored = Restored::default();
+            let mut failed = None;
+            for table in Restored::TABLES {
+                store.scan(&[table], &[table], &mut |key, value| {
+                    failed = restored.take(key, value).err();
+                    failed.is_none()
+                })?;
+                if let Some(error) = failed.take() {
+                    let path = format!("table {}", char::from(table));
+                    return Err(crate::port::StoreError::Damaged {
+                        path,
+                        reason: error.to_string(),
+                    });
+                }
+            }
+            let _ = me.cast(Message::Restored(Box::new(restored)));
+            Ok(())
+        })))?;
+        Ok(State {
+            arguments,
+            queue: None,
+            early: Vec::new(),
+            tickets: VecDeque::new(),
+            followers: Vec::new(),
+            sessions: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            next_request: 0,
+            timer: 0,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        if let Message::Restored(restored) = message {
+            let now = state.now();
+            let queue = restored.into_queue(state.arguments.settings.clone(), now);
+            state.queue = Some((state.arguments.wrap)(queue));
+            for message in core::mem::take(&mut state.early) {
+                state.take(&myself, message)?;
+            }
+            state.arm(&myself);
+        } else if state.queue.is_none() {
+            state.early.push(message);
+        } else {
+            state.take(&myself, message)?;
+            state.arm(&myself);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn now(&self) -> Now {
+        let clock = &self.arguments.clock;
+        Now { monotonic: clock.monotonic(), utc: clock.utc() }
+    }
+
+    fn take(&mut self, me: &ActorRef<Message>, message: Message) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Event(event) => {
+                if let Event::Left(session) = *event {
+                    self.sessions.remove(&session);
+                }
+                self.decide(me, *event, None)
+            }
+            Message::Join(join, session) => {
+                self.sessions.insert(join.session, session);
+                self.decide(me, Event::Joined(join), None)
+            }
+            Message::Report { session, report, countersigned } => {
+                self.report(me, session, report, countersigned)
+            }
+            Message::Sync(event, done) => self.decide(me, *event, Some(done)),
+            Message::Upload { session, attempt, file, reply } => {
+                let request = self.owe(Reply::Upload(reply));
+                self.decide(me, Event::UploadAsked { session, request, attempt, file }, None)
+            }
+            Message::Order(order, reply) => {
+                let request = self.owe(Reply::Ctl(reply));
+                self.decide(me, Event::Ordered(request, order), None)
+            }
+            Message::Ask(query, reply) => {
+                let request = self.owe(Reply::Ctl(reply));
+                self.decide(me, Event::Asked(request, query), None)
+            }
+            Message::Follow(follower) => {
+                let snapshot = self.queue.as_ref().map(|q| q.snapshot()).unwrap_or_default();
+                let _ = follower.cast(results::Message::Facts(snapshot));
+                self.followers.push(follower);
+                Ok(())
+            }
+            Message::Committed => {
+                if let Some(ticket) = self.tickets.pop_front() {
+                    self.release(ticket);
+                }
+                Ok(())
+            }
+            Message::Tick(timer) if timer == self.timer => self.decide(me, Event::Ticked, None),
+            Message::Tick(_) | Message::Restored(_) => Ok(()),
+        }
+    }
+
+    /// One event through the domain; what follows waits for the disk.
+    fn decide(
+        &mut self,
+        me: &ActorRef<Message>,
+        event: Event,
+        done: Option<oneshot::Sender<()>>,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = self.now();
+        let Some(queue) = self.queue.as_mut() else { return Ok(()) };
+        let Effects { batch, sends, facts, lines } = queue.handle(now, event);
+        let ticket = Ticket { sends, facts, lines, done };
+        if batch.is_empty() && self.tickets.is_empty() {
+            self.release(ticket);
+            return Ok(());
+        }
+        self.tickets.push_back(ticket);
+        self.commit(me, batch)
+    }
+
+    fn commit(&self, me: &ActorRef<Message>, batch: Batch) -> Result<(), ActorProcessingErr> {
+        let me = me.clone();
+        let done = Box::new(move || {
+            let _ = me.cast(Message::Committed);
+        });
+        Ok(self.arguments.store.cast(store::Message::Commit { batch, done })?)
+    }
+
+    /// A report that made the queue panic twice is set aside instead of tried again.
+    fn report(
+        &mut self,
+        me: &ActorRef<Message>,
+        session: SessionId,
+        report: Box<VerifiedReport>,
+        countersigned: SignedReport,
+    ) -> Result<(), ActorProcessingErr> {
+        let attempt = report.report().attempt;
+        let digest = Sha256::of(&report.signed().statement);
+        match self.arguments.quarantine.begin(digest) {
+            Verdict::Try => {
+                let event = Event::Reported { session, report, countersigned };
+                let result = self.decide(me, event, None);
+                self.arguments.quarantine.end(digest);
+                result
+            }
+            Verdict::SetAside { first } => {
+                let reason = "quarantined: it made the coordinator panic twice".to_owned();
+                let answer = Answer::Refused { reason: reason.clone() };
+                let sends = vec![Send::Worker(session, ToWorker::Answer { attempt, answer })];
+                let mut batch = Batch::default();
+                let at = self.now().utc;
+                if first {
+                    let text = format!("report of attempt {attempt}: {reason}");
+                    let record = QuarantineRecord { actor: "queue".into(), text, at };
+                    let sequence = self.arguments.quarantine.keep(record.clone());
+                    batch.put(key::quarantine(sequence), stored::write(&record));
+                }
+                let text = format!("report of attempt {attempt} {reason}");
+                let lines = vec![Line { at, warning: true, text }];
+                self.tickets.push_back(Ticket { sends, lines, ..Ticket::default() });
+                self.commit(me, batch)
+            }
+        }
+    }
+
+    /// What was decided is durable: it leaves.
+    fn release(&mut self, ticket: Ticket) {
+        for line in ticket.lines {
+            if line.warning {
+                tracing::warn!(target: "rebuilder", "{}", line.text);
+            } else {
+                tracing::info!(target: "rebuilder", "{}", line.text);
+            }
+        }
+        if !ticket.facts.is_empty() {
+            self.followers
+                .retain(|f| f.cast(results::Message::Facts(ticket.facts.clone())).is_ok());
+        }
+        for send in ticket.sends {
+            self.send(send);
+        }
+        if let Some(done) = ticket.done {
+            let _ = done.send(());
+        }
+    }
+
+    fn send(&mut self, send: Send) {
+        let (session, message) = match send {
+            Send::Worker(session, message) => (session, session::Message::Tell(message)),
+            Send::Admit { session, proof } => (session, session::Message::Admit { proof }),
+            Send::Close { session, code, reason } => {
+                (session, session::Message::Close { code, reason })
+            }
+            Send::Upload(request, answer) => {
+                if let Some(Reply::Upload(reply)) = self.requests.remove(&request) {
+                    let _ = reply.send(answer);
+                }
+                return;
+            }
+            Send::Reply(request, rows) => {
+                if let Some(Reply::Ctl(reply)) = self.requests.remove(&request) {
+                    let _ = reply.send(rows);
+                }
+                return;
+            }
+        };
+        if let Some(address) = self.sessions.get(&session) {
+            let _ = address.cast(message);
+        }
+    }
+
+    fn owe(&mut self, reply: Reply) -> RequestId {
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        self.requests.insert(request, reply);
+        request
+    }
+
+    /// One timer: a newer one makes older ones void.
+    fn arm(&mut self, me: &ActorRef<Message>) {
+        let now = self.now();
+        let Some(queue) = self.queue.as_ref() else { return };
+        self.timer += 1;
+        if let Some(after) = queue.next_deadline(now) {
+            let timer = self.timer;
+            // A bounded sleep, so that a wall clock that was set is noticed.
+            let after = after.clamp(core::time::Duration::from_millis(1), MAX_SLEEP);
+            me.send_after(after, move || Message::Tick(timer));
+        }
+    }
+}
+
+/// Longest sleep between looks at the wall clock.
+const MAX_SLEEP: core::time::Duration = core::time::Duration::from_secs(60);

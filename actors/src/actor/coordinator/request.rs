@@ -1,0 +1,137 @@
+//! Questions and orders of ctl, each on a stream of its own.
+
+use base64::Engine as _;
+use tokio::task::JoinSet;
+
+use super::answer::{Answering, Outcome};
+use super::house::House;
+use super::{queue, results, syncs};
+use crate::domain::queue::{Order, Query};
+use crate::port::Connection;
+use crate::protocol::Sha256;
+use crate::protocol::wire::v1::ctl::{RefusalCode, Request, Response};
+use crate::protocol::wire::{self, CHUNK_FRAME_BYTES_MAX};
+
+/// Largest time to live of an invitation: 30 days.
+const INVITATION_SECS_MAX: u32 = 30 * 24 * 3600;
+
+/// Takes the requests of one ctl.
+pub(super) async fn accept(connection: Box<dyn Connection>, house: House, admin: bool) {
+    let mut streams = JoinSet::new();
+    while let Ok((sender, mut receiver)) = connection.accept(CHUNK_FRAME_BYTES_MAX).await {
+        while streams.try_join_next().is_some() {}
+        let house = house.clone();
+        streams.spawn(async move {
+            let mut answering = Answering { house, sender };
+            let Ok(Some(frame)) = receiver.receive().await else { return };
+            let outcome = match wire::decode::<Request>(&frame) {
+                Ok(request) if !admin && is_order(&request) => {
+                    let text = "this key may only read: use the admin key (ctl.key beside the \
+                                coordinator's database), or add this key to `admins`";
+                    answering.refuse(RefusalCode::Denied, text).await
+                }
+                Ok(request) => answer(&mut answering, request).await,
+                Err(error) => {
+                    let text = format!("the request cannot be read: {error}");
+                    answering.refuse(RefusalCode::Invalid, &text).await
+                }
+            };
+            if let Ok(()) = outcome {
+                let _ = answering.sender.finish();
+            }
+        });
+    }
+}
+
+/// True for what changes something.
+fn is_order(request: &Request) -> bool {
+    match request {
+        Request::Invite { .. }
+        | Request::Revoke { .. }
+        | Request::SyncRun { .. }
+        | Request::QueuePush { .. }
+        | Request::QueueDrop { .. } => true,
+        Request::Status
+        | Request::Workers
+        | Request::Profiles
+        | Request::Packages(_)
+        | Request::Log { .. }
+        | Request::Difference { .. }
+        | Request::Attestation { .. }
+        | Request::Queue { .. }
+        | Request::Quarantine => false,
+    }
+}
+
+async fn answer(to: &mut Answering, request: Request) -> Outcome {
+    match request {
+        Request::Status => status(to).await,
+        Request::Workers => to.ask_queue(Query::Workers).await,
+        Request::Queue { planned, limit } => to.ask_queue(Query::Queue { planned, limit }).await,
+        Request::Invite { ttl_secs } => invite(to, ttl_secs).await,
+        Request::Revoke { worker } => to.order(Order::Revoke { worker }).await,
+        Request::QueuePush { filter, priority } => to.order(Order::Push { filter, priority }).await,
+        Request::QueueDrop { filter } => to.order(Order::Drop { filter }).await,
+        Request::Profiles => {
+            let profiles = to.house.ask(&to.house.results, results::Message::Profiles).await;
+            let rows = profiles.unwrap_or_default().into_iter().map(Response::Profile);
+            to.rows(rows.collect()).await
+        }
+        Request::SyncRun { profile } => {
+            let run = |reply| syncs::Message::Run(profile, reply);
+            match to.house.ask(&to.house.syncs, run).await {
+                Ok(Ok(text)) => to.row(Response::Done { affected: 1, text }).await,
+                Ok(Err(text)) => to.refuse(RefusalCode::Invalid, &text).await,
+                Err(gone) => to.refuse(RefusalCode::Internal, &gone.to_string()).await,
+            }
+        }
+        Request::Packages(filter) => to.packages(filter).await,
+        Request::Log { filter, follow } => to.log(filter, follow).await,
+        Request::Difference { filter } => to.difference(filter).await,
+        Request::Attestation { filter } => to.attestation(filter).await,
+        Request::Quarantine => {
+            let records = to.house.quarantine.records().into_iter();
+            let rows =
+                records.map(|r| Response::Quarantined { actor: r.actor, text: r.text, at: r.at });
+            to.rows(rows.collect()).await
+        }
+    }
+}
+
+/// The queue's status, with what the results and the quarantine know.
+async fn status(to: &mut Answering) -> Outcome {
+    let counts = to.house.ask(&to.house.results, results::Message::Counts).await;
+    let ask = |reply| queue::Message::Ask(Query::Status, reply);
+    let mut rows = to.house.ask(&to.house.queue, ask).await.unwrap_or_default();
+    if let Some(Response::Status(status)) = rows.first_mut() {
+        status.artifacts = counts.unwrap_or_default();
+        let set_aside = to.house.quarantine.records().len();
+        status.quarantined = u32::try_from(set_aside).unwrap_or(u32::MAX);
+    }
+    to.rows(rows).await
+}
+
+/// Makes a token that carries address, coordinator key, number and secret.
+async fn invite(to: &mut Answering, ttl_secs: u32) -> Outcome {
+    if ttl_secs == 0 || ttl_secs > INVITATION_SECS_MAX {
+        let text = format!("an invitation lasts from 1 s to {INVITATION_SECS_MAX} s");
+        return to.refuse(RefusalCode::Invalid, &text).await;
+    }
+    let (mut id, mut secret) = ([0; 8], [0; 32]);
+    to.house.entropy.fill(&mut id);
+    to.house.entropy.fill(&mut secret);
+    let order = Order::Invite { id, secret_sha256: Sha256::of(&secret), ttl_secs };
+    let ordered = |reply| queue::Message::Order(order, reply);
+    let mut rows = to.house.ask(&to.house.queue, ordered).await.unwrap_or_default();
+    if let Some(Response::Invitation { token, .. }) = rows.first_mut() {
+        let base64 = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        *token = format!(
+            "rebuilder1;{};{};{};{}",
+            to.house.public_address,
+            to.house.signer.public_key(),
+            base64.encode(id),
+            base64.encode(secret)
+        );
+    }
+    to.rows(rows).await
+}

@@ -1,0 +1,145 @@
+//! The only owner of the database: durable batches, grouped, answered in order.
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::port::{Batch, Blocking, Store, StoreError};
+
+/// To the store.
+pub enum Message {
+    /// Write this; `done` is called once it is durable, in the order of the messages.
+    Commit {
+        /// Atomic.
+        batch: Batch,
+        /// Never called when the store fails: then the tree restarts.
+        done: Box<dyn FnOnce() + Send>,
+    },
+    /// Read, after all writes before it.
+    Read(Box<dyn FnOnce(&dyn Store) -> Result<(), StoreError> + Send>),
+    /// A group of work came back, with the store.
+    Back(Box<dyn Store>, Result<(), StoreError>),
+    /// A group of work panicked; the store is lost.
+    Broken(String),
+}
+
+impl core::fmt::Debug for Message {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Commit { .. } => "Commit",
+            Self::Read(_) => "Read",
+            Self::Back(..) => "Back",
+            Self::Broken(_) => "Broken",
+        })
+    }
+}
+
+/// What it is given.
+pub struct Arguments {
+    /// The database.
+    pub store: Box<dyn Store>,
+    /// Where it may block.
+    pub blocking: Arc<dyn Blocking>,
+}
+
+/// The actor.
+pub struct StoreActor;
+
+/// While one group is being made durable, what arrives is collected for the next.
+pub struct State {
+    /// `None` while it is at work.
+    store: Option<Box<dyn Store>>,
+    blocking: Arc<dyn Blocking>,
+    waiting: Vec<Work>,
+}
+
+enum Work {
+    Commit(Batch, Box<dyn FnOnce() + Send>),
+    Read(Box<dyn FnOnce(&dyn Store) -> Result<(), StoreError> + Send>),
+}
+
+impl Actor for StoreActor {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let Arguments { store, blocking } = arguments;
+        Ok(State { store: Some(store), blocking, waiting: Vec::new() })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Commit { batch, done } => state.waiting.push(Work::Commit(batch, done)),
+            Message::Read(read) => state.waiting.push(Work::Read(read)),
+            Message::Broken(reason) => return Err(reason.into()),
+            Message::Back(store, result) => {
+                state.store = Some(store);
+                // Nothing is known about what failed: the tree restarts from what is durable.
+                result?;
+            }
+        }
+        state.work(&myself);
+        Ok(())
+    }
+}
+
+impl State {
+    fn work(&mut self, myself: &ActorRef<Message>) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let Some(mut store) = self.store.take() else { return };
+        let group = core::mem::take(&mut self.waiting);
+        let myself = myself.clone();
+        self.blocking.run(Box::new(move || {
+            let work = AssertUnwindSafe(move || {
+                let result = carry_out(store.as_mut(), group);
+                Message::Back(store, result)
+            });
+            let message = catch_unwind(work)
+                .unwrap_or_else(|_| Message::Broken("the store panicked: see above".into()));
+            let _ = myself.cast(message);
+        }));
+    }
+}
+
+/// Commits runs of batches together; a read sees all that came before it.
+fn carry_out(store: &mut dyn Store, group: Vec<Work>) -> Result<(), StoreError> {
+    let mut batches = Vec::new();
+    let mut dones = Vec::new();
+    let flush = |store: &mut dyn Store,
+                 batches: &mut Vec<Batch>,
+                 dones: &mut Vec<Box<dyn FnOnce() + Send>>| {
+        if !batches.is_empty() {
+            store.commit(batches)?;
+            batches.clear();
+        }
+        dones.drain(..).for_each(|done| done());
+        Ok::<(), StoreError>(())
+    };
+    for work in group {
+        match work {
+            Work::Commit(batch, done) => {
+                if !batch.is_empty() {
+                    batches.push(batch);
+                }
+                dones.push(done);
+            }
+            Work::Read(read) => {
+                flush(store, &mut batches, &mut dones)?;
+                read(store)?;
+            }
+        }
+    }
+    flush(store, &mut batches, &mut dones)
+}

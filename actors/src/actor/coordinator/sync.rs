@@ -1,0 +1,237 @@
+//! One profile's sync: reads the index, and hands it to the queue in pages once it is whole.
+
+use core::time::Duration;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::syncs::Profile;
+use super::{queue, results, store};
+use crate::domain::queue::Event;
+use crate::domain::results::SyncState;
+use crate::port::{Clock, Group, IndexRead, IndexState, StoreError, UtcMillis};
+use crate::protocol::stored::v1::ProfileRecord;
+use crate::protocol::stored::{self, key};
+
+/// Answers an operator who asked for a sync.
+pub type Answer = oneshot::Sender<Result<String, String>>;
+
+/// To one sync.
+pub enum Message {
+    /// What is remembered of the profile; the first message.
+    Remembered(Option<Box<ProfileRecord>>),
+    /// Sync now, for an operator.
+    Run(Answer),
+    /// The timer; one that was replaced does nothing.
+    Due(u64),
+    /// A run ended.
+    Ended(Result<Ended, String>),
+}
+
+/// How a run ended well.
+pub struct Ended {
+    /// `None`: the index is as before.
+    state: Option<IndexState>,
+    text: String,
+}
+
+/// What it is given.
+pub struct Arguments {
+    /// The profile.
+    pub profile: Profile,
+    /// Where it is remembered.
+    pub store: ActorRef<store::Message>,
+    /// Whom to give the difference.
+    pub queue: ActorRef<queue::Message>,
+    /// Whom to tell how it goes.
+    pub results: ActorRef<results::Message>,
+    /// Both clocks.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The actor.
+pub struct SyncActor;
+
+/// One run at a time.
+pub struct State {
+    arguments: Arguments,
+    index: Option<IndexState>,
+    looked_at: Option<UtcMillis>,
+    waiting: Vec<Answer>,
+    run: Option<JoinHandle<()>>,
+    failures: u32,
+    timer: u64,
+}
+
+/// Groups in one message to the queue: about 10 ms of its time.
+const PAGE: usize = 1_000;
+
+impl Actor for SyncActor {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let name = arguments.profile.name.clone();
+        arguments.store.cast(store::Message::Read(Box::new(move |store| {
+            let value = store.get(&key::profile(&name))?;
+            let record = value.map(|v| stored::read(&v)).transpose().map_err(|e| {
+                StoreError::Damaged { path: format!("profile {name}"), reason: e.to_string() }
+            })?;
+            let _ = myself.cast(Message::Remembered(record.map(Box::new)));
+            Ok(())
+        })))?;
+        let (looked_at, waiting) = (None, Vec::new());
+        Ok(State { arguments, index: None, looked_at, waiting, run: None, failures: 0, timer: 0 })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Remembered(record) => {
+                state.index = record.map(|record| record.index);
+                state.start(&myself);
+            }
+            Message::Run(answer) => {
+                state.waiting.push(answer);
+                state.start(&myself);
+            }
+            Message::Due(timer) if timer == state.timer => state.start(&myself),
+            Message::Due(_) => {}
+            Message::Ended(result) => state.ended(&myself, result),
+        }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Message>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        if let Some(run) = state.run.take() {
+            run.abort();
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn start(&mut self, myself: &ActorRef<Message>) {
+        if self.run.is_some() {
+            return;
+        }
+        self.tell(None, None);
+        let run = Run {
+            profile: self.arguments.profile.clone(),
+            queue: self.arguments.queue.clone(),
+            clock: self.arguments.clock.clone(),
+            since: self.index.clone(),
+        };
+        let myself = myself.clone();
+        self.run = Some(tokio::spawn(async move {
+            let result = run.run().await;
+            let _ = myself.cast(Message::Ended(result));
+        }));
+    }
+
+    fn ended(&mut self, myself: &ActorRef<Message>, result: Result<Ended, String>) {
+        self.run = None;
+        let interval = self.arguments.profile.interval;
+        let (error, wait, answer) = match result {
+            Ok(Ended { state, text }) => {
+                self.failures = 0;
+                self.looked_at = Some(self.arguments.clock.utc());
+                if let Some(state) = state {
+                    self.index = Some(state);
+                }
+                (None, interval, Ok(text))
+            }
+            Err(text) => {
+                self.failures += 1;
+                let name = &self.arguments.profile.name;
+                tracing::warn!(target: "rebuilder", "profile {name} not synced: {text}");
+                let soon = Duration::from_secs(60 << self.failures.min(6));
+                (Some(text.clone()), interval.min(soon), Err(text))
+            }
+        };
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.send(answer.clone());
+        }
+        let wait = jittered(wait, &self.arguments.profile.name);
+        self.tell(error, Some(self.arguments.clock.utc().plus(wait)));
+        self.timer += 1;
+        let timer = self.timer;
+        myself.send_after(wait, move || Message::Due(timer));
+    }
+
+    fn tell(&self, error: Option<String>, next_at: Option<UtcMillis>) {
+        let profile = &self.arguments.profile;
+        let distribution = profile.distribution.clone();
+        let state = SyncState { distribution, error, next_at, looked_at: self.looked_at };
+        let _ = self.arguments.results.cast(results::Message::Sync(profile.name.clone(), state));
+    }
+}
+
+/// Up to a tenth more, by the profile's name, so that profiles do not all ask a mirror at once.
+fn jittered(wait: Duration, name: &str) -> Duration {
+    let spread = name.bytes().fold(7_u32, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into()));
+    wait + wait / 1000 * (spread % 100)
+}
+
+/// One look at the index.
+struct Run {
+    profile: Profile,
+    queue: ActorRef<queue::Message>,
+    clock: Arc<dyn Clock>,
+    since: Option<IndexState>,
+}
+
+impl Run {
+    async fn run(self) -> Result<Ended, String> {
+        let began = self.clock.monotonic();
+        let mut groups: Vec<Group> = Vec::new();
+        let mut sink = |group| groups.push(group);
+        let reader = self.profile.reader.clone();
+        let read = reader.read(self.since.as_ref(), self.clock.utc(), &mut sink).await;
+        let state = match read.map_err(|error| error.to_string())? {
+            IndexRead::Unchanged => {
+                let text = "the index is as before".into();
+                return Ok(Ended { state: None, text });
+            }
+            IndexRead::Changed(state) => state,
+        };
+        let count = groups.len();
+        // From the end, so that memory is given back as the pages go.
+        while !groups.is_empty() {
+            let page = groups.split_off(groups.len().saturating_sub(PAGE));
+            groups.shrink_to(groups.len());
+            let profile = self.profile.name.clone();
+            self.hand_over(Event::SyncPage { profile, groups: page }).await?;
+        }
+        let took = self.clock.monotonic().since(began);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let profile = self.profile.name.clone();
+        self.hand_over(Event::SyncEnded { profile, index: state.clone(), took_ms }).await?;
+        let text = format!("{count} build inputs in {took_ms} ms");
+        Ok(Ended { state: Some(state), text })
+    }
+
+    /// Gives the queue an event and waits until it is durable.
+    async fn hand_over(&self, event: Event) -> Result<(), String> {
+        let (done, wait) = oneshot::channel();
+        let gone = |_| "the coordinator is restarting".to_owned();
+        self.queue
+            .cast(queue::Message::Sync(Box::new(event), done))
+            .map_err(|_| "the coordinator is restarting".to_owned())?;
+        wait.await.map_err(gone)
+    }
+}

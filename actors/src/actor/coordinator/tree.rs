@@ -1,0 +1,297 @@
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+use super::house::House;
+use super::quarantine::Quarantine;
+use super::{blobs, endpoint, queue, results, sessions, store, syncs};
+use crate::actor::supervisor::{Restarts, TreeEnd};
+use crate::domain::queue::Settings;
+use crate::port::{BlobError, Blobs, Blocking, Clock, Entropy, Network, Signer, Store, StoreError};
+use crate::protocol::PublicKey;
+use crate::protocol::stored;
+use crate::protocol::stored::key::table;
+use crate::protocol::stored::v1::QuarantineRecord;
+use crate::protocol::wire::BootId;
+
+/// Opens something again after its owner failed.
+pub type Open<T, E> = Arc<dyn Fn() -> Result<Box<T>, E> + Send + Sync>;
+
+/// All that the coordinator needs of the world.
+#[derive(Clone)]
+pub struct Parts {
+    /// Opens the database.
+    pub store: Open<dyn Store, StoreError>,
+    /// Opens the blobs.
+    pub blobs: Open<dyn Blobs, BlobError>,
+    /// Where they may block.
+    pub blocking: Arc<dyn Blocking>,
+    /// Both clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The coordinator's key.
+    pub signer: Arc<dyn Signer>,
+    /// For invitations.
+    pub entropy: Arc<dyn Entropy>,
+    /// The endpoint.
+    pub network: Arc<dyn Network>,
+    /// How the queue behaves.
+    pub settings: Settings,
+    /// Keys that may change things.
+    pub admins: BTreeSet<PublicKey>,
+    /// Where workers reach the coordinator.
+    pub public_address: String,
+    /// What to sync.
+    pub profiles: Vec<syncs::Profile>,
+    /// Bytes of one difference that are taken.
+    pub difference_bytes_max: u64,
+    /// See [`queue::Wrap`].
+    pub wrap: queue::Wrap,
+    /// This process.
+    pub boot: BootId,
+}
+
+/// To the tree.
+pub enum Message {
+    /// Stop everything, in reverse order.
+    Stop,
+    /// The actors as they are now.
+    House(oneshot::Sender<House>),
+}
+
+/// The supervisor: rest for one. A child that fails takes those after it along, and all start again
+/// in order; too often, and the tree gives up.
+pub struct Coordinator;
+
+/// The children, in order; each knows only those before it.
+pub struct State {
+    parts: Parts,
+    ended: Option<oneshot::Sender<TreeEnd>>,
+    quarantine: Arc<Quarantine>,
+    restarts: Restarts,
+    children: Vec<(&'static str, ActorCell)>,
+    house: Option<House>,
+}
+
+/// Log slack over the worker's own limit: the note about what was cut.
+const LOG_SLACK: u64 = 4 << 20;
+
+impl Actor for Coordinator {
+    type Msg = Message;
+    type State = State;
+    type Arguments = (Parts, oneshot::Sender<TreeEnd>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        (parts, ended): Self::Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let mut state = State {
+            parts,
+            ended: Some(ended),
+            quarantine: Arc::default(),
+            restarts: Restarts::new(),
+            children: Vec::new(),
+            house: None,
+        };
+        state.start(&myself).await?;
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Stop => {
+                state.stop(0).await;
+                state.end(TreeEnd::Stopped);
+                myself.stop(None);
+            }
+            Message::House(reply) => {
+                if let Some(house) = state.house.clone() {
+                    let _ = reply.send(house);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let (cell, reason) = match event {
+            SupervisionEvent::ActorFailed(cell, error) => (cell, error.to_string()),
+            SupervisionEvent::ActorTerminated(cell, _, reason) => {
+                (cell, reason.unwrap_or_else(|| "it stopped by itself".into()))
+            }
+            _ => return Ok(()),
+        };
+        let failed = state.children.iter().position(|(_, child)| child.get_id() == cell.get_id());
+        // One that was stopped on purpose is no longer among the children.
+        let Some(at) = failed else { return Ok(()) };
+        let name = state.children[at].0;
+        let reason = format!("{name} failed: {reason}");
+        tracing::error!(target: "rebuilder", "{reason}; it is started again, with all after it");
+        state.stop(at).await;
+        let mut last = reason;
+        while state.restarts.allow(state.parts.clock.monotonic()) {
+            match state.start(&myself).await {
+                Ok(()) => return Ok(()),
+                Err(error) => last = error.to_string(),
+            }
+            state.stop(at).await;
+        }
+        state.stop(0).await;
+        state.end(TreeEnd::GaveUp { reason: last });
+        myself.stop(None);
+        Ok(())
+    }
+}
+
+impl State {
+    fn end(&mut self, end: TreeEnd) {
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.send(end);
+        }
+    }
+
+    /// Stops the children from `at` on, in reverse order, each before the next.
+    async fn stop(&mut self, at: usize) {
+        for (_, child) in self.children.split_off(at).into_iter().rev() {
+            let wait = core::time::Duration::from_secs(5);
+            let _ = child.stop_and_wait(None, Some(wait)).await;
+        }
+    }
+
+    /// Starts every child that is not there, in order.
+    async fn start(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        let parts = self.parts.clone();
+        let store = match self.child(0) {
+            Some(store) => store,
+            None => {
+                let store = (parts.store)()?;
+                self.restore_quarantine(store.as_ref())?;
+                let arguments = store::Arguments { store, blocking: parts.blocking.clone() };
+                self.spawn(me, "store", store::StoreActor, arguments).await?
+            }
+        };
+        let blobs = match self.child(1) {
+            Some(blobs) => blobs,
+            None => {
+                let blobs = (parts.blobs)()?;
+                let arguments = blobs::Arguments { blobs, blocking: parts.blocking.clone() };
+                self.spawn(me, "blobs", blobs::BlobsActor, arguments).await?
+            }
+        };
+        let queue = match self.child(2) {
+            Some(queue) => queue,
+            None => {
+                let arguments = queue::Arguments {
+                    store: store.clone(),
+                    clock: parts.clock.clone(),
+                    settings: parts.settings.clone(),
+                    quarantine: self.quarantine.clone(),
+                    wrap: parts.wrap.clone(),
+                };
+                self.spawn(me, "queue", queue::QueueActor, arguments).await?
+            }
+        };
+        let results = match self.child(3) {
+            Some(results) => results,
+            None => {
+                let (store, queue) = (store.clone(), queue.clone());
+                let arguments = results::Arguments { store, queue };
+                self.spawn(me, "results", results::ResultsActor, arguments).await?
+            }
+        };
+        self.start_edge(me, store, blobs, queue, results).await
+    }
+
+    /// The children that talk to the outside.
+    async fn start_edge(
+        &mut self,
+        me: &ActorRef<Message>,
+        store: ActorRef<store::Message>,
+        blobs: ActorRef<blobs::Message>,
+        queue: ActorRef<queue::Message>,
+        results: ActorRef<results::Message>,
+    ) -> Result<(), ActorProcessingErr> {
+        let parts = self.parts.clone();
+        let syncs = match self.child(4) {
+            Some(syncs) => syncs,
+            None => {
+                let arguments = syncs::Arguments {
+                    profiles: parts.profiles,
+                    store: store.clone(),
+                    queue: queue.clone(),
+                    results: results.clone(),
+                    clock: parts.clock.clone(),
+                };
+                self.spawn(me, "syncs", syncs::SyncsActor, arguments).await?
+            }
+        };
+        let house = House {
+            store,
+            blobs,
+            queue,
+            results,
+            syncs,
+            quarantine: self.quarantine.clone(),
+            clock: parts.clock,
+            signer: parts.signer,
+            entropy: parts.entropy,
+            admins: Arc::new(parts.admins),
+            boot: parts.boot,
+            public_address: parts.public_address,
+            log_bytes_max: parts.settings.limits.log_bytes_max + LOG_SLACK,
+            difference_bytes_max: parts.difference_bytes_max,
+        };
+        self.house = Some(house.clone());
+        let sessions = match self.child(5) {
+            Some(sessions) => sessions,
+            None => self.spawn(me, "sessions", sessions::SessionsActor, house).await?,
+        };
+        if self.children.len() == 6 {
+            let arguments = endpoint::Arguments { network: parts.network, sessions };
+            let _: ActorRef<endpoint::Message> =
+                self.spawn(me, "endpoint", endpoint::EndpointActor, arguments).await?;
+        }
+        Ok(())
+    }
+
+    fn child<M: ractor::Message>(&self, at: usize) -> Option<ActorRef<M>> {
+        self.children.get(at).map(|(_, cell)| cell.clone().into())
+    }
+
+    async fn spawn<A: Actor>(
+        &mut self,
+        me: &ActorRef<Message>,
+        name: &'static str,
+        actor: A,
+        arguments: A::Arguments,
+    ) -> Result<ActorRef<A::Msg>, ActorProcessingErr> {
+        let (child, _) = Actor::spawn_linked(None, actor, arguments, me.get_cell()).await?;
+        self.children.push((name, child.get_cell()));
+        Ok(child)
+    }
+
+    /// Messages that were set aside before this process, or before the store failed.
+    fn restore_quarantine(&self, store: &dyn Store) -> Result<(), ActorProcessingErr> {
+        let (mut records, mut last, mut failed) = (Vec::<QuarantineRecord>::new(), 0, None);
+        store.scan(&[table::QUARANTINE], &[table::QUARANTINE], &mut |key, value| {
+            last = key.get(1..).and_then(|k| k.try_into().ok()).map_or(last, u64::from_be_bytes);
+            stored::read(value).map(|r| records.push(r)).map_err(|e| failed = Some(e)).is_ok()
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        self.quarantine.restore(records, last);
+        Ok(())
+    }
+}

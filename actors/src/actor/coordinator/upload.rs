@@ -1,0 +1,186 @@
+//! Logs and differences on streams of their own.
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use super::blobs::{self, log_part};
+use super::house::House;
+use super::queue;
+use crate::domain::queue::{Event, SessionId};
+use crate::port::{CloseReason, Connection, FrameReceive, FrameSend};
+use crate::protocol::wire::v1::upload::{Resume, Start, Stored};
+use crate::protocol::wire::{self, CHUNK_FRAME_BYTES_MAX, CloseCode};
+use crate::protocol::{AttemptId, BuildId, Sha256};
+
+/// Takes a worker's uploads, each on its own stream; the transport bounds how many.
+pub(super) async fn accept(connection: Box<dyn Connection>, house: House, session: SessionId) {
+    let mut streams = JoinSet::new();
+    while let Ok((sender, receiver)) = connection.accept(CHUNK_FRAME_BYTES_MAX).await {
+        while streams.try_join_next().is_some() {}
+        let (house, handle) = (house.clone(), connection.clone_handle());
+        streams.spawn(async move {
+            if let Err(text) = take(&house, session, sender, receiver).await {
+                tracing::warn!(target: "rebuilder", "worker {}: upload: {text}", handle.peer());
+                handle.close(CloseReason { code: CloseCode::Protocol as u32, text });
+            }
+        });
+    }
+}
+
+/// One upload. An error is a breach of the protocol; that the stream ends early is none.
+async fn take(
+    house: &House,
+    session: SessionId,
+    mut sender: Box<dyn FrameSend>,
+    mut receiver: Box<dyn FrameReceive>,
+) -> Result<(), String> {
+    let Ok(Some(frame)) = receiver.receive().await else { return Ok(()) };
+    let start: Start = wire::decode(&frame).map_err(|e| e.to_string())?;
+    let (attempt, file) = match &start {
+        Start::Log { attempt } => (*attempt, None),
+        Start::Difference { attempt, file, .. } => (*attempt, Some(file.clone())),
+    };
+    let allowed = house
+        .ask(&house.queue, |reply| queue::Message::Upload { session, attempt, file, reply })
+        .await;
+    let build = match allowed {
+        Ok(Ok(build)) => build,
+        Ok(Err(reason)) => return refuse(&mut sender, reason).await,
+        Err(gone) => return refuse(&mut sender, gone.to_string()).await,
+    };
+    match start {
+        Start::Log { .. } => log(house, attempt, sender, receiver).await,
+        Start::Difference { file, sha256, size, .. } => {
+            let Some(build) = build else { return refuse(&mut sender, "no build".into()).await };
+            let what = Difference { build, file, sha256, size };
+            difference(house, attempt, what, sender, receiver).await
+        }
+    }
+}
+
+async fn refuse(sender: &mut Box<dyn FrameSend>, reason: String) -> Result<(), String> {
+    let _ = sender.send(wire::encode(&Resume::Refused { reason })).await;
+    let _ = sender.finish();
+    Ok(())
+}
+
+/// A log that grows: from the durable offset on, bounded.
+async fn log(
+    house: &House,
+    attempt: AttemptId,
+    mut sender: Box<dyn FrameSend>,
+    receiver: Box<dyn FrameReceive>,
+) -> Result<(), String> {
+    let part = log_part(attempt);
+    let Some(from) = part_length(house, &part).await else { return Ok(()) };
+    if sender.send(wire::encode(&Resume::From(from))).await.is_err() {
+        return Ok(());
+    }
+    if let Some(length) = chunks(house, &part, from, house.log_bytes_max, receiver).await? {
+        let _ = sender.send(wire::encode(&Stored { length })).await;
+        let _ = sender.finish();
+    }
+    Ok(())
+}
+
+struct Difference {
+    build: BuildId,
+    file: String,
+    sha256: Sha256,
+    size: u64,
+}
+
+/// A difference: whole, of the announced digest, then told to the queue.
+async fn difference(
+    house: &House,
+    attempt: AttemptId,
+    what: Difference,
+    mut sender: Box<dyn FrameSend>,
+    receiver: Box<dyn FrameReceive>,
+) -> Result<(), String> {
+    if what.size > house.difference_bytes_max {
+        let max = house.difference_bytes_max;
+        return refuse(&mut sender, format!("{} bytes are over {max}", what.size)).await;
+    }
+    let part = format!("difference-{attempt}-{}", Sha256::of(what.file.as_bytes()));
+    let Some(from) = part_length(house, &part).await else { return Ok(()) };
+    if sender.send(wire::encode(&Resume::From(from))).await.is_err() {
+        return Ok(());
+    }
+    let Some(length) = chunks(house, &part, from, what.size, receiver).await? else {
+        return Ok(());
+    };
+    let (digest, size) = (what.sha256, what.size);
+    let sealed = house
+        .ask(&house.blobs, |reply| blobs::Message::Seal { part, digest, length: size, reply })
+        .await;
+    match sealed {
+        Ok(Ok(())) => {
+            let (build, file) = (what.build, what.file);
+            let stored = Box::new(Event::DifferenceStored { build, file, sha256: digest, size });
+            let _ = house.queue.cast(queue::Message::Event(stored));
+            let _ = sender.send(wire::encode(&Stored { length })).await;
+            let _ = sender.finish();
+        }
+        Ok(Err(error)) => tracing::warn!(target: "rebuilder", "difference not kept: {error}"),
+        Err(_) => {}
+    }
+    Ok(())
+}
+
+async fn part_length(house: &House, part: &str) -> Option<u64> {
+    let name = part.to_owned();
+    let length = house.ask(&house.blobs, |reply| {
+        blobs::Message::Do(Box::new(move |blobs| {
+            let _ = reply.send(blobs.part_length(&name));
+            Ok(())
+        }))
+    });
+    match length.await {
+        Ok(Ok(length)) => Some(length),
+        Ok(Err(error)) => {
+            tracing::error!(target: "rebuilder", "part {part}: {error}");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Appends the frames of a stream; each is on its way to the disk before the next is read. The
+/// length at its end; `None` when the stream broke off.
+async fn chunks(
+    house: &House,
+    part: &str,
+    from: u64,
+    max: u64,
+    mut receiver: Box<dyn FrameReceive>,
+) -> Result<Option<u64>, String> {
+    let mut offset = from;
+    loop {
+        let bytes: Bytes = match receiver.receive().await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Some(offset)),
+            Err(_) => return Ok(None),
+        };
+        let length = bytes.len() as u64;
+        if offset + length > max {
+            return Err(format!("`{part}` is over the limit of {max} bytes"));
+        }
+        let appended = house
+            .ask(&house.blobs, |reply| blobs::Message::Append {
+                part: part.to_owned(),
+                offset,
+                bytes,
+                reply,
+            })
+            .await;
+        match appended {
+            Ok(Ok(())) => offset += length,
+            Ok(Err(error)) => {
+                tracing::error!(target: "rebuilder", "part {part}: {error}");
+                return Ok(None);
+            }
+            Err(_) => return Ok(None),
+        }
+    }
+}

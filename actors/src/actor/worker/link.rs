@@ -1,0 +1,352 @@
+//! The connection to the coordinator; tries again for ever, with back-off.
+
+use bytes::Bytes;
+use core::time::Duration;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::connection::{self, Credentials, Refused, Up};
+use super::log::{self, Log, Logs};
+use super::{runners, spool, upload};
+use crate::domain::worker::{Effect, Event, Machine, Spooled};
+use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Network};
+use crate::protocol::wire::{self, CloseCode, Offer};
+use crate::protocol::{AttemptId, wire::v1::coordinator::Message as FromCoordinator};
+
+/// To the link.
+pub enum Message {
+    /// What the spool holds; the first message.
+    Restored(BTreeMap<AttemptId, Spooled>),
+    /// The runners are there; those before them, if any, are gone.
+    Runners(ActorRef<runners::Message>),
+    /// Something happened.
+    Event(Event),
+    /// An attempt's log begins.
+    #[expect(private_interfaces, reason = "only the runners of this tree send it")]
+    Log(AttemptId, Arc<Log>),
+    /// The coordinator let the worker in.
+    #[expect(private_interfaces, reason = "the link's own task sends it")]
+    Up(Box<Up>),
+    /// A try to connect failed.
+    Failed(String),
+    /// The connection is gone.
+    Down(CloseReason),
+    /// A log was sent whole, or not.
+    Uploaded(AttemptId, Result<(), String>),
+    /// A handle to the connection; `None` while there is none.
+    Connection(oneshot::Sender<Option<Box<dyn Connection>>>),
+    /// The timer.
+    Tick(u64),
+}
+
+/// What it is given.
+#[derive(Clone)]
+pub struct Arguments {
+    /// The endpoint.
+    pub network: Arc<dyn Network>,
+    /// Whom to connect to, and how.
+    pub credentials: Credentials,
+    /// What the worker can build.
+    pub offer: Offer,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where reports are kept.
+    pub spool: ActorRef<spool::Message>,
+    /// Free memory and disk, bytes.
+    pub measure: Arc<dyn Fn() -> (u64, u64) + Send + Sync>,
+    pub(super) logs: Logs,
+}
+
+/// The actor.
+pub struct LinkActor;
+
+/// The worker's state, and its connection.
+pub struct State {
+    arguments: Arguments,
+    /// `None` until the spool was read.
+    machine: Option<Machine>,
+    runners: Option<ActorRef<runners::Message>>,
+    logs: BTreeMap<AttemptId, Arc<Log>>,
+    live: Option<Live>,
+    /// Tasks without a connection: the one that connects.
+    tasks: JoinSet<()>,
+    failures: u32,
+    last_failure: String,
+    timer: u64,
+}
+
+/// A connection, and all that runs for it.
+struct Live {
+    connection: Box<dyn Connection>,
+    writer: mpsc::UnboundedSender<Bytes>,
+    tasks: JoinSet<()>,
+}
+
+/// Longest wait between two tries.
+const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+
+impl Actor for LinkActor {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let reply = Box::new(move |entries| {
+            let _ = myself.cast(Message::Restored(entries));
+        });
+        arguments.spool.cast(spool::Message::Entries(reply))?;
+        Ok(State {
+            arguments,
+            machine: None,
+            runners: None,
+            logs: BTreeMap::new(),
+            live: None,
+            tasks: JoinSet::new(),
+            failures: 0,
+            last_failure: String::new(),
+            timer: 0,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Restored(entries) => state.restored(&myself, entries),
+            Message::Runners(runners) => {
+                state.runners = Some(runners);
+                state.connect(&myself, Duration::ZERO);
+            }
+            Message::Event(event) => state.decide(&myself, event),
+            Message::Log(attempt, log) => {
+                state.logs.insert(attempt, log);
+            }
+            Message::Up(up) => state.up(&myself, *up),
+            Message::Failed(reason) => state.failed(&myself, reason),
+            Message::Down(reason) => state.down(&myself, &reason),
+            Message::Uploaded(attempt, result) => match result {
+                Ok(()) => state.decide(&myself, Event::LogStored(attempt)),
+                Err(reason) => {
+                    tracing::debug!("log of attempt {attempt} not sent to its end: {reason}");
+                }
+            },
+            Message::Connection(reply) => {
+                let _ = reply.send(state.live.as_ref().map(|l| l.connection.clone_handle()));
+            }
+            Message::Tick(timer) if timer == state.timer => state.tick(&myself),
+            Message::Tick(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Message>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        if let Some(live) = state.live.take() {
+            let text = "the worker stops".into();
+            live.connection.close(CloseReason { code: CloseCode::Stopping as u32, text });
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn restored(&mut self, myself: &ActorRef<Message>, entries: BTreeMap<AttemptId, Spooled>) {
+        for (attempt, spooled) in entries.iter().filter(|(_, s)| s.log_bytes > 0) {
+            let logs = self.arguments.logs.clone();
+            self.logs.insert(*attempt, Arc::new(Log::kept(*attempt, logs, spooled.log_bytes)));
+        }
+        if !entries.is_empty() {
+            tracing::info!(target: "rebuilder", "{} reports wait in the spool", entries.len());
+        }
+        self.machine = Some(Machine::new(self.arguments.offer.slots, entries));
+        self.connect(myself, Duration::ZERO);
+    }
+
+    /// Starts a task that connects after `wait`, once spool and runners are there.
+    fn connect(&mut self, myself: &ActorRef<Message>, wait: Duration) {
+        while self.tasks.try_join_next().is_some() {}
+        let ready = self.machine.is_some() && self.runners.is_some();
+        if !ready || self.live.is_some() || !self.tasks.is_empty() {
+            return;
+        }
+        let (arguments, me) = (self.arguments.clone(), myself.clone());
+        self.tasks.spawn(async move {
+            tokio::time::sleep(wait).await;
+            let Arguments { network, credentials, offer, .. } = &arguments;
+            let message = match connection::connect(network.as_ref(), credentials, offer).await {
+                Ok(up) => Message::Up(Box::new(up)),
+                Err(refused) => Message::Failed(explain(&refused)),
+            };
+            let _ = me.cast(message);
+        });
+    }
+
+    fn up(&mut self, myself: &ActorRef<Message>, up: Up) {
+        let Up { connection, sender, receiver, welcome } = up;
+        let peer = connection.peer();
+        tracing::info!(
+            target: "rebuilder",
+            "connected to {} ({}, key {peer})", self.arguments.credentials.address, welcome.software
+        );
+        self.failures = 0;
+        self.last_failure.clear();
+        self.arguments.credentials.pin = Some(peer);
+        let (writer, frames) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(write(sender, frames));
+        tasks.spawn(read(receiver, connection.clone_handle(), myself.clone()));
+        let (handle, me) = (connection.clone_handle(), myself.clone());
+        tasks.spawn(async move {
+            let reason = handle.closed().await;
+            let _ = me.cast(Message::Down(reason));
+        });
+        self.live = Some(Live { connection, writer, tasks });
+        let (free_memory, free_disk) = (self.arguments.measure)();
+        self.decide(myself, Event::Measured { free_memory, free_disk });
+        self.decide(myself, Event::Connected);
+    }
+
+    fn failed(&mut self, myself: &ActorRef<Message>, reason: String) {
+        self.failures += 1;
+        let wait = self.back_off();
+        if self.last_failure != reason {
+            let secs = wait.as_secs_f32();
+            tracing::warn!(target: "rebuilder", "not connected: {reason}; next try in {secs:.1} s");
+            self.last_failure = reason;
+        }
+        self.tasks.abort_all();
+        self.tasks = JoinSet::new();
+        self.connect(myself, wait);
+    }
+
+    fn down(&mut self, myself: &ActorRef<Message>, reason: &CloseReason) {
+        self.live = None;
+        tracing::warn!(target: "rebuilder", "connection lost: {reason}; builds go on");
+        self.decide(myself, Event::Disconnected);
+        self.failures += 1;
+        let refused = matches!(reason.code, 3..=5);
+        let wait =
+            if refused { self.back_off().max(Duration::from_secs(5)) } else { self.back_off() };
+        self.tasks = JoinSet::new();
+        self.connect(myself, wait);
+    }
+
+    /// A quarter of a second, doubling, at most [`BACK_OFF_MAX`].
+    fn back_off(&self) -> Duration {
+        let doublings = self.failures.saturating_sub(1).min(7);
+        (Duration::from_millis(250) * (1 << doublings)).min(BACK_OFF_MAX)
+    }
+
+    fn tick(&mut self, myself: &ActorRef<Message>) {
+        let (free_memory, free_disk) = (self.arguments.measure)();
+        self.decide(myself, Event::Measured { free_memory, free_disk });
+        self.decide(myself, Event::Ticked);
+    }
+
+    fn decide(&mut self, myself: &ActorRef<Message>, event: Event) {
+        let now = self.arguments.clock.monotonic();
+        let Some(machine) = self.machine.as_mut() else { return };
+        let effects = machine.handle(now, event);
+        let deadline = machine.next_deadline();
+        for effect in effects {
+            self.carry_out(myself, effect);
+        }
+        self.timer += 1;
+        if let Some(at) = deadline {
+            let timer = self.timer;
+            let wait = at.since(now).max(Duration::from_millis(1));
+            myself.send_after(wait, move || Message::Tick(timer));
+        }
+    }
+
+    fn carry_out(&mut self, myself: &ActorRef<Message>, effect: Effect) {
+        match effect {
+            Effect::Send(message) => {
+                if let Some(live) = &self.live {
+                    let _ = live.writer.send(wire::encode(&message));
+                }
+            }
+            Effect::Start(assignment) => self.tell(runners::Message::Start(assignment)),
+            Effect::Stop(attempt, _) => self.tell(runners::Message::Stop(attempt)),
+            Effect::Forget(attempt, accepted) => {
+                let _ = self.arguments.spool.cast(spool::Message::Remove(attempt));
+                self.logs.remove(&attempt);
+                let discard = log::with(&self.arguments.logs, |l| l.discard(&log::part(attempt)));
+                if let Err(error) = discard {
+                    tracing::warn!(target: "rebuilder", "{error}");
+                }
+                self.tell(runners::Message::Answered(attempt, accepted));
+            }
+            Effect::Upload(attempt) => self.upload(myself, attempt),
+            Effect::Line(text) => tracing::info!(target: "rebuilder", "{text}"),
+        }
+    }
+
+    fn tell(&self, message: runners::Message) {
+        if let Some(runners) = &self.runners {
+            let _ = runners.cast(message);
+        }
+    }
+
+    /// Starts sending a log. One that has not begun yet is sent when it does.
+    fn upload(&mut self, myself: &ActorRef<Message>, attempt: AttemptId) {
+        let Some(live) = &mut self.live else { return };
+        let Some(log) = self.logs.get(&attempt).cloned() else { return };
+        let (connection, me) = (live.connection.clone_handle(), myself.clone());
+        live.tasks.spawn(async move {
+            let result = upload::log(connection, attempt, log).await;
+            let result = result.map_err(|error| error.to_string());
+            let _ = me.cast(Message::Uploaded(attempt, result));
+        });
+        while live.tasks.try_join_next().is_some() {}
+    }
+}
+
+/// What a person can do about it.
+fn explain(refused: &Refused) -> String {
+    refused.to_string()
+}
+
+async fn write(mut sender: Box<dyn FrameSend>, mut frames: mpsc::UnboundedReceiver<Bytes>) {
+    while let Some(frame) = frames.recv().await {
+        if sender.send(frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Passes the coordinator's messages on; a breach of the protocol closes the connection.
+async fn read(
+    mut receiver: Box<dyn FrameReceive>,
+    connection: Box<dyn Connection>,
+    link: ActorRef<Message>,
+) {
+    let text = loop {
+        match receiver.receive().await {
+            Ok(Some(frame)) => match wire::decode::<FromCoordinator>(&frame) {
+                Ok(message) => {
+                    if link.cast(Message::Event(Event::Received(message))).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => break format!("a control frame cannot be read: {error}"),
+            },
+            Ok(None) => break "the control stream ended".to_owned(),
+            Err(error) => break error.to_string(),
+        }
+    };
+    connection.close(CloseReason { code: CloseCode::Protocol as u32, text });
+}

@@ -1,0 +1,272 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::artifact::{contradict, rank, shown};
+use crate::domain::filter::{FilterError, PackageMatch};
+use crate::domain::queue::{Fact, Job, Whereabouts};
+use crate::port::UtcMillis;
+use crate::protocol::stored::v1::{
+    DifferenceRecord, Membership, Outcome, ProfileRecord, ReportRecord,
+};
+use crate::protocol::wire::v1::ctl::{Package, PackageFilter, PackageStatus, Profile};
+use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, Sha256};
+
+/// What readers are shown.
+#[derive(Debug, Default)]
+pub struct ReadModel {
+    jobs: BTreeMap<InputId, View>,
+    /// Reports whose job is not known yet, by job: facts of both kinds may come in any order.
+    early: BTreeMap<InputId, Vec<(u64, Arc<ReportRecord>)>>,
+    differences: BTreeMap<(BuildId, Box<str>), DifferenceRecord>,
+    profiles: BTreeMap<Box<str>, ProfileRecord>,
+    syncs: BTreeMap<Box<str>, SyncState>,
+    /// Reports up to here are folded in.
+    cursor: u64,
+}
+
+/// How a profile's sync goes, as its actor tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SyncState {
+    /// `debian` …
+    pub distribution: String,
+    /// Why the last one failed; `None`: it did not.
+    pub error: Option<String>,
+    /// When the next one is due; `None`: now, or it is running.
+    pub next_at: Option<UtcMillis>,
+    /// End of the last look that found the index as before.
+    pub looked_at: Option<UtcMillis>,
+}
+
+#[derive(Debug)]
+struct View {
+    job: Arc<Job>,
+    place: Whereabouts,
+    /// The one that is shown, with its sequence number.
+    best: Option<(u64, Arc<ReportRecord>)>,
+    /// The newest of all, faults included.
+    newest: Option<(u64, Arc<ReportRecord>)>,
+    flaky: bool,
+}
+
+/// A page of artifacts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PackagePage {
+    /// Rows.
+    pub rows: Vec<Package>,
+    /// The job to go on after; `None`: there is no more.
+    pub next: Option<InputId>,
+}
+
+/// Where a job's newest log is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogPlace {
+    /// Of an attempt that runs now.
+    Growing(AttemptId),
+    /// Kept whole; 0 bytes: there was none.
+    Kept(Sha256, u64),
+}
+
+impl ReadModel {
+    /// Folds one fact in. The same fact again changes nothing.
+    pub fn follow(&mut self, fact: Fact) {
+        match fact {
+            Fact::Job(job) => self.job(job),
+            Fact::Placed(id, place) => {
+                if let Some(view) = self.jobs.get_mut(&id) {
+                    view.place = place;
+                }
+            }
+            Fact::Accepted(record, sequence) => self.accepted(record, sequence),
+            Fact::Difference(build, file, record) => {
+                self.differences.insert((build, file), record);
+            }
+            Fact::Synced(profile, record) => {
+                self.profiles.insert(profile, record);
+            }
+        }
+    }
+
+    /// Notes how a profile's sync goes.
+    pub fn sync_state(&mut self, profile: Box<str>, state: SyncState) {
+        self.syncs.insert(profile, state);
+    }
+
+    fn job(&mut self, job: Arc<Job>) {
+        let id = job.id;
+        if let Some(view) = self.jobs.get_mut(&id) {
+            view.job = job;
+            return;
+        }
+        let place = Whereabouts::Waiting;
+        let view = View { job, place, best: None, newest: None, flaky: false };
+        self.jobs.insert(id, view);
+        for (sequence, record) in self.early.remove(&id).unwrap_or_default() {
+            self.accepted(record, sequence);
+        }
+    }
+
+    fn accepted(&mut self, record: Arc<ReportRecord>, sequence: u64) {
+        self.cursor = self.cursor.max(sequence);
+        let Some(view) = self.jobs.get_mut(&record.attempt.job) else {
+            self.early.entry(record.attempt.job).or_default().push((sequence, record));
+            return;
+        };
+        if view.newest.as_ref().is_none_or(|(newest, _)| *newest < sequence) {
+            view.newest = Some((sequence, record.clone()));
+        }
+        if matches!(record.outcome, Outcome::Fault(_)) {
+            return;
+        }
+        match &view.best {
+            Some((best, _)) if *best == sequence => {}
+            Some((best, shown)) => {
+                view.flaky |= contradict(shown, &record);
+                let (old, new) =
+                    (rank(shown.evidence.environment), rank(record.evidence.environment));
+                if new < old || (new == old && sequence > *best) {
+                    view.best = Some((sequence, record));
+                }
+            }
+            None => view.best = Some((sequence, record)),
+        }
+    }
+
+    /// Up to `limit` artifacts after the job `after`, of whole jobs.
+    ///
+    /// # Errors
+    /// A name that is no pattern.
+    pub fn packages(
+        &self,
+        filter: &PackageFilter,
+        after: Option<InputId>,
+        limit: usize,
+    ) -> Result<PackagePage, FilterError> {
+        let matcher = PackageMatch::new(filter)?;
+        let from = InputId(after.map_or(0, |id| id.0.saturating_add(1)));
+        let mut rows = Vec::new();
+        for (id, view) in self.jobs.range(from..) {
+            rows.extend(self.matching(view, &matcher, filter.status));
+            if rows.len() >= limit {
+                return Ok(PackagePage { rows, next: Some(*id) });
+            }
+        }
+        Ok(PackagePage { rows, next: None })
+    }
+
+    fn matching<'a>(
+        &'a self,
+        view: &'a View,
+        matcher: &'a PackageMatch<'a>,
+        status: Option<PackageStatus>,
+    ) -> impl Iterator<Item = Package> + 'a {
+        let memberships = view.job.memberships.iter().filter(|m| matcher.membership(&view.job, m));
+        memberships
+            .flat_map(|m| m.artifacts.iter().map(move |(_, artifact)| (m, artifact)))
+            .filter(|(_, artifact)| matcher.artifact(&view.job, artifact))
+            .map(|(m, artifact)| self.package(view, m, artifact))
+            .filter(move |row| status.is_none_or(|status| row.status == status))
+    }
+
+    fn package(&self, view: &View, membership: &Membership, artifact: &Artifact) -> Package {
+        let record = view.best.as_ref().map(|(_, record)| record.as_ref());
+        let seen = shown(record, &view.place, &artifact.file);
+        let build = record.and_then(|record| record.build);
+        let fault = match &view.place {
+            Whereabouts::Parked(fault) if seen.verdict.is_none() => Some(fault.kind),
+            _ => None,
+        };
+        let key = &view.job.key;
+        let evidence = record.map(|record| record.evidence).filter(|_| seen.verdict.is_some());
+        Package {
+            name: artifact.name.to_string(),
+            version: artifact.version.to_string(),
+            source: key.source.to_string(),
+            distribution: key.distribution.to_string(),
+            release: membership.release.as_deref().map(Into::into),
+            component: artifact.component.as_deref().map(Into::into),
+            architecture: artifact.architecture.to_string(),
+            url: artifact.url.to_string(),
+            file: artifact.file.to_string(),
+            sha256: artifact.sha256,
+            status: seen.status,
+            verdict: seen.verdict,
+            evidence,
+            gate_grade: evidence.is_some_and(|e| e.is_gate_grade()),
+            flaky: view.flaky,
+            rebuilt_sha256: seen.rebuilt,
+            job: view.job.id,
+            build,
+            built_at: record.map(|record| record.accepted_at),
+            worker: record.map(|record| record.worker),
+            has_difference: build.is_some_and(|b| self.difference(b, &artifact.file).is_some()),
+            reason: seen.reason,
+            fault,
+        }
+    }
+
+    /// The difference kept for an artifact of a build.
+    pub fn difference(&self, build: BuildId, file: &str) -> Option<&DifferenceRecord> {
+        self.differences.get(&(build, file.into()))
+    }
+
+    /// Where the newest log of a job is; `None`: there was no attempt.
+    pub fn log(&self, job: InputId) -> Option<LogPlace> {
+        let view = self.jobs.get(&job)?;
+        if let Whereabouts::Running(epoch) = view.place {
+            return Some(LogPlace::Growing(AttemptId { job, epoch: Epoch(epoch) }));
+        }
+        let (_, record) = view.newest.as_ref()?;
+        Some(LogPlace::Kept(record.log, record.log_bytes))
+    }
+
+    /// Number of the report that is shown for a job.
+    pub fn shown_report(&self, job: InputId) -> Option<u64> {
+        self.jobs.get(&job)?.best.as_ref().map(|(sequence, _)| *sequence)
+    }
+
+    /// Artifacts by shown status, wanted ones only.
+    pub fn counts(&self) -> Vec<(PackageStatus, u32)> {
+        let mut counts = BTreeMap::new();
+        for view in self.jobs.values() {
+            let record = view.best.as_ref().map(|(_, record)| record.as_ref());
+            for (_, artifact) in view.job.memberships.iter().flat_map(|m| &m.artifacts) {
+                let status = shown(record, &view.place, &artifact.file).status;
+                *counts.entry(status).or_insert(0) += 1;
+            }
+        }
+        counts.into_iter().collect()
+    }
+
+    /// One row for each profile that is configured or was synced.
+    pub fn profiles(&self) -> Vec<Profile> {
+        let mut rows: BTreeMap<&str, Profile> = BTreeMap::new();
+        for name in self.syncs.keys().chain(self.profiles.keys()) {
+            let record = self.profiles.get(name);
+            let state = self.syncs.get(name);
+            let synced = record.map(|r| r.synced_at).max(state.and_then(|s| s.looked_at));
+            let row = Profile {
+                name: name.to_string(),
+                distribution: state.map(|s| s.distribution.clone()).unwrap_or_default(),
+                jobs: 0,
+                artifacts: 0,
+                synced_at: synced,
+                synced_in_ms: record.map_or(0, |r| r.synced_in_ms),
+                error: state.and_then(|s| s.error.clone()),
+                next_at: state.and_then(|s| s.next_at),
+            };
+            rows.insert(name, row);
+        }
+        for membership in self.jobs.values().flat_map(|view| &view.job.memberships) {
+            if let Some(row) = rows.get_mut(&*membership.profile) {
+                row.jobs += 1;
+                row.artifacts += u32::try_from(membership.artifacts.len()).unwrap_or(u32::MAX);
+            }
+        }
+        rows.into_values().collect()
+    }
+
+    /// Blobs that are named: logs and differences.
+    pub fn named_blobs(&self) -> impl Iterator<Item = Sha256> + '_ {
+        self.differences.values().map(|record| record.sha256)
+    }
+}

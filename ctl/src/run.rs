@@ -1,0 +1,359 @@
+//! Carries out one command.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rebuilder_actors::port::{CloseReason, Network, UtcMillis};
+use rebuilder_actors::protocol::wire::v1::ctl::{
+    Package, PackageFilter, Profile, Queued, Request, Response, Worker,
+};
+use rebuilder_actors::protocol::wire::{BootId, CloseCode};
+use rebuilder_transport::{Limits, system};
+
+use crate::args::{
+    Cli, ColorWhen, Command, Global, PkgsCommand, ProfileCommand, QuarantineCommand, QueueCommand,
+    SyncCommand, WorkerCommand,
+};
+use crate::content::{self, Form};
+use crate::failure::Failure;
+use crate::filter::FilterArgs;
+use crate::json::{self, DoneRow, InvitationRow, StatusRow};
+use crate::keys::{self, Keys};
+use crate::list::{Row, Show, list};
+use crate::output::Output;
+use crate::rows::Quarantined;
+use crate::session::{Answer, Session, misplaced};
+use crate::{human, status, text};
+
+/// Sends something after so long a silence, so that a log can be followed, or a pager left open,
+/// for days. A third of the time after which the coordinator gives a connection up.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// The coordinator is told that we leave, but nobody waits long for that.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// A request, and how its answer is shown.
+#[derive(Debug)]
+enum Plan {
+    Status,
+    Packages(FilterArgs),
+    Workers,
+    Profiles,
+    Queue {
+        planned: bool,
+        limit: Option<u32>,
+    },
+    Quarantine,
+    Invite {
+        ttl_secs: u32,
+    },
+    /// An order, and whether it failed when nothing was affected.
+    Order {
+        request: Request,
+        must_affect: bool,
+    },
+    /// Bytes; at once when they are followed; JSON already when they are attestations.
+    Content {
+        request: Request,
+        follow: bool,
+        is_json: bool,
+    },
+}
+
+/// Does what `cli` asks for. `paging` is true while a pager owns the keyboard.
+///
+/// # Errors
+/// Everything that makes the exit code something else than 0.
+pub async fn run(cli: &Cli, now: UtcMillis, paging: &AtomicBool) -> Result<(), Failure> {
+    let global = &cli.global;
+    let plan = plan(&cli.command)?;
+    let keys = Keys::find(global)?;
+    let endpoint = with_port(&global.endpoint);
+    if global.verbose > 0 {
+        tell_keys(&keys, &endpoint);
+    }
+    let limits = Limits {
+        keep_alive: Some(KEEP_ALIVE),
+        handshake_timeout: Duration::from_secs(global.timeout.into()),
+        ..Limits::default()
+    };
+    let network = system::client(keys.identity.clone(), limits)
+        .map_err(|error| Failure::Internal(error.to_string()))?;
+    let boot = BootId(keys::random()?);
+    let session =
+        Session::open(&network, &endpoint, keys.coordinator, boot, global.timeout).await?;
+    if global.verbose > 0 {
+        tell_session(&session);
+    }
+    let show = Show { json: global.json, color: color(global), now };
+    let result = carry_out(&plan, &session, show, paging).await;
+    session.close();
+    let reason = CloseReason { code: CloseCode::Stopping as u32, text: "ctl is done".to_owned() };
+    tokio::time::timeout(GOODBYE, network.close(reason)).await.ok();
+    let denied =
+        matches!(&result, Err(failure) if failure.exit_code() == crate::failure::exit::DENIED);
+    if denied && global.verbose == 0 {
+        keys.skipped.iter().for_each(|skipped| note(skipped));
+    }
+    result
+}
+
+fn plan(command: &Command) -> Result<Plan, Failure> {
+    let order = |request| Plan::Order { request, must_affect: true };
+    Ok(match command {
+        Command::Status => Plan::Status,
+        Command::Worker(WorkerCommand::Ls) => Plan::Workers,
+        Command::Worker(WorkerCommand::Invite { ttl }) => {
+            let ttl_secs = u32::try_from(ttl.as_secs())
+                .map_err(|_| Failure::Usage("--ttl is too long".to_owned()))?;
+            Plan::Invite { ttl_secs }
+        }
+        Command::Worker(WorkerCommand::Revoke { worker }) => {
+            order(Request::Revoke { worker: worker.clone() })
+        }
+        Command::Profile(ProfileCommand::Ls) => Plan::Profiles,
+        Command::Sync(SyncCommand::Run { profile }) => {
+            // An index that did not change affects nothing.
+            let request = Request::SyncRun { profile: profile.clone() };
+            Plan::Order { request, must_affect: false }
+        }
+        Command::Pkgs(command) => pkgs_plan(command),
+        Command::Queue(QueueCommand::Ls { head, planned }) => {
+            Plan::Queue { planned: *planned, limit: *head }
+        }
+        Command::Queue(QueueCommand::Push { selection, priority }) => {
+            let filter = selection.to_wire("push")?;
+            order(Request::QueuePush { filter, priority: *priority })
+        }
+        Command::Queue(QueueCommand::Drop { selection }) => {
+            order(Request::QueueDrop { filter: selection.to_wire("drop")? })
+        }
+        Command::Quarantine(QuarantineCommand::Ls) => Plan::Quarantine,
+        Command::Completions { .. } => {
+            return Err(Failure::Internal("completions need no coordinator".to_owned()));
+        }
+    })
+}
+
+fn pkgs_plan(command: &PkgsCommand) -> Plan {
+    let (request, follow, is_json) = match command {
+        PkgsCommand::Ls { filter } => return Plan::Packages(filter.clone()),
+        PkgsCommand::Log { filter, follow } => {
+            (Request::Log { filter: filter.to_wire(), follow: *follow }, *follow, false)
+        }
+        PkgsCommand::Diffoscope { filter } => {
+            (Request::Difference { filter: filter.to_wire() }, false, false)
+        }
+        PkgsCommand::Attestation { filter } => {
+            (Request::Attestation { filter: filter.to_wire() }, false, true)
+        }
+    };
+    Plan::Content { request, follow, is_json }
+}
+
+async fn carry_out(
+    plan: &Plan,
+    session: &Session,
+    show: Show,
+    paging: &AtomicBool,
+) -> Result<(), Failure> {
+    match plan {
+        Plan::Status => single(session, &Request::Status, show).await,
+        Plan::Invite { ttl_secs } => {
+            single(session, &Request::Invite { ttl_secs: *ttl_secs }, show).await
+        }
+        Plan::Packages(filter) => {
+            let request = Request::Packages(filter.to_wire());
+            let count = listed::<Package>(session, &request, show).await?;
+            nothing_matched(count, &filter.to_wire())
+        }
+        Plan::Workers => listed::<Worker>(session, &Request::Workers, show).await.map(drop),
+        Plan::Profiles => listed::<Profile>(session, &Request::Profiles, show).await.map(drop),
+        Plan::Queue { planned, limit } => {
+            let request = Request::Queue { planned: *planned, limit: *limit };
+            listed::<Queued>(session, &request, show).await.map(drop)
+        }
+        Plan::Quarantine => {
+            listed::<Quarantined>(session, &Request::Quarantine, show).await.map(drop)
+        }
+        Plan::Order { request, must_affect } => {
+            order(&mut session.ask(request).await?, *must_affect, show).await
+        }
+        Plan::Content { request, follow, is_json } => {
+            let mut answer = session.ask(request).await?;
+            let as_json = show.json && !is_json;
+            bytes(&mut answer, *follow, as_json, show, paging).await
+        }
+    }
+}
+
+/// An empty list is an answer; a filter that matches nothing is usually a mistake in the filter.
+fn nothing_matched(count: u64, filter: &PackageFilter) -> Result<(), Failure> {
+    if count > 0 || *filter == PackageFilter::default() {
+        return Ok(());
+    }
+    Err(Failure::NothingMatched("no package matches".to_owned()))
+}
+
+async fn listed<R: Row>(session: &Session, request: &Request, show: Show) -> Result<u64, Failure> {
+    let mut answer = session.ask(request).await?;
+    let mut output = Output::to(io::stdout());
+    let counted = list::<R>(&mut answer, show, &mut output).await;
+    settle(counted, output).await
+}
+
+/// What was read is written whatever happened; why writing failed is the better reason.
+async fn settle<T>(result: Result<T, Failure>, output: Output) -> Result<T, Failure> {
+    match (result, output.finish().await) {
+        (Ok(value), finished) => finished.map(|()| value),
+        (Err(Failure::OutputClosed), Err(why)) => Err(why),
+        (Err(failure), _) => Err(failure),
+    }
+}
+
+async fn single(session: &Session, request: &Request, show: Show) -> Result<(), Failure> {
+    let text = match session.ask(request).await?.single().await? {
+        Response::Status(status) if show.json => json::to_line(&StatusRow::from(&status)) + "\n",
+        Response::Status(status) => status::text(&status, show),
+        Response::Invitation { token, expires } if show.json => {
+            json::to_line(&InvitationRow::new(&token, expires)) + "\n"
+        }
+        Response::Invitation { token, expires } => {
+            note(&format!("valid once, until {} UTC; keep it secret", human::time(expires)));
+            text::printable(&token) + "\n"
+        }
+        other => return Err(misplaced(&other)),
+    };
+    print(&text).await
+}
+
+async fn order(answer: &mut Answer, must_affect: bool, show: Show) -> Result<(), Failure> {
+    let (affected, said) = match answer.single().await? {
+        Response::Done { affected, text } => (affected, text),
+        other => return Err(misplaced(&other)),
+    };
+    let failed = must_affect && affected == 0;
+    if show.json {
+        print(&(json::to_line(&DoneRow { affected, text: &said }) + "\n")).await?;
+    } else if !failed {
+        print(&(text::printable(&said) + "\n")).await?;
+    }
+    if !failed {
+        return Ok(());
+    }
+    let said = if said.is_empty() { "nothing matches".to_owned() } else { text::printable(&said) };
+    Err(Failure::NothingMatched(said))
+}
+
+async fn bytes(
+    answer: &mut Answer,
+    follow: bool,
+    as_json: bool,
+    show: Show,
+    paging: &AtomicBool,
+) -> Result<(), Failure> {
+    let first = content::first(answer, show).await?;
+    let form = if as_json {
+        Form::json()
+    } else if io::stdout().is_terminal() {
+        Form::terminal()
+    } else {
+        Form::Raw
+    };
+    let mut pager = if follow || show.json { None } else { content::pager() };
+    let mut output = match pager.as_mut().and_then(|pager| pager.stdin.take()) {
+        Some(stdin) => {
+            paging.store(true, Ordering::Relaxed);
+            Output::to(stdin)
+        }
+        None => Output::to(io::stdout()),
+    };
+    let shown = content::show(first, answer, form, follow, &mut output).await;
+    let result = settle(shown, output).await;
+    if let Some(mut pager) = pager {
+        // The reader decides when the pager ends; its exit status says nothing about us.
+        tokio::task::spawn_blocking(move || pager.wait()).await.ok();
+        paging.store(false, Ordering::Relaxed);
+    }
+    result
+}
+
+async fn print(text: &str) -> Result<(), Failure> {
+    let mut output = Output::to(io::stdout());
+    let written = output.write(text.as_bytes()).await;
+    settle(written, output).await
+}
+
+/// One line for people on standard error.
+pub fn note(text: &str) {
+    // When standard error is gone nobody is there to be told.
+    writeln!(io::stderr(), "{text}").ok();
+}
+
+fn tell_keys(keys: &Keys, endpoint: &str) {
+    keys.skipped.iter().for_each(|skipped| note(skipped));
+    let public = keys.identity.public_key();
+    match &keys.path {
+        Some(path) => note(&format!("our key is {public}, from {}", path.display())),
+        None => note(&format!("no key file found; our key {public} is new and may only read")),
+    }
+    note(&match keys.coordinator {
+        Some(pin) => format!("connecting to {endpoint}, which must have the key {pin}"),
+        None => format!("connecting to {endpoint}, whoever answers there"),
+    });
+}
+
+fn tell_session(session: &Session) {
+    let welcome = &session.welcome;
+    note(&format!(
+        "connected to {} with the key {}; protocol version {}; we may {}",
+        text::printable(&welcome.software),
+        session.peer(),
+        welcome.version,
+        if welcome.admin { "change things" } else { "only read" },
+    ));
+}
+
+/// `endpoint` with the default port where it has none.
+fn with_port(endpoint: &str) -> String {
+    let has_port = match endpoint.rsplit_once(':') {
+        Some((host, port)) => {
+            let host_is_whole = !host.contains(':') || host.ends_with(']');
+            host_is_whole && port.bytes().all(|b| b.is_ascii_digit()) && !port.is_empty()
+        }
+        None => false,
+    };
+    match endpoint {
+        _ if has_port => endpoint.to_owned(),
+        // A bare IPv6 address.
+        _ if endpoint.contains(':') && !endpoint.starts_with('[') => format!("[{endpoint}]:8485"),
+        _ => format!("{endpoint}:8485"),
+    }
+}
+
+fn color(global: &Global) -> bool {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    match global.color {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto if set("NO_COLOR").is_some() => false,
+        ColorWhen::Auto if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
+        ColorWhen::Auto => {
+            io::stdout().is_terminal() && set("TERM").is_none_or(|term| term != "dumb")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_may_be_left_out() {
+        assert_eq!(with_port("coordinator.example.org"), "coordinator.example.org:8485");
+        assert_eq!(with_port("127.0.0.1:9"), "127.0.0.1:9");
+        assert_eq!(with_port("[::1]:9"), "[::1]:9");
+        assert_eq!(with_port("[::1]"), "[::1]:8485");
+        assert_eq!(with_port("::1"), "[::1]:8485");
+    }
+}

@@ -1,0 +1,128 @@
+//! The words of the output. They are part of the contract of `--json`, so they are written here
+//! and not derived from the types of the wire.
+
+use rebuilder_actors::protocol::wire::v1::ctl::{Package, PackageStatus};
+use rebuilder_actors::protocol::{
+    EnvironmentKnowledge, FaultKind, IndexTrust, Isolation, SignerKind, Stage, Verdict,
+};
+
+use crate::table::Tone;
+
+/// Of a status.
+pub fn status(status: PackageStatus) -> &'static str {
+    match status {
+        PackageStatus::Reproduced => "reproduced",
+        PackageStatus::Differs => "differs",
+        PackageStatus::Missing => "missing",
+        PackageStatus::BuildFailed => "build-failed",
+        PackageStatus::Unknown => "unknown",
+        PackageStatus::Parked => "parked",
+    }
+}
+
+/// Of what is shown for an artifact: the status, and what weakens it.
+pub fn shown_status(package: &Package) -> String {
+    let mut text = status(package.status).to_owned();
+    if differs_in_assumed_environment(package) {
+        text.push_str(" (assumed environment)");
+    }
+    if package.flaky {
+        text.push_str(", flaky");
+    }
+    text
+}
+
+/// As a colour. `Differs` from a merely assumed environment is no reproach (DESIGN §2).
+pub fn tone(package: &Package) -> Tone {
+    match package.status {
+        _ if differs_in_assumed_environment(package) => Tone::Doubtful,
+        PackageStatus::Reproduced if package.flaky => Tone::Doubtful,
+        PackageStatus::Reproduced => Tone::Good,
+        PackageStatus::Differs | PackageStatus::Missing | PackageStatus::BuildFailed => Tone::Bad,
+        PackageStatus::Unknown | PackageStatus::Parked => Tone::Doubtful,
+    }
+}
+
+fn differs_in_assumed_environment(package: &Package) -> bool {
+    let environment = package.evidence.map(|evidence| evidence.environment);
+    package.status == PackageStatus::Differs && environment == Some(EnvironmentKnowledge::Suite)
+}
+
+/// Of a verdict.
+pub fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Reproduced => "reproduced",
+        Verdict::Differs => "differs",
+        Verdict::Missing => "missing",
+    }
+}
+
+/// Of the trust in an index.
+pub fn index(index: IndexTrust) -> &'static str {
+    match index {
+        IndexTrust::Signed => "signed",
+        IndexTrust::PackageSignature => "package-signature",
+        IndexTrust::HashOnly => "hash-only",
+        IndexTrust::None => "none",
+    }
+}
+
+/// Of what was known about an environment.
+pub fn environment(environment: EnvironmentKnowledge) -> &'static str {
+    match environment {
+        EnvironmentKnowledge::Recorded => "recorded",
+        EnvironmentKnowledge::Suite => "suite",
+        EnvironmentKnowledge::Opaque => "opaque",
+    }
+}
+
+/// Of an isolation.
+pub fn isolation(isolation: Isolation) -> &'static str {
+    match isolation {
+        Isolation::Full => "full",
+        Isolation::Script => "script",
+        Isolation::None => "none",
+    }
+}
+
+/// Of a signer.
+pub fn signer(signer: SignerKind) -> &'static str {
+    match signer {
+        SignerKind::WorkerKey => "worker-key",
+        SignerKind::Legacy => "legacy",
+    }
+}
+
+/// Of a stage.
+pub fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Fetch => "fetch",
+        Stage::Prepare => "prepare",
+        Stage::Build => "build",
+        Stage::Compare => "compare",
+        Stage::Sign => "sign",
+    }
+}
+
+/// Of a fault; the stage of `timed-out` is told apart.
+pub fn fault(fault: FaultKind) -> &'static str {
+    match fault {
+        FaultKind::FetchFailed => "fetch-failed",
+        FaultKind::InputsUnavailable => "inputs-unavailable",
+        FaultKind::OutOfMemory => "out-of-memory",
+        FaultKind::DiskFull => "disk-full",
+        FaultKind::WorkerLost => "worker-lost",
+        FaultKind::Cancelled => "cancelled",
+        FaultKind::BackendMissing => "backend-missing",
+        FaultKind::TimedOut(_) => "timed-out",
+        FaultKind::WorkerFailed => "worker-failed",
+    }
+}
+
+/// The stage of `timed-out`; `None` for every other fault.
+pub fn fault_stage(fault: FaultKind) -> Option<&'static str> {
+    match fault {
+        FaultKind::TimedOut(at) => Some(stage(at)),
+        _ => None,
+    }
+}

@@ -1,0 +1,224 @@
+use std::path::{Path, PathBuf};
+
+use rebuilder_actors::protocol::{
+    Assignment, BuildInput, EnvironmentKnowledge, FaultKind, RemoteFile, Stage,
+};
+
+use super::archives::Archives;
+use super::backend::DebianBackend;
+use super::buildinfo::Buildinfo;
+use super::chroot::{Chroot, Step, say};
+use super::dsc::SourceFile;
+use super::install::{digest, reason};
+use super::packages::fetch_failed;
+use super::plan::Plan;
+use super::source::{self, Source};
+use super::{outputs, recorded};
+use crate::backend::{Ended, Learnt};
+use crate::sandbox::{self, Bind, Network, User};
+
+/// One attempt, from its assignment to the folder of outputs.
+pub(super) struct Attempt<'a> {
+    pub(super) backend: &'a DebianBackend,
+    pub(super) assignment: &'a Assignment,
+    pub(super) folder: &'a Path,
+    pub(super) learnt: &'a mut Learnt,
+    pub(super) chroot: Chroot<'a>,
+}
+
+impl Attempt<'_> {
+    /// Does it all; the writable layer is the caller's to remove.
+    pub(super) async fn run(&mut self) -> Result<PathBuf, Ended> {
+        let limits = self.assignment.limits;
+        self.chroot.enter(Stage::Fetch, limits.stage_secs_max);
+        let archives = Archives::of(&self.assignment.archives)?;
+        let recorded = self.input().await?;
+        let source = self.source(recorded.as_ref()).await?;
+        let plan = match &recorded {
+            Some(recorded) => Plan::recorded(self.assignment, &source.control, recorded)?,
+            None => Plan::suite(self.assignment, &source.control, self.chroot.settings)?,
+        };
+        self.chroot.enter(Stage::Prepare, limits.stage_secs_max);
+        let keyring = self.backend.keyring()?;
+        let progress = self.chroot.progress;
+        let bases = &self.backend.bases;
+        let base = bases.get(&plan.architecture, &archives, &keyring, progress);
+        let base = self.chroot.unless_cancelled(base).await?;
+        self.chroot.root.lowers = vec![base.root()];
+        self.prepare(&archives, recorded.as_ref(), &source, &plan).await?;
+        self.unpack(&source, &plan).await?;
+        self.chroot.enter(Stage::Build, limits.build_secs_max);
+        self.build(&plan).await?;
+        let out = self.folder.join("out");
+        outputs::collect(&self.chroot, &plan, self.assignment, &out).await?;
+        Ok(out)
+    }
+
+    /// The recorded environment; `None` where none is recorded.
+    async fn input(&mut self) -> Result<Option<Buildinfo>, Ended> {
+        let BuildInput::Recorded { url, sha256 } = &self.assignment.input else {
+            self.learnt.environment = EnvironmentKnowledge::Suite;
+            return Ok(None);
+        };
+        let file = RemoteFile { url: url.clone(), size: None, sha256: *sha256 };
+        let path = self.folder.join("input.buildinfo");
+        let fetched = async {
+            let fetcher = &self.backend.fetcher;
+            fetcher.to_file(&file, BUILDINFO_BYTES_MAX, &path).await.map_err(|e| fetch_failed(&e))
+        };
+        self.learnt.input = Some(self.chroot.unless_cancelled(fetched).await?);
+        let bytes = std::fs::read(&path).map_err(|error| Ended::io("read", &path, &error))?;
+        Buildinfo::parse(&bytes).map(Some).map_err(|error| {
+            let detail = format!("{url} is not usable: {error}");
+            Ended::fault(FaultKind::InputsUnavailable, detail)
+        })
+    }
+
+    async fn source(&mut self, recorded: Option<&Buildinfo>) -> Result<Source, Ended> {
+        let unusable = |detail: &str| Ended::fault(FaultKind::InputsUnavailable, detail);
+        let remote = self.assignment.source.as_ref();
+        let remote = remote.ok_or_else(|| unusable("the index names no source of it"))?;
+        let into = self.folder.join("source");
+        std::fs::create_dir_all(&into).map_err(|error| Ended::io("make", &into, &error))?;
+        let fetcher = &self.backend.fetcher;
+        let bytes_max = self.chroot.settings.source_bytes_max;
+        let work = source::fetch(fetcher, remote, bytes_max, &into, self.chroot.progress);
+        let source = self.chroot.unless_cancelled(work).await?;
+        self.learnt.source_sha256 = Some(source.sha256);
+        let files = recorded.map_or(&[][..], |recorded| &recorded.files);
+        let other = |file: &&SourceFile| file.name == source.dsc && file.sha256 != source.sha256;
+        if let Some(named) = files.iter().find(other) {
+            let (name, expected, found) = (&named.name, named.sha256, source.sha256);
+            let detail = format!("{name}: recorded with {expected}, published with {found}");
+            return Err(unusable(&detail));
+        }
+        Ok(source)
+    }
+
+    /// Makes the environment.
+    async fn prepare(
+        &mut self,
+        archives: &Archives,
+        recorded: Option<&Buildinfo>,
+        source: &Source,
+        plan: &Plan,
+    ) -> Result<(), Ended> {
+        let packages = self.folder.join("packages");
+        make_archives(&packages).map_err(|error| Ended::io("make", &packages, &error))?;
+        let (archives_inside, cache) = (PathBuf::from(ARCHIVES_INSIDE), &self.backend.packages);
+        self.chroot.binds = vec![
+            Bind { source: packages.clone(), target: archives_inside, read_only: false },
+            Bind {
+                source: self.folder.join("source"),
+                target: SOURCE_INSIDE.into(),
+                read_only: true,
+            },
+        ];
+        if let Some(recorded) = recorded {
+            let fetcher = &self.backend.fetcher;
+            let work =
+                recorded::Environment { archives, recorded, cache, packages: &packages, fetcher };
+            let installed = work.make(&mut self.chroot).await?;
+            self.learnt.environment = EnvironmentKnowledge::Recorded;
+            self.learnt.environment_sha256 = Some(digest(&installed));
+            return Ok(());
+        }
+        if !archives.flat.is_empty() && !self.chroot.update(&archives.flat, "flat").await? {
+            let detail = "a flat repository of the profile cannot be read";
+            return Err(Ended::fault(FaultKind::FetchFailed, detail));
+        }
+        let dsc = format!("./{}", source.dsc);
+        let mut arguments = vec!["build-dep", "--no-install-recommends"];
+        arguments.extend(plan.kind.dependencies_option());
+        arguments.push(&dsc);
+        self.chroot.apt(cache, &packages, SOURCE_INSIDE, &arguments).await?;
+        let installed = self.chroot.installed().await?;
+        say(self.chroot.progress, format!("{} packages are installed", installed.len()));
+        self.learnt.environment_sha256 = Some(digest(&installed));
+        Ok(())
+    }
+
+    /// Unpacks the source where it is built, and puts a binNMU's entry on its changelog.
+    async fn unpack(&mut self, source: &Source, plan: &Plan) -> Result<(), Ended> {
+        let parent = parent(&plan.path);
+        let made = Step::root("/", ["install", "-d", "-o", "1000", "-g", "1000", parent]);
+        let (status, tail) = self.chroot.logged(made).await?;
+        if status != 0 {
+            let detail = format!("cannot make {parent}: {}", reason(&tail));
+            return Err(Ended::fault(FaultKind::WorkerFailed, detail));
+        }
+        let dsc = format!("{SOURCE_INSIDE}/{}", source.dsc);
+        let mut step = Step::root(parent, ["dpkg-source", "-x", &dsc, &plan.path]);
+        step.user = User::Builder;
+        let (status, tail) = self.chroot.logged(step).await?;
+        if status != 0 {
+            return Err(self.chroot.full_disk(&tail).unwrap_or_else(|| {
+                let detail = format!("the source cannot be unpacked: {}", reason(&tail));
+                Ended::fault(FaultKind::InputsUnavailable, detail)
+            }));
+        }
+        let Some(entry) = &plan.changelog else { return Ok(()) };
+        let script = "printf %s \"$1\" | cat - debian/changelog >debian/changelog.new && \
+                      mv debian/changelog.new debian/changelog";
+        let mut step = Step::root(&plan.path, ["sh", "-c", script, "sh", entry]);
+        step.user = User::Builder;
+        let (status, tail) = self.chroot.logged(step).await?;
+        if status != 0 {
+            let detail = format!("the changelog cannot be extended: {}", reason(&tail));
+            return Err(Ended::fault(FaultKind::WorkerFailed, detail));
+        }
+        say(self.chroot.progress, "put the entry of the binNMU on the changelog");
+        Ok(())
+    }
+
+    async fn build(&mut self, plan: &Plan) -> Result<(), Ended> {
+        self.chroot.binds.clear();
+        let option = plan.kind.build_option();
+        let command = ["dpkg-buildpackage", "-us", "-uc", option, "-rfakeroot"];
+        say(self.chroot.progress, format!("builds in {}: {}", plan.path, command.join(" ")));
+        let step = Step {
+            user: User::Builder,
+            network: Network::Loopback,
+            command: command.map(str::to_owned).to_vec(),
+            directory: &plan.path,
+            environment: plan.environment.clone(),
+        };
+        let (status, tail) = self.chroot.logged(step).await?;
+        if status == 0 {
+            return Ok(());
+        }
+        if let Some(full) = self.chroot.full_disk(&tail) {
+            return Err(full);
+        }
+        let line = reason(&tail);
+        if status == UNMET_DEPENDENCIES && tail.contains("error: Unmet build") {
+            let detail = format!("the environment does not suffice: {line}");
+            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+        }
+        Err(Ended::build_failed(format!("dpkg-buildpackage ended with status {status}: {line}")))
+    }
+}
+
+/// The folder that holds the outputs.
+pub(super) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("/", |(parent, _)| if parent.is_empty() { "/" } else { parent })
+}
+
+/// The folder that apt has for packages, of this attempt alone, given to root inside: apt locks it.
+fn make_archives(folder: &Path) -> std::io::Result<()> {
+    let id = Some(sandbox::root_id());
+    for folder in [folder.to_owned(), folder.join("partial")] {
+        std::fs::create_dir_all(&folder)?;
+        std::os::unix::fs::chown(&folder, id, id)?;
+    }
+    Ok(())
+}
+
+const ARCHIVES_INSIDE: &str = "/var/cache/apt/archives";
+const SOURCE_INSIDE: &str = "/srv/rebuilder/source";
+
+/// With which dpkg-buildpackage says so.
+const UNMET_DEPENDENCIES: i32 = 3;
+
+/// Largest `.buildinfo`; the largest of Debian have 600 KiB.
+const BUILDINFO_BYTES_MAX: u64 = 4 << 20;

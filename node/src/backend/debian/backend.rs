@@ -1,0 +1,147 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rebuilder_actors::port::{BoxFuture, Clock, Progress};
+use rebuilder_actors::protocol::{Assignment, FaultKind, Isolation, Sha256, Stage};
+
+use super::attempt::Attempt;
+use super::base::Bases;
+use super::chroot::Chroot;
+use super::packages::PackageCache;
+use super::settings::DebianSettings;
+use super::storage;
+use crate::backend::{Ended, Learnt, Rebuild};
+use crate::fetch::Fetcher;
+use crate::sandbox::{Cancel, Root};
+
+/// Rebuilds Debian packages in sandboxes, from a `.buildinfo` or with today's suite. Needs root,
+/// mmdebstrap and the distribution's keyring on the host; everything else is in the base roots.
+pub struct DebianBackend {
+    pub(super) settings: DebianSettings,
+    pub(super) fetcher: Fetcher,
+    pub(super) bases: Bases,
+    pub(super) packages: PackageCache,
+    clock: Arc<dyn Clock>,
+}
+
+impl DebianBackend {
+    /// Makes the folders of the settings, takes over complete base roots of an earlier process,
+    /// and removes what it left unfinished. One process at a time may use them.
+    ///
+    /// # Errors
+    /// When a folder cannot be made, read or emptied.
+    pub fn new(
+        settings: DebianSettings,
+        fetcher: Fetcher,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
+        std::fs::create_dir_all(&settings.work_dir)?;
+        std::fs::create_dir_all(&settings.cache_dir)?;
+        if let Some(dir) = &settings.memory_dir {
+            std::fs::create_dir_all(dir)?;
+            // mmdebstrap passes through here under ids of its own.
+            std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o711))?;
+        }
+        for home in storage::layer_homes(&settings) {
+            std::fs::create_dir_all(&home)?;
+            std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700))?;
+            for entry in std::fs::read_dir(&home)? {
+                storage::remove_left_over(&entry?.path());
+            }
+        }
+        let packages = PackageCache::open(
+            settings.cache_dir.join("packages"),
+            settings.package_cache_bytes_max,
+            fetcher.clone(),
+        )?;
+        let bases = Bases::open(settings.clone(), fetcher.clone(), Arc::clone(&clock))?;
+        Ok(Self { settings, fetcher, bases, packages, clock })
+    }
+
+    /// All keyrings in one file, which is what apt and mmdebstrap are told to trust.
+    pub(super) fn keyring(&self) -> Result<PathBuf, Ended> {
+        let mut all = Vec::new();
+        for path in &self.settings.keyrings {
+            let bytes = std::fs::read(path).map_err(|error| {
+                let detail = format!(
+                    "keyring {} cannot be read ({error}): install debian-archive-keyring, or \
+                     configure where it is",
+                    path.display()
+                );
+                Ended::fault(FaultKind::BackendMissing, detail)
+            })?;
+            all.extend(bytes);
+        }
+        let digest = Sha256::of(&all).to_string();
+        let path = self.settings.cache_dir.join(format!("keyring-{}.gpg", &digest[..16]));
+        let is_there = std::fs::metadata(&path).is_ok_and(|found| found.len() == all.len() as u64);
+        if !is_there {
+            std::fs::write(&path, &all).map_err(|error| Ended::io("write", &path, &error))?;
+        }
+        Ok(path)
+    }
+
+    async fn attempt(
+        &self,
+        assignment: &Assignment,
+        folder: &Path,
+        learnt: &mut Learnt,
+        progress: &dyn Progress,
+    ) -> Result<PathBuf, Ended> {
+        let home = storage::layer_home(&self.settings);
+        let layer = home.join(assignment.attempt.to_string());
+        Chroot::remove_layer(&layer).await?;
+        std::fs::create_dir_all(&layer).map_err(|error| Ended::io("make", &layer, &error))?;
+        let cancel = Cancel::new();
+        let chroot = Chroot {
+            root: Root { lowers: Vec::new(), upper: layer.join("upper"), work: layer.join("work") },
+            settings: &self.settings,
+            clock: &*self.clock,
+            progress,
+            cancel: &cancel,
+            binds: Vec::new(),
+            stage: Stage::Fetch,
+            deadline: self.clock.monotonic(),
+        };
+        let mut attempt = Attempt { backend: self, assignment, folder, learnt, chroot };
+        let ended = {
+            let work = attempt.run();
+            tokio::pin!(work);
+            tokio::select! {
+                biased;
+                () = progress.cancelled() => {
+                    cancel.cancel();
+                    // The sandbox ends what it runs, and only then does this.
+                    work.await
+                }
+                ended = &mut work => ended,
+            }
+        };
+        drop(attempt);
+        let removed = Chroot::remove_layer(&layer).await;
+        self.bases.sweep().await;
+        if let Err(error) = self.packages.prune(&*self.clock) {
+            tracing::warn!(%error, "fetched packages cannot be pruned");
+        }
+        let out = ended?;
+        removed?;
+        Ok(out)
+    }
+}
+
+impl Rebuild for DebianBackend {
+    fn isolation(&self) -> Isolation {
+        Isolation::Full
+    }
+
+    fn build<'a>(
+        &'a self,
+        assignment: &'a Assignment,
+        folder: &'a Path,
+        learnt: &'a mut Learnt,
+        progress: &'a dyn Progress,
+    ) -> BoxFuture<'a, Result<PathBuf, Ended>> {
+        Box::pin(self.attempt(assignment, folder, learnt, progress))
+    }
+}

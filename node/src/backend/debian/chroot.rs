@@ -1,0 +1,187 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rebuilder_actors::port::{Clock, Monotonic, Progress};
+use rebuilder_actors::protocol::{FaultKind, Stage};
+
+use super::settings::DebianSettings;
+use crate::backend::Ended;
+use crate::sandbox::{
+    self, Bind, Cancel, Exit, Limits, Network, Output, Root, SandboxError, Spec, User,
+};
+
+/// The root of one attempt: a base root and one writable layer, in which commands run one after
+/// the other, each in a sandbox of its own.
+pub(super) struct Chroot<'a> {
+    pub(super) root: Root,
+    pub(super) settings: &'a DebianSettings,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) cancel: &'a Cancel,
+    /// What commands of every stage see besides the root, until the build begins.
+    pub(super) binds: Vec<Bind>,
+    pub(super) stage: Stage,
+    /// When the stage must have ended.
+    pub(super) deadline: Monotonic,
+}
+
+/// One command.
+pub(super) struct Step<'a> {
+    pub(super) user: User,
+    pub(super) network: Network,
+    pub(super) command: Vec<String>,
+    pub(super) directory: &'a str,
+    pub(super) environment: BTreeMap<String, String>,
+}
+
+impl<'a> Step<'a> {
+    /// A command of the system's own tools, as root, without network.
+    pub(super) fn root(directory: &'a str, command: impl IntoIterator<Item = &'a str>) -> Self {
+        Self {
+            user: User::Root,
+            network: Network::Loopback,
+            command: command.into_iter().map(str::to_owned).collect(),
+            directory,
+            environment: system_environment(),
+        }
+    }
+}
+
+impl Chroot<'_> {
+    /// Begins another stage, of at most `secs_max` seconds.
+    pub(super) fn enter(&mut self, stage: Stage, secs_max: u32) {
+        self.stage = stage;
+        self.deadline = self.clock.monotonic().plus(Duration::from_secs(secs_max.into()));
+        self.progress.stage(stage);
+    }
+
+    /// Runs a command whose output goes into the log; answers its status and the end of what it
+    /// printed.
+    pub(super) async fn logged(&self, step: Step<'_>) -> Result<(i32, String), Ended> {
+        let mut output = Logged { progress: self.progress, tail: Vec::new() };
+        let status = self.run(step, &mut output).await?;
+        Ok((status, String::from_utf8_lossy(&output.tail).into_owned()))
+    }
+
+    /// Runs a command whose output is read here, up to 16 MiB.
+    pub(super) async fn captured(&self, step: Step<'_>) -> Result<(i32, String), Ended> {
+        let mut output = Captured { bytes: Vec::new() };
+        let status = self.run(step, &mut output).await?;
+        Ok((status, String::from_utf8_lossy(&output.bytes).into_owned()))
+    }
+
+    /// Time left in the stage.
+    pub(super) fn remaining(&self) -> Duration {
+        self.deadline.since(self.clock.monotonic())
+    }
+
+    async fn run(&self, step: Step<'_>, output: &mut dyn Output) -> Result<i32, Ended> {
+        let spec = Spec {
+            root: self.root.clone(),
+            binds: self.binds.clone(),
+            network: step.network,
+            user: step.user,
+            command: step.command,
+            environment: step.environment,
+            directory: PathBuf::from(step.directory),
+            limits: Limits {
+                wall: self.remaining().max(Duration::from_millis(1)),
+                memory_bytes: self.settings.memory_bytes_max,
+                processes: self.settings.processes_max,
+                file_bytes: self.settings.disk_bytes_max,
+                disk_bytes: self.settings.disk_bytes_max,
+            },
+        };
+        let exit = sandbox::run(&spec, output, self.cancel).await.map_err(|e| failed(&e))?;
+        let stage = self.stage;
+        match exit {
+            Exit::Status(137) => {
+                let detail = format!("killed by the system in stage {stage}: memory is short");
+                Err(Ended::fault(FaultKind::OutOfMemory, detail))
+            }
+            Exit::Status(status) => Ok(status),
+            Exit::TimedOut => {
+                let detail = format!("stage {stage} took longer than allowed");
+                Err(Ended::fault(FaultKind::TimedOut(stage), detail))
+            }
+            Exit::OutOfMemory => {
+                let detail = format!("memory limit reached in stage {stage}");
+                Err(Ended::fault(FaultKind::OutOfMemory, detail))
+            }
+            Exit::DiskFull => {
+                let detail = format!("disk limit reached in stage {stage}");
+                Err(Ended::fault(FaultKind::DiskFull, detail))
+            }
+            Exit::Cancelled => Err(cancelled(stage)),
+        }
+    }
+}
+
+/// A line of our own in the log.
+pub(super) fn say(progress: &dyn Progress, line: impl AsRef<str>) {
+    progress.log(format!("rebuilder: {}\n", line.as_ref()).as_bytes());
+}
+
+/// The fault of an attempt that is to end.
+pub(super) fn cancelled(stage: Stage) -> Ended {
+    Ended::fault(FaultKind::Cancelled, format!("cancelled in stage {stage}"))
+}
+
+/// The fault of a sandbox that could not be made.
+pub(super) fn failed(error: &SandboxError) -> Ended {
+    let is_full = error.reason.contains("No space left") || error.reason.contains("ENOSPC");
+    let kind = if is_full { FaultKind::DiskFull } else { FaultKind::WorkerFailed };
+    Ended::fault(kind, error.to_string())
+}
+
+/// What package tools are run with.
+pub(super) fn system_environment() -> BTreeMap<String, String> {
+    [
+        ("PATH", PATH),
+        ("LC_ALL", "C.UTF-8"),
+        ("HOME", "/nonexistent"),
+        ("DEBIAN_FRONTEND", "noninteractive"),
+        ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect()
+}
+
+/// As the build daemons of Debian have it.
+pub(super) const PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/games:/usr/games";
+
+struct Logged<'a> {
+    progress: &'a dyn Progress,
+    tail: Vec<u8>,
+}
+
+impl Output for Logged<'_> {
+    fn write(&mut self, bytes: &[u8]) {
+        self.progress.log(bytes);
+        self.tail.extend_from_slice(bytes);
+        if self.tail.len() > 2 * TAIL_BYTES {
+            let cut = self.tail.len() - TAIL_BYTES;
+            self.tail.drain(..cut);
+        }
+    }
+}
+
+struct Captured {
+    bytes: Vec<u8>,
+}
+
+impl Output for Captured {
+    fn write(&mut self, bytes: &[u8]) {
+        let room = CAPTURED_BYTES_MAX.saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..room.min(bytes.len())]);
+    }
+}
+
+/// Enough of the end of an output to find the line that tells why.
+const TAIL_BYTES: usize = 64 * 1024;
+
+/// Package lists of an environment have about 100 KiB.
+const CAPTURED_BYTES_MAX: usize = 16 << 20;

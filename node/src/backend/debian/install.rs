@@ -1,0 +1,178 @@
+use std::path::Path;
+
+use rebuilder_actors::protocol::{FaultKind, Sha256};
+use tokio::time::timeout;
+
+use super::archives::Suite;
+use super::bootstrap::KEYRING_INSIDE;
+use super::chroot::{Chroot, Step, cancelled, failed, say};
+use super::packages::{PackageCache, wanted};
+use super::storage;
+use crate::backend::Ended;
+use crate::sandbox::{self, Bind, Network};
+
+/// One installed package as dpkg lists it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Listed {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) architecture: String,
+}
+
+impl Chroot<'_> {
+    /// Runs `work` until it ends, the stage's time is up or the attempt is cancelled; then it is
+    /// dropped.
+    pub(super) async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, Ended>>,
+    ) -> Result<T, Ended> {
+        let stage = self.stage;
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(cancelled(stage)),
+            ended = timeout(self.remaining(), work) => ended.unwrap_or_else(|_| {
+                let detail = format!("stage {stage} took longer than allowed");
+                Err(Ended::fault(FaultKind::TimedOut(stage), detail))
+            }),
+        }
+    }
+
+    /// Has apt do what `arguments` ask for, in `directory`. The packages are fetched from outside,
+    /// by the digests of the signed lists; apt itself, and the packages' scripts, run without
+    /// network.
+    pub(super) async fn apt(
+        &self,
+        cache: &PackageCache,
+        archives: &Path,
+        directory: &str,
+        arguments: &[&str],
+    ) -> Result<(), Ended> {
+        let asked = ["apt-get", "-qq", "--print-uris", "-o", "Acquire::ForceHash=SHA256"];
+        let step = Step::root(directory, asked.into_iter().chain(arguments.iter().copied()));
+        let (status, printed) = self.captured(step).await?;
+        if status != 0 {
+            self.progress.log(printed.as_bytes());
+            let line = reason(&printed);
+            let detail = format!("the environment cannot be made: {line}");
+            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+        }
+        let packages = wanted(&printed)?;
+        let bytes_max = self.settings.package_bytes_max;
+        let provided = cache.provide(&packages, bytes_max, archives);
+        let (count, bytes) = self.unless_cancelled(provided).await?;
+        let total = packages.len();
+        say(self.progress, format!("{total} packages, {count} of them fetched ({bytes} bytes)"));
+        let run = ["apt-get", "-q", "--no-download"];
+        let step = Step::root(directory, run.into_iter().chain(arguments.iter().copied()));
+        let (status, tail) = self.logged(step).await?;
+        if status == 0 {
+            return Ok(());
+        }
+        Err(self.full_disk(&tail).unwrap_or_else(|| {
+            let detail = format!("packages cannot be installed: {}", reason(&tail));
+            Ended::fault(FaultKind::InputsUnavailable, detail)
+        }))
+    }
+
+    /// Reads the lists of further archives, with network: only apt runs. What is already listed
+    /// stays. False when apt could not read all of them.
+    pub(super) async fn update(&mut self, suites: &[Suite], name: &str) -> Result<bool, Ended> {
+        let lines: String = suites.iter().map(|suite| suite.line(KEYRING_INSIDE)).collect();
+        let file = format!("/etc/apt/sources.list.d/{name}.list");
+        let write = Step::root("/", ["sh", "-c", "printf %s \"$1\" >\"$2\"", "sh", &lines, &file]);
+        self.logged(write).await?;
+        let usual = self.binds.len();
+        self.binds.extend(["/etc/hosts", "/etc/ssl/certs"].into_iter().filter_map(host_folder));
+        self.binds.extend(suites.iter().filter_map(Suite::local).map(read_only));
+        let only = format!("Dir::Etc::SourceList={file}");
+        let mut step = Step::root(
+            "/",
+            ["apt-get", "-q", "update", "-o", &only, "-o", "Dir::Etc::SourceParts=/dev/null"],
+        );
+        step.command.extend(["-o", "APT::Get::List-Cleanup=0"].map(str::to_owned));
+        step.network = Network::Host;
+        let ended = self.logged(step).await;
+        self.binds.truncate(usual);
+        let (status, tail) = ended?;
+        Ok(status == 0 && !tail.lines().any(|line| line.starts_with("W: Failed to fetch")))
+    }
+
+    /// What is installed, sorted.
+    pub(super) async fn installed(&self) -> Result<Vec<Listed>, Ended> {
+        let format = "-f=${db:Status-Abbrev} ${Package} ${Version} ${Architecture}\\n";
+        let (status, printed) =
+            self.captured(Step::root("/", ["dpkg-query", "-W", format])).await?;
+        if status != 0 {
+            let detail = format!("installed packages cannot be listed: {}", reason(&printed));
+            return Err(Ended::fault(FaultKind::WorkerFailed, detail));
+        }
+        let mut all: Vec<Listed> = printed.lines().filter_map(listed).collect();
+        all.sort();
+        Ok(all)
+    }
+
+    /// The fault of a full disk, when a tool complained about one and it really is full.
+    pub(super) fn full_disk(&self, tail: &str) -> Option<Ended> {
+        let free = storage::free_bytes(&self.root.upper)?;
+        let is_full = tail.contains("No space left on device") && free < NOTHING_FREE_BYTES;
+        is_full.then(|| {
+            let detail = format!("no space left in stage {}: {free} bytes are free", self.stage);
+            Ended::fault(FaultKind::DiskFull, detail)
+        })
+    }
+
+    /// Deletes the writable layer.
+    pub(super) async fn remove_layer(layer: &Path) -> Result<(), Ended> {
+        sandbox::remove_tree(layer).await.map_err(|error| failed(&error))
+    }
+}
+
+/// See `Attempted::environment_sha256`.
+pub(super) fn digest(installed: &[Listed]) -> Sha256 {
+    let mut lines: Vec<String> = installed
+        .iter()
+        .map(|package| format!("{} {} {}\n", package.name, package.version, package.architecture))
+        .collect();
+    lines.sort_unstable();
+    Sha256::of(lines.concat().as_bytes())
+}
+
+/// The lines in which a tool tells why it failed: at most four, in one.
+pub(super) fn reason(printed: &str) -> String {
+    let errors: Vec<&str> = printed
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            ["E: ", "Depends: ", "Conflicts: ", "Breaks: "].iter().any(|word| line.contains(word))
+                || line.contains(": error: ")
+        })
+        .take(4)
+        .collect();
+    if errors.is_empty() {
+        let last = printed.lines().map(str::trim).rfind(|line| !line.is_empty());
+        return last.unwrap_or("it said nothing").to_owned();
+    }
+    errors.join("; ")
+}
+
+fn listed(line: &str) -> Option<Listed> {
+    let mut words = line.split_ascii_whitespace();
+    let (state, name, version, architecture) =
+        (words.next()?, words.next()?, words.next()?, words.next()?);
+    (state == "ii" || state == "hi").then(|| Listed {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        architecture: architecture.to_owned(),
+    })
+}
+
+fn host_folder(path: &str) -> Option<Bind> {
+    Path::new(path).exists().then(|| read_only(path.into()))
+}
+
+fn read_only(path: std::path::PathBuf) -> Bind {
+    Bind { source: path.clone(), target: path, read_only: true }
+}
+
+/// A disk with less than this free is full.
+const NOTHING_FREE_BYTES: u64 = 64 << 20;

@@ -1,0 +1,33 @@
+//! Rebuilds Debian packages: in the recorded environment of a `.buildinfo`, or in today's suite.
+//!
+//! Nothing here trusts what it reads: names are checked where they come in (`names`), packages of
+//! the environment come by the digests of signed lists (`packages`), and everything that they or the
+//! source can run is run in the sandbox, which sees neither the network nor the published files.
+
+mod archives;
+mod attempt;
+mod backend;
+mod base;
+mod bootstrap;
+mod buildinfo;
+mod chroot;
+mod dsc;
+mod environment;
+mod install;
+mod names;
+mod outputs;
+mod packages;
+mod paragraph;
+mod plan;
+mod recorded;
+mod settings;
+mod snapshot;
+mod source;
+mod storage;
+
+pub use backend::DebianBackend;
+pub use buildinfo::{Buildinfo, Installed};
+pub use dsc::{ControlError, SourceControl, SourceFile};
+pub use names::InvalidName;
+pub use paragraph::ParseParagraphError;
+pub use settings::DebianSettings;

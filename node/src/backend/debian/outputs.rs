@@ -1,0 +1,72 @@
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use rebuilder_actors::protocol::{Assignment, FaultKind};
+
+use super::attempt::parent;
+use super::chroot::{Chroot, say};
+use super::names;
+use super::plan::Plan;
+use crate::backend::Ended;
+use crate::sandbox;
+
+/// Copies what the build made, of what the assignment names, out of its writable layer into `out`.
+/// Nothing but regular files is opened, no link is followed, no file may be larger than allowed.
+pub(super) async fn collect(
+    chroot: &Chroot<'_>,
+    plan: &Plan,
+    assignment: &Assignment,
+    out: &Path,
+) -> Result<(), Ended> {
+    std::fs::create_dir_all(out).map_err(|error| Ended::io("make", out, &error))?;
+    let from = Path::new(parent(&plan.path).trim_start_matches('/'));
+    for artifact in &assignment.artifacts {
+        let Ok(name) = names::file(&artifact.file) else {
+            say(chroot.progress, format!("{:?} is no name of a Debian package", artifact.file));
+            continue;
+        };
+        let (tree, path) = (chroot.root.upper.clone(), from.join(name));
+        let (to, bytes_max) = (out.join(name), chroot.settings.package_bytes_max);
+        let copied = tokio::task::spawn_blocking(move || copy(&tree, &path, &to, bytes_max));
+        let copied = copied.await.map_err(|error| {
+            Ended::fault(FaultKind::WorkerFailed, format!("cannot copy {name}: {error}"))
+        })?;
+        match copied {
+            Ok(bytes) => say(chroot.progress, format!("made {name} ({bytes} bytes)")),
+            Err(error) if is_absence(&error) => {
+                say(chroot.progress, format!("did not make {name}: {error}"));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+                let detail = format!("{name} is larger than {bytes_max} bytes");
+                return Err(Ended::fault(FaultKind::DiskFull, detail));
+            }
+            Err(error) => return Err(Ended::io("copy the output", Path::new(name), &error)),
+        }
+    }
+    Ok(())
+}
+
+fn copy(tree: &Path, path: &Path, to: &Path, bytes_max: u64) -> std::io::Result<u64> {
+    let mut file = sandbox::open_file(tree, path)?;
+    if file.metadata()?.len() > bytes_max {
+        return Err(std::io::ErrorKind::FileTooLarge.into());
+    }
+    let mut made = std::fs::File::create_new(to)?;
+    let mut buffer = vec![0; 256 * 1024];
+    let mut total = 0;
+    loop {
+        let n = file.read(&mut buffer)?;
+        if n == 0 {
+            return Ok(total);
+        }
+        made.write_all(&buffer[..n])?;
+        total += n as u64;
+    }
+}
+
+/// Not there, a link, or something that is not a file: the build did not make it.
+fn is_absence(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
+    let is_link = error.raw_os_error() == Some(nix::libc::ELOOP);
+    is_link || matches!(error.kind(), NotFound | NotADirectory | InvalidInput)
+}

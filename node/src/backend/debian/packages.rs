@@ -1,0 +1,208 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rebuilder_actors::port::{Clock, UtcMillis};
+use rebuilder_actors::protocol::{FaultKind, RemoteFile, Sha256};
+use tokio::task::JoinSet;
+
+use super::names;
+use crate::backend::Ended;
+use crate::fetch::{FetchError, Fetcher};
+
+/// A package that apt wants, as its signed lists name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    url: String,
+    /// As apt looks for it among the archives.
+    file: String,
+    size: u64,
+    sha256: Sha256,
+}
+
+/// What `apt-get --print-uris` printed, with `Acquire::ForceHash` set. Other lines are left out.
+///
+/// # Errors
+/// When a line names a file or digest that is not one.
+pub(super) fn wanted(printed: &str) -> Result<Vec<Wanted>, Ended> {
+    let wrong = |line: &str| {
+        let shown: String = line.chars().take(200).collect();
+        Ended::fault(FaultKind::WorkerFailed, format!("apt names a package oddly: {shown}"))
+    };
+    printed
+        .lines()
+        .filter(|line| line.starts_with('\''))
+        .map(|line| parse_line(line).ok_or_else(|| wrong(line)))
+        .collect()
+}
+
+/// `'url' file size SHA256:digest`.
+fn parse_line(line: &str) -> Option<Wanted> {
+    let (url, rest) = line.strip_prefix('\'')?.split_once('\'')?;
+    let mut words = rest.split_ascii_whitespace();
+    let file = names::file(words.next()?).ok()?;
+    let size = words.next()?.parse().ok()?;
+    let sha256 = words.next()?.strip_prefix("SHA256:")?.parse().ok()?;
+    // apt was told to copy what lies in local folders.
+    let url = match url.strip_prefix("copy:") {
+        Some(path) => format!("file:{path}"),
+        None => url.to_owned(),
+    };
+    Some(Wanted { url, file: file.to_owned(), size, sha256 })
+}
+
+/// Fetched packages, each under its digest, shared by all attempts. A file gets its name only
+/// when it is complete and its digest right, so attempts need no lock among each other.
+pub(super) struct PackageCache {
+    folder: PathBuf,
+    bytes_max: u64,
+    fetcher: Fetcher,
+}
+
+impl PackageCache {
+    /// A cache in `folder`, made when it is absent.
+    pub(super) fn open(folder: PathBuf, bytes_max: u64, fetcher: Fetcher) -> std::io::Result<Self> {
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self { folder, bytes_max, fetcher })
+    }
+
+    /// Puts all of `wanted` into the folder `into`, fetching what is not here. Answers how many
+    /// were fetched and their bytes.
+    pub(super) async fn provide(
+        &self,
+        wanted: &[Wanted],
+        package_bytes_max: u64,
+        into: &Path,
+    ) -> Result<(usize, u64), Ended> {
+        let mut fetches = JoinSet::new();
+        let mut absent = wanted.iter().filter(|package| !self.has(package));
+        let (mut count, mut bytes) = (0, 0);
+        loop {
+            while fetches.len() < FETCHES_AT_ONCE {
+                let Some(package) = absent.next() else { break };
+                (count, bytes) = (count + 1, bytes + package.size);
+                let file = RemoteFile {
+                    url: package.url.as_str().into(),
+                    size: Some(package.size),
+                    sha256: Some(package.sha256),
+                };
+                let (fetcher, to) = (self.fetcher.clone(), self.path(package));
+                fetches.spawn(async move { fetcher.to_file(&file, package_bytes_max, &to).await });
+            }
+            match fetches.join_next().await {
+                None => break,
+                Some(Ok(fetched)) => drop(fetched.map_err(|e| fetch_failed(&e))?),
+                Some(Err(error)) => {
+                    return Err(Ended::fault(FaultKind::WorkerFailed, format!("fetch: {error}")));
+                }
+            }
+        }
+        for package in wanted {
+            let (from, to) = (self.path(package), into.join(&package.file));
+            link_or_copy(&from, &to).map_err(|error| Ended::io("put", &to, &error))?;
+        }
+        Ok((count, bytes))
+    }
+
+    /// Deletes the longest unused files beyond the limit. Linked ones stay with their attempts.
+    pub(super) fn prune(&self, clock: &dyn Clock) -> std::io::Result<()> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let found = entry.metadata()?;
+            files.push((found.modified()?, found.len(), entry.path()));
+        }
+        let mut total: u64 = files.iter().map(|(_, size, _)| size).sum();
+        files.sort();
+        let UtcMillis(now) = clock.utc();
+        for (used_at, size, path) in files {
+            if total <= self.bytes_max {
+                break;
+            }
+            // A fetch under way, or a file that another attempt is about to link.
+            let age = used_at
+                .duration_since(std::time::UNIX_EPOCH)
+                .map_or(0, |at| now - i64::try_from(at.as_millis()).unwrap_or(i64::MAX));
+            if age > i64::try_from(SPARED.as_millis()).unwrap_or(i64::MAX) {
+                std::fs::remove_file(&path)?;
+                total -= size;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is here; then it counts as used now.
+    fn has(&self, package: &Wanted) -> bool {
+        let path = self.path(package);
+        let is_here = std::fs::metadata(&path).is_ok_and(|found| found.len() == package.size);
+        if is_here {
+            use nix::sys::stat::{UtimensatFlags, utimensat};
+            use nix::sys::time::TimeSpec;
+            let now = TimeSpec::UTIME_NOW;
+            let flags = UtimensatFlags::NoFollowSymlink;
+            let _kept = utimensat(nix::fcntl::AT_FDCWD, &path, &now, &now, flags);
+        }
+        is_here
+    }
+
+    fn path(&self, package: &Wanted) -> PathBuf {
+        self.folder.join(format!("{}.deb", package.sha256))
+    }
+}
+
+fn link_or_copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    match std::fs::hard_link(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(_) => std::fs::copy(from, to).map(drop),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Which fault a failed fetch is: a server's silence passes, a missing or wrong file does not.
+pub(super) fn fetch_failed(error: &FetchError) -> Ended {
+    let kind = match error {
+        FetchError::Unavailable { .. } => FaultKind::FetchFailed,
+        FetchError::NotFound { .. } | FetchError::Mismatch { .. } | FetchError::TooLarge { .. } => {
+            FaultKind::InputsUnavailable
+        }
+        FetchError::Io { reason, .. } if reason.contains("No space left") => FaultKind::DiskFull,
+        FetchError::Io { .. } => FaultKind::WorkerFailed,
+    };
+    Ended::fault(kind, error.to_string())
+}
+
+/// Enough to hide a mirror's latency, few enough to be polite.
+const FETCHES_AT_ONCE: usize = 4;
+
+/// Files used less long ago are not pruned.
+const SPARED: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn lines_of_apt_are_read() {
+        let text = format!(
+            "Reading lists...\n'http://m.example.org/pool/a_1%3a2_all.deb' a_1%3a2_all.deb 12 \
+             SHA256:{DIGEST}\n'copy:/srv/b_1_all.deb' b_1_all.deb 3 SHA256:{DIGEST}\n"
+        );
+        let all = wanted(&text).unwrap();
+        assert_eq!(all.len(), 2);
+        assert_eq!((all[0].file.as_str(), all[0].size), ("a_1%3a2_all.deb", 12));
+        assert_eq!(all[1].url, "file:/srv/b_1_all.deb");
+    }
+
+    #[test]
+    fn weak_digests_and_odd_names_are_refused() {
+        for line in [
+            "'http://x/a.deb' a.deb 12 MD5Sum:d04c2e9639dee67aa836d8232b1ca658".to_owned(),
+            format!("'http://x/a.deb' ../a.deb 12 SHA256:{DIGEST}"),
+            "'http://x/a.deb' a.deb 12".to_owned(),
+            "'http://x/a.deb".to_owned(),
+        ] {
+            assert!(wanted(&line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Rebuilds real packages with the real tools: mmdebstrap, apt and dpkg in sandboxes, against the
+//! mirror that this machine is configured for and archives of its own on the loopback.
+
+#[path = "debian/archive.rs"]
+mod archive;
+#[path = "debian/mirror.rs"]
+mod mirror;
+#[path = "debian/world.rs"]
+mod world;
+
+#[path = "debian/recorded.rs"]
+mod recorded;
+#[path = "debian/suite.rs"]
+mod suite;

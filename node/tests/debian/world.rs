@@ -1,0 +1,229 @@
+//! A backend with folders of its own, and assignments for it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rebuilder_actors::port::{BoxFuture, Clock, Monotonic, Progress, UtcMillis};
+use rebuilder_actors::protocol::{
+    Archive, Artifact, Assignment, AttemptId, AttemptLimits, BuildInput, Epoch, IndexTrust,
+    InputId, JobKey, RemoteFile, Stage,
+};
+use rebuilder_node::backend::debian::{DebianBackend, DebianSettings};
+use rebuilder_node::backend::{Ended, Learnt, Rebuild as _};
+use rebuilder_node::fetch::{FetchLimits, Fetcher};
+use rebuilder_node::sandbox;
+use tokio::sync::Notify;
+
+/// The machine's clocks.
+pub struct SystemClock(std::time::Instant);
+
+impl SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "a test of the real thing runs in real time")]
+    pub fn new() -> Self {
+        Self(std::time::Instant::now())
+    }
+}
+
+impl Clock for SystemClock {
+    fn monotonic(&self) -> Monotonic {
+        Monotonic(self.0.elapsed())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test of the real thing runs in real time")]
+    fn utc(&self) -> UtcMillis {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let millis = since.expect("after 1970").as_millis();
+        UtcMillis(i64::try_from(millis).expect("this millennium"))
+    }
+}
+
+/// Keeps what an attempt tells.
+pub struct Told {
+    clock: SystemClock,
+    log: Mutex<Vec<u8>>,
+    stages: Mutex<Vec<(Stage, f32)>>,
+    cancel: Notify,
+    is_cancelled: std::sync::atomic::AtomicBool,
+}
+
+impl Told {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            clock: SystemClock::new(),
+            log: Mutex::default(),
+            stages: Mutex::default(),
+            cancel: Notify::new(),
+            is_cancelled: false.into(),
+        })
+    }
+
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+    }
+
+    pub fn cancel(&self) {
+        self.is_cancelled.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.cancel.notify_waiters();
+    }
+
+    /// Seconds of each stage, the last one until now.
+    pub fn times(&self) -> String {
+        let stages = self.stages.lock().unwrap();
+        let end = self.clock.monotonic().0.as_secs_f32();
+        let ends = stages.iter().skip(1).map(|(_, at)| *at).chain([end]);
+        stages.iter().zip(ends).map(|((s, at), to)| format!("{s} {:.1} ", to - at)).collect()
+    }
+}
+
+impl Progress for Told {
+    fn stage(&self, stage: Stage) {
+        let at = self.clock.monotonic().0.as_secs_f32();
+        self.stages.lock().unwrap().push((stage, at));
+    }
+
+    fn log(&self, bytes: &[u8]) {
+        self.log.lock().unwrap().extend_from_slice(bytes);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    fn cancelled(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let notified = self.cancel.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if !self.is_cancelled() {
+                notified.await;
+            }
+        })
+    }
+}
+
+/// What came of one attempt.
+pub struct Outcome {
+    pub ended: Result<PathBuf, Ended>,
+    pub learnt: Learnt,
+    pub told: Arc<Told>,
+    pub seconds: f32,
+}
+
+impl Outcome {
+    /// The digest of an output.
+    pub fn sha256(&self, file: &str) -> Option<String> {
+        let out = self.ended.as_ref().unwrap_or_else(|ended| {
+            panic!("{ended:?}\n{}", self.told.log());
+        });
+        let bytes = std::fs::read(out.join(file)).ok()?;
+        Some(rebuilder_actors::protocol::Sha256::of(&bytes).to_string())
+    }
+}
+
+/// A backend over folders that end with it; base roots are shared by all tests of a run.
+pub struct World {
+    pub folder: tempfile::TempDir,
+    memory: PathBuf,
+    backend: DebianBackend,
+    numbers: std::sync::atomic::AtomicI32,
+}
+
+impl World {
+    /// With these keyrings besides Debian's own.
+    pub fn new(keyrings: &[&Path]) -> Self {
+        crate::mirror::require_tools();
+        sandbox::configure(sandbox::Settings {
+            init_program: PathBuf::from(env!("CARGO_BIN_EXE_rebuilder-node")),
+            ..sandbox::Settings::default()
+        });
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() {
+            tempfile::Builder::new().prefix("rebuilder-test-").tempdir_in(memory)
+        } else {
+            tempfile::Builder::new().prefix("rebuilder-test-").tempdir()
+        };
+        let folder = folder.expect("a temporary folder");
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        let mut settings =
+            DebianSettings::new(folder.path().join("work"), folder.path().join("cache"));
+        // Base roots are kept over runs where a folder is named for them (on a tmpfs, best).
+        let kept = std::env::var_os("REBUILDER_TEST_CACHE").map(PathBuf::from);
+        settings.memory_dir = Some(kept.unwrap_or_else(|| folder.path().join("memory")));
+        settings.memory_free_bytes_min = 1 << 30;
+        settings.parallel = 2;
+        settings.keyrings.extend(keyrings.iter().map(|path| path.to_path_buf()));
+        let memory = settings.memory_dir.clone().expect("set above");
+        let limits = FetchLimits { pause: Duration::from_millis(100), ..FetchLimits::default() };
+        let fetcher = Fetcher::new(limits).expect("a fetcher");
+        let backend = DebianBackend::new(settings, fetcher, Arc::new(SystemClock::new()));
+        let backend = backend.expect("a backend");
+        Self { folder, memory, backend, numbers: 0.into() }
+    }
+
+    /// One attempt.
+    pub async fn attempt(&self, mut assignment: Assignment) -> Outcome {
+        self.attempt_told(&mut assignment, Told::new()).await
+    }
+
+    /// One attempt that can be cancelled.
+    pub async fn attempt_told(&self, assignment: &mut Assignment, told: Arc<Told>) -> Outcome {
+        let number = self.numbers.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+        assignment.attempt = AttemptId { job: InputId(number), epoch: Epoch(1) };
+        let folder = self.folder.path().join(format!("attempt-{number}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut learnt = Learnt::nothing();
+        let began = SystemClock::new();
+        let ended = self.backend.build(assignment, &folder, &mut learnt, &*told).await;
+        let seconds = began.monotonic().0.as_secs_f32();
+        Outcome { ended, learnt, told, seconds }
+    }
+
+    /// True when no attempt left a writable layer behind.
+    pub fn is_clean(&self) -> bool {
+        [self.memory.join("layers"), self.folder.path().join("work/layers")]
+            .iter()
+            .all(|layers| std::fs::read_dir(layers).is_ok_and(|mut all| all.next().is_none()))
+    }
+}
+
+/// An assignment in suite mode; `files` are name and architecture.
+pub fn suite_assignment(
+    source: &str,
+    version: &str,
+    dsc: RemoteFile,
+    archives: Vec<Archive>,
+    files: &[(&str, &str)],
+) -> Assignment {
+    Assignment {
+        attempt: AttemptId { job: InputId(1), epoch: Epoch(1) },
+        key: JobKey {
+            distribution: "debian".into(),
+            backend: "debian".into(),
+            source: source.into(),
+            version: version.into(),
+            architecture: "amd64".into(),
+            input: "suite".into(),
+        },
+        input: BuildInput::Suite,
+        source: Some(dsc),
+        archives,
+        artifacts: files
+            .iter()
+            .map(|(file, architecture)| Artifact {
+                name: file.split('_').next().expect("a name").into(),
+                version: version.into(),
+                component: None,
+                architecture: (*architecture).into(),
+                file: (*file).into(),
+                url: format!("http://mirror.example.org/{file}").into(),
+                size: None,
+                sha256: None,
+            })
+            .collect(),
+        index: IndexTrust::Signed,
+        index_sha256: None,
+        limits: AttemptLimits::default(),
+    }
+}
