@@ -14,6 +14,7 @@ pub mod fetch;
 #[cfg(test)]
 mod full_disk_tests;
 pub mod index;
+pub mod role;
 pub mod sandbox;
 pub mod spool;
 pub mod store;

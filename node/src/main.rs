@@ -1,10 +1,130 @@
 //! Coordinator and worker of `rebuilder`.
 
-use rebuilder_node::sandbox;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-fn main() {
+use clap::{Parser, Subcommand};
+use rebuilder_node::config::{Config, Role};
+use rebuilder_node::{bench, role, sandbox};
+use tracing_subscriber::EnvFilter;
+
+/// Rebuilds published packages from source and says, signed, whether they are bit for bit the same.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    /// What this process is
+    #[arg(long, value_enum, default_value = "standalone")]
+    role: Role,
+    /// Configuration file [default: /etc/rebuilder/node.toml, if there is one]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Read the configuration, show what holds, and exit
+    #[arg(long)]
+    check_config: bool,
+    /// Standalone: show progress, and end with a table when every job is decided, parked or not
+    /// due within the next minute
+    #[arg(long)]
+    until_idle: bool,
+    /// Say more (-vv: all)
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure this machine
+    Bench {
+        #[command(subcommand)]
+        what: bench::Bench,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  rebuilder-node --role coordinator --config /etc/rebuilder/node.toml
+  rebuilder-node --role worker --config /etc/rebuilder/node.toml
+  rebuilder-node --role standalone --config node.toml --until-idle
+  rebuilder-node --role worker --config node.toml --check-config
+
+Every key of the configuration is explained in docs/configuration.md. RUST_LOG overrides -v.
+Exit codes: 0 stopped or idle, 1 cannot start, 2 wrong usage or configuration, 70 gave up (let the
+service manager start it again), 130 interrupted.";
+
+fn main() -> ExitCode {
     // Before anything else: this process must still have one thread.
     if std::env::args_os().nth(1).is_some_and(|first| first == sandbox::INIT_ARGUMENT) {
         sandbox::init_main();
     }
+    let cli = Cli::parse();
+    log_to_stderr(cli.verbose);
+    if let Some(Command::Bench { what }) = cli.command {
+        return with_runtime(async { report(bench::run(what).await) });
+    }
+    if cli.until_idle && cli.role != Role::Standalone {
+        return fail("`--until-idle` goes with `--role standalone`", 2);
+    }
+    let config = match Config::load(cli.config.as_deref(), cli.role) {
+        Ok(config) => config,
+        Err(error) => return fail(&error.to_string(), 2),
+    };
+    if cli.check_config {
+        print(&config.summary());
+        return ExitCode::SUCCESS;
+    }
+    for warning in &config.warnings {
+        tracing::warn!(target: "rebuilder", "{warning}");
+    }
+    let options = role::Options { until_idle: cli.until_idle };
+    with_runtime(async {
+        match role::run(&config, options).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error.to_string(), error.exit_code()),
+        }
+    })
+}
+
+fn with_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => fail(&format!("cannot start threads: {error}"), 1),
+    }
+}
+
+fn report(result: Result<String, String>) -> ExitCode {
+    match result {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error, 1),
+    }
+}
+
+/// One readable line for each state change.
+fn log_to_stderr(verbose: u8) {
+    let usual = match verbose {
+        0 => "warn,rebuilder=info",
+        1 => "info,rebuilder=debug,rebuilder_node=debug,rebuilder_actors=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let format = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(verbose > 1)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    format.init();
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a process that ends")]
+fn fail(text: &str, code: u8) -> ExitCode {
+    eprintln!("rebuilder-node: {text}");
+    ExitCode::from(code)
+}
+
+#[expect(clippy::print_stdout, reason = "what the command was asked for")]
+fn print(text: &str) {
+    println!("{}", text.trim_end());
 }

@@ -1,6 +1,9 @@
 //! Rebuilds real packages with the real tools: mmdebstrap, apt and dpkg in sandboxes, against the
 //! mirror that this machine is configured for and archives of its own on the loopback.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+#![expect(clippy::print_stdout, reason = "times are for reading")]
+
 #[path = "debian/archive.rs"]
 mod archive;
 #[path = "debian/mirror.rs"]

@@ -24,6 +24,20 @@ pub struct SyncTimes {
     pub with_source: u64,
 }
 
+impl std::fmt::Display for SyncTimes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "first read {:.2} s ({} build inputs, {} binaries, {} with source); unchanged {:.4} s",
+            self.first.as_secs_f64(),
+            self.groups,
+            self.artifacts,
+            self.with_source,
+            self.unchanged.as_secs_f64()
+        )
+    }
+}
+
 /// Times a first and an unchanged read of `main` of `release` for amd64 and `all` at `source`
 /// (a URL, a folder, or `apt`: then `release` may be empty). `folder` holds the cache: empty it for
 /// a true first read.

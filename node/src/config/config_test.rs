@@ -4,7 +4,6 @@ use rebuilder_actors::domain::queue::{ProfilePolicy, RetryPolicy};
 use rebuilder_actors::protocol::{AttemptLimits, PublicKey};
 
 use super::*;
-use crate::backend::debian::DebianSettings;
 use crate::index::debian::{Environment, Release};
 
 const SECRET: &str = "correct-horse-battery-staple";
@@ -161,10 +160,7 @@ fn wrong_values_are_shown_in_their_place() {
         ("[profile.'a/b']", "1:10: `a/b` is not a name"),
         ("[profile.x]", "1:10: profile `x` has no `distribution`"),
         ("[profile.x]\ndistribution = 'hurd'", "1:10: there is no reader for the indexes of"),
-        (
-            "[profile.x]\ndistribution = 'd'\nenvironment = 'suite'\nindex = 'rpm'",
-            "1:10: profile `x` has no `source`",
-        ),
+        ("[profile.x]\ndistribution = 'd'\nindex = 'rpm'", "1:10: it is not known where `d`"),
     ] {
         let error = refused(text);
         assert!(error.starts_with(&format!("/x/node.toml:{said}")), "{error}");
@@ -261,22 +257,13 @@ fn a_worker_needs_somebody_to_work_for_and_something_to_work_with() {
     let text = format!(
         "[worker]\ncoordinator = '[::1]:8485'\nname = 'w'\nslots = 2\ntags = ['t']\n\
          signup_secret = '{SECRET}'\nmemory_bytes_max = '1 GiB'\n[debian]\ntmpfs = '/run/x'\n\
-         base_max_age_hours = 2\nbuild_options = ['nodoc']\n\
          [diffoscope]\nenabled = true\ntimeout = 9\n[backend.tails]\npath = '/usr/bin/t'\n"
     );
     let worker = parse(&text, Role::Worker).unwrap().worker.unwrap();
     assert_eq!(worker.coordinator.as_deref(), Some("[::1]:8485"));
-    assert_eq!(worker.slots, 2);
+    assert_eq!((worker.slots, worker.memory_bytes_max), (2, Some(1 << 30)));
     assert_eq!(worker.enrolment, WorkerEnrolment::SignupSecret(Secret::new(SECRET.to_owned())));
-    let work_dir = Path::new("/var/lib/rebuilder-worker/debian").to_owned();
-    let expected = DebianSettings {
-        memory_dir: Some("/run/x".into()),
-        memory_bytes_max: Some(1 << 30),
-        base_max_age: core::time::Duration::from_secs(7200),
-        build_options: vec!["nodoc".to_owned()],
-        ..DebianSettings::new(work_dir.clone(), work_dir.join("cache"))
-    };
-    assert_eq!(worker.debian, Some(expected));
+    assert_eq!(worker.debian.unwrap().tmpfs.as_deref(), Some(Path::new("/run/x")));
     assert_eq!(worker.scripts["tails"].program, Path::new("/usr/bin/t"));
     assert_eq!((worker.diffoscope.enabled, worker.diffoscope.timeout.as_secs()), (true, 9));
     assert!(worker.architectures.iter().any(|name| name == std::env::consts::ARCH));

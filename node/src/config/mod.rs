@@ -17,7 +17,7 @@ pub use error::{ConfigError, Invalid, Place, Problem};
 pub use load::{Config, DEFAULT_PATH, Role};
 pub use profile::{IndexKind, ProfileConfig};
 pub use secret::Secret;
-pub use worker::{WorkerConfig, WorkerEnrolment};
+pub use worker::{DebianConfig, WorkerConfig, WorkerEnrolment};
 
 #[cfg(test)]
 mod config_test;

@@ -3,8 +3,7 @@ use core::fmt::{self, Display, Write as _};
 use super::coordinator::CoordinatorConfig;
 use super::load::Config;
 use super::profile::ProfileConfig;
-use super::worker::{WorkerConfig, WorkerEnrolment};
-use crate::backend::debian::DebianSettings;
+use super::worker::{DebianConfig, WorkerConfig, WorkerEnrolment};
 use crate::index::debian::Environment;
 
 impl Config {
@@ -113,6 +112,11 @@ fn write_worker(out: &mut String, w: &WorkerConfig) -> fmt::Result {
     line(out, "works in", w.work_dir.display())?;
     line(out, "architectures", list(&w.architectures, "none"))?;
     line(out, "tags", list(&w.tags, "none"))?;
+    let memory = or(w.memory_bytes_max, "no limit");
+    let disk = or(w.disk_bytes_max, "no limit");
+    let processes = w.processes_max;
+    let limits = format!("{memory} bytes of memory, {disk} of disk; {processes} processes");
+    line(out, "a build has", limits)?;
     if let Some(debian) = &w.debian {
         write_debian(out, debian)?;
     }
@@ -128,18 +132,11 @@ fn write_worker(out: &mut String, w: &WorkerConfig) -> fmt::Result {
     line(out, "differences", text)
 }
 
-fn write_debian(out: &mut String, d: &DebianSettings) -> fmt::Result {
-    line(out, "backend", format_args!("debian: built in, cache {}", d.cache_dir.display()))?;
-    let tmpfs = d.memory_dir.as_ref().map(|path| path.display().to_string());
-    line(out, "  tmpfs", or(tmpfs, "none"))?;
-    let (memory, disk) = (or(d.memory_bytes_max, "no limit"), or(d.disk_bytes_max, "no limit"));
-    let limits = format!("memory: {memory}, disk: {disk}, processes: {}", d.processes_max);
-    line(out, "  a build has", limits)?;
-    line(
-        out,
-        "  build options",
-        format_args!("{}, parallel={}", d.build_options.join(" "), d.parallel),
-    )
+fn write_debian(out: &mut String, d: &DebianConfig) -> fmt::Result {
+    let tmpfs = d.tmpfs.as_ref().map(|path| path.display().to_string());
+    let tmpfs = tmpfs.unwrap_or_else(|| "none".to_owned());
+    let text = format!("debian: built in, cache {}, tmpfs {tmpfs}", d.cache_dir.display());
+    line(out, "backend", text)
 }
 
 fn line(out: &mut String, name: &str, value: impl Display) -> fmt::Result {

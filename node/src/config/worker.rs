@@ -10,7 +10,6 @@ use super::profile::words;
 use super::secret::Secret;
 use super::value::{Size, is_word, not_a_word};
 use super::{file, load};
-use crate::backend::debian::DebianSettings;
 use crate::backend::{DiffoscopeSettings, ScriptSettings, architectures};
 
 /// What a worker needs to know.
@@ -33,8 +32,14 @@ pub struct WorkerConfig {
     pub tags: Vec<String>,
     /// How it gets in.
     pub enrolment: WorkerEnrolment,
-    /// The built-in backend for Debian; `None`: this worker does not offer it.
-    pub debian: Option<DebianSettings>,
+    /// Bytes of memory of one build; `None`: not limited.
+    pub memory_bytes_max: Option<u64>,
+    /// Processes of one build at a time.
+    pub processes_max: u32,
+    /// Bytes that one build may write; `None`: not limited.
+    pub disk_bytes_max: Option<u64>,
+    /// `None`: this worker has no backend of its own for Debian.
+    pub debian: Option<DebianConfig>,
     /// Script backends by name; each replaces the built-in one of its name.
     pub scripts: BTreeMap<String, ScriptSettings>,
     /// How differences are explained.
@@ -52,6 +57,37 @@ pub enum WorkerEnrolment {
     Invitation(Secret),
 }
 
+/// How Debian packages are rebuilt; `None` where the backend has a default of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DebianConfig {
+    /// Base roots and fetched packages; absolute.
+    pub cache_dir: PathBuf,
+    /// A folder on a tmpfs that base roots and layers go to while it has room; `None`: none.
+    pub tmpfs: Option<PathBuf>,
+    /// Free bytes below which `tmpfs` gets nothing new.
+    pub tmpfs_free_bytes_min: Option<u64>,
+    /// Binary keyrings of the distribution.
+    pub keyrings: Option<Vec<PathBuf>>,
+    /// Age at which a base root is made anew.
+    pub base_max_age: Option<Duration>,
+    /// Packages in every base root besides `build-essential`.
+    pub base_include: Option<Vec<String>>,
+    /// How often the suites of a base root are asked for changes.
+    pub release_check_every: Option<Duration>,
+    /// `DEB_BUILD_OPTIONS` where none are recorded, without `parallel`.
+    pub build_options: Option<Vec<String>>,
+    /// `parallel=` where none is recorded; at least 1.
+    pub parallel: Option<u32>,
+    /// Bytes of one file of a source package.
+    pub source_bytes_max: Option<u64>,
+    /// Bytes of one package of the environment, and of one output.
+    pub package_bytes_max: Option<u64>,
+    /// Bytes of fetched packages that are kept.
+    pub package_cache_bytes_max: Option<u64>,
+}
+
+/// Processes of one build at a time, unless configured.
+const PROCESSES_MAX: u32 = 16_384;
 /// Bytes of a host's name that a worker's name takes.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -86,10 +122,6 @@ impl WorkerConfig {
             (None, None) => WorkerEnrolment::KeyOnly,
         };
         let offered = file.architectures.map(words).filter(|list| !list.is_empty());
-        let mut debian = read_debian(debian, work_dir.join("debian"));
-        debian.memory_bytes_max = bytes(file.memory_bytes_max);
-        debian.disk_bytes_max = bytes(file.disk_bytes_max);
-        debian.processes_max = file.processes_max.map_or(debian.processes_max, |n| n.0);
         Self {
             coordinator: file.coordinator.map(|address| address.into_inner().0),
             coordinator_key: file.coordinator_key,
@@ -98,7 +130,10 @@ impl WorkerConfig {
             architectures: offered.unwrap_or_else(architectures),
             tags: words(file.tags),
             enrolment,
-            debian: built_in.then_some(debian),
+            memory_bytes_max: bytes(file.memory_bytes_max),
+            processes_max: file.processes_max.map_or(PROCESSES_MAX, |n| n.0),
+            disk_bytes_max: bytes(file.disk_bytes_max),
+            debian: built_in.then(|| read_debian(debian, work_dir.join("debian"))),
             scripts,
             diffoscope: read_diffoscope(diffoscope),
             work_dir,
@@ -125,31 +160,20 @@ fn read_scripts(
     read
 }
 
-/// Puts what is configured over the backend's own defaults.
-fn read_debian(file: file::Debian, work_dir: PathBuf) -> DebianSettings {
-    let cache_dir = file.cache_dir.map_or_else(|| work_dir.join("cache"), |dir| dir.0);
-    let usual = DebianSettings::new(work_dir, cache_dir);
-    let size = |given: Option<Size>, usual| given.map_or(usual, |size| size.0);
-    let secs = |given: Option<u64>, usual| given.map_or(usual, Duration::from_secs);
-    DebianSettings {
-        memory_dir: file.tmpfs.map(|dir| dir.0),
-        memory_free_bytes_min: size(file.tmpfs_free_bytes_min, usual.memory_free_bytes_min),
-        keyrings: file.keyrings.map_or(usual.keyrings, |l| l.into_iter().map(|p| p.0).collect()),
-        base_max_age: secs(
-            file.base_max_age_hours.map(|hours| u64::from(hours.0) * 3600),
-            usual.base_max_age,
-        ),
-        release_check_every: secs(
-            file.release_check_secs.map(|secs| secs.0.into()),
-            usual.release_check_every,
-        ),
-        base_include: file.base_include.map_or(usual.base_include, words),
-        build_options: file.build_options.map_or(usual.build_options, words),
-        parallel: file.parallel.map_or(usual.parallel, |n| n.0),
-        source_bytes_max: size(file.source_bytes_max, usual.source_bytes_max),
-        package_bytes_max: size(file.package_bytes_max, usual.package_bytes_max),
-        package_cache_bytes_max: size(file.package_cache_bytes_max, usual.package_cache_bytes_max),
-        ..usual
+fn read_debian(file: file::Debian, cache_dir: PathBuf) -> DebianConfig {
+    DebianConfig {
+        cache_dir: file.cache_dir.map_or(cache_dir, |dir| dir.0),
+        tmpfs: file.tmpfs.map(|dir| dir.0),
+        tmpfs_free_bytes_min: bytes(file.tmpfs_free_bytes_min),
+        keyrings: file.keyrings.map(|list| list.into_iter().map(|path| path.0).collect()),
+        base_max_age: file.base_max_age_hours.map(|h| Duration::from_secs(u64::from(h.0) * 3600)),
+        base_include: file.base_include.map(words),
+        release_check_every: file.release_check_secs.map(|s| Duration::from_secs(s.0.into())),
+        build_options: file.build_options.map(words),
+        parallel: file.parallel.map(|n| n.0),
+        source_bytes_max: bytes(file.source_bytes_max),
+        package_bytes_max: bytes(file.package_bytes_max),
+        package_cache_bytes_max: bytes(file.package_cache_bytes_max),
     }
 }
 

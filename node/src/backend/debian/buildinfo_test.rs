@@ -76,7 +76,7 @@ fn hostile_fields_are_refused() {
 #[test]
 fn the_number_of_packages_is_bounded() {
     let many: String = (0..=INSTALLED_MAX).map(|n| format!(" p{n} (= 1),\n")).collect();
-    let text = format!("{} autoconf (= 1),\n", many);
+    let text = format!("{many} autoconf (= 1),\n");
     assert!(with(" autoconf (= 2.71-3),\n", &text).is_err());
 }
 

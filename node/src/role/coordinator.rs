@@ -1,0 +1,114 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ractor::{Actor as _, ActorRef};
+use rebuilder_actors::actor::TreeEnd;
+use rebuilder_actors::actor::coordinator::syncs::Profile;
+use rebuilder_actors::actor::coordinator::{Coordinator, House, Message, Parts};
+use rebuilder_actors::port::Network;
+use rebuilder_actors::protocol::PublicKey;
+use rebuilder_transport::{Limits, system};
+use tokio::sync::oneshot;
+
+use super::admin::Keys;
+use super::error::RoleError;
+use super::host::Host;
+use crate::blobs::FileBlobs;
+use crate::config::{CoordinatorConfig, IndexKind, ProfileConfig};
+use crate::data_dir::DataDir;
+use crate::fetch::{FetchLimits, Fetcher};
+use crate::index::debian::{AptPaths, DebianReader};
+use crate::store::{SledStore, StoreOptions};
+
+/// Bytes of one difference that are taken from a worker: the peer's operators cap it at 40 MiB.
+const DIFFERENCE_BYTES_MAX: u64 = 64 << 20;
+
+/// A coordinator that runs.
+pub(super) struct Running {
+    pub(super) tree: ActorRef<Message>,
+    pub(super) ended: oneshot::Receiver<TreeEnd>,
+    pub(super) address: SocketAddr,
+    pub(super) key: PublicKey,
+    network: Arc<dyn Network>,
+    /// Its lock is held as long as the coordinator runs.
+    _data_dir: DataDir,
+}
+
+impl Running {
+    /// Opens everything and starts the tree. `also` may work without being listed.
+    pub(super) async fn start(
+        config: &CoordinatorConfig,
+        host: &Host,
+        also: Option<PublicKey>,
+    ) -> Result<Self, RoleError> {
+        let data_dir = DataDir::open(&config.data_dir)?;
+        let keys = Keys::load_or_create(&config.data_dir)?;
+        let key = keys.own.public_key();
+        let mut settings = config.queue_settings(key);
+        settings.enrolment.authorized.extend(also);
+        let quic = system::server(config.listen, keys.own.clone(), Limits::default())?;
+        let network: Arc<dyn Network> = Arc::new(quic);
+        let address = network.local_address().unwrap_or(config.listen);
+        let (store_dir, blobs_dir) = (data_dir.clone(), data_dir.clone());
+        let mut admins = config.admins.clone();
+        admins.insert(keys.admin);
+        let parts = Parts {
+            store: Arc::new(move || {
+                Ok(Box::new(SledStore::open(&store_dir, StoreOptions::default())?))
+            }),
+            blobs: Arc::new(move || Ok(Box::new(FileBlobs::open(&blobs_dir)?))),
+            blocking: host.blocking.clone(),
+            clock: host.clock.clone(),
+            signer: Arc::new(keys.own),
+            entropy: host.entropy.clone(),
+            network: network.clone(),
+            settings,
+            admins,
+            public_address: config.public_address.clone().unwrap_or_else(|| address.to_string()),
+            profiles: profiles(config)?,
+            difference_bytes_max: DIFFERENCE_BYTES_MAX,
+            wrap: Arc::new(|queue| Box::new(queue)),
+            boot: host.boot,
+        };
+        let (end, ended) = oneshot::channel();
+        let (tree, _) = Coordinator::spawn(None, Coordinator, (parts, end))
+            .await
+            .map_err(|error| RoleError::Start(error.to_string()))?;
+        tracing::info!(target: "rebuilder", "coordinator {key} listens on {address} (UDP)");
+        Ok(Self { tree, ended, address, key, network, _data_dir: data_dir })
+    }
+
+    /// The actors as they are now; `None` while they are being started again.
+    pub(super) async fn house(&self) -> Option<House> {
+        let (reply, answer) = oneshot::channel();
+        self.tree.cast(Message::House(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// Stops in reverse order and tells the peers.
+    pub(super) async fn stop(self) {
+        let _ = self.tree.stop_and_wait(None, None).await;
+        let text = "the coordinator stops".to_owned();
+        self.network.close(rebuilder_actors::port::CloseReason { code: 0, text }).await;
+    }
+}
+
+fn profiles(config: &CoordinatorConfig) -> Result<Vec<Profile>, RoleError> {
+    let fetcher = Fetcher::new(FetchLimits::default())?;
+    let cache = config.index_cache_dir();
+    std::fs::create_dir_all(&cache).map_err(RoleError::io("create", &cache))?;
+    let profile = |profile: &ProfileConfig| Profile {
+        name: profile.name.as_str().into(),
+        distribution: profile.distribution.clone(),
+        reader: match profile.index {
+            IndexKind::Debian => Arc::new(DebianReader::new(
+                profile.debian_index_settings(),
+                fetcher.clone(),
+                &cache,
+                AptPaths::default(),
+            )),
+        },
+        interval: profile.interval,
+    };
+    Ok(config.profiles.iter().map(profile).collect())
+}

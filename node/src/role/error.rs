@@ -1,0 +1,68 @@
+use std::path::{Path, PathBuf};
+
+use rebuilder_actors::port::{BlobError, SpoolError, StoreError};
+use rebuilder_transport::EndpointError;
+use rebuilder_transport::key_file::KeyFileError;
+
+use crate::fetch::FetchError;
+
+/// A node that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    /// The data directory, its lock or its schema.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The folder of blobs.
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The QUIC endpoint.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The HTTP client.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A file or folder.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// "create", "write" …
+        action: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A worker that does not know its coordinator.
+    #[error("{0}")]
+    Unknown(String),
+    /// The tree did not start.
+    #[error("cannot start: {0}")]
+    Start(String),
+    /// The tree gave up; the service manager starts the process again.
+    #[error("gave up: {0}")]
+    GaveUp(String),
+    /// Not every job came to an end.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl RoleError {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// The process's exit code: 70 when it gave up, 130 when interrupted, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::GaveUp(_) => 70,
+            Self::Interrupted => 130,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Puts the real ports under the supervision trees: what a process is.
+
+mod admin;
+mod coordinator;
+mod entropy;
+mod error;
+mod host;
+mod progress;
+mod run;
+mod secret;
+mod worker;
+
+pub use error::RoleError;
+pub use run::{Options, run};

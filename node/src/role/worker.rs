@@ -1,0 +1,237 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use ractor::{Actor as _, ActorRef};
+use rebuilder_actors::actor::TreeEnd;
+use rebuilder_actors::actor::worker::{Credentials, Message, Parts, Secret, Worker};
+use rebuilder_actors::port::{CloseReason, Network};
+use rebuilder_actors::protocol::PublicKey;
+use rebuilder_actors::protocol::wire::{EnrolmentKind, Offer};
+use rebuilder_transport::key_file::{self, Access};
+use rebuilder_transport::{Identity, Limits, system};
+use tokio::sync::oneshot;
+
+use super::error::RoleError;
+use super::host::Host;
+use super::secret::Invitation;
+use crate::backend::debian::{DebianBackend, DebianSettings};
+use crate::backend::{
+    Backends, BackendsSetup, Diffoscope, Rebuild, ScriptBackend, disk_free, memory_available,
+};
+use crate::blobs::FileBlobs;
+use crate::config::{DebianConfig, WorkerConfig, WorkerEnrolment};
+use crate::data_dir::DataDir;
+use crate::fetch::{FetchLimits, Fetcher};
+use crate::spool::FileSpool;
+
+/// The worker's private key, in its folder.
+const KEY: &str = "worker.key";
+/// The coordinator's public key, once it is proved.
+const PINNED: &str = "coordinator.pub";
+/// Bytes of log that a worker keeps at most, whatever the coordinator asks for.
+const LOG_BYTES_MAX: u64 = 1 << 30;
+
+/// A coordinator that is known already: of the same process.
+pub(super) struct Known {
+    pub(super) address: String,
+    pub(super) key: PublicKey,
+}
+
+/// A worker that runs.
+pub(super) struct Running {
+    pub(super) ended: oneshot::Receiver<TreeEnd>,
+    tree: ActorRef<Message>,
+    network: Arc<dyn Network>,
+    _data_dir: DataDir,
+}
+
+/// The worker's folder and key, opened before anything else.
+pub(super) struct Opened {
+    data_dir: DataDir,
+    identity: Identity,
+}
+
+impl Opened {
+    pub(super) fn open(config: &WorkerConfig) -> Result<Self, RoleError> {
+        let data_dir = DataDir::open(&config.work_dir)?;
+        let identity = key_file::load_or_create(&data_dir.join(KEY), Access::Owner)?;
+        Ok(Self { data_dir, identity })
+    }
+
+    pub(super) fn key(&self) -> PublicKey {
+        self.identity.public_key()
+    }
+
+    /// Starts the tree.
+    pub(super) async fn start(
+        self,
+        config: &WorkerConfig,
+        host: &Host,
+        known: Option<Known>,
+    ) -> Result<Running, RoleError> {
+        let Self { data_dir, identity } = self;
+        let credentials = credentials(config, host, &data_dir, &identity, known)?;
+        let backend = backends(config, host).await?;
+        let network: Arc<dyn Network> =
+            Arc::new(system::client(identity.clone(), Limits::default())?);
+        let offer = Offer {
+            name: config.name.clone(),
+            backends: backend.names(),
+            architectures: config.architectures.clone(),
+            tags: config.tags.clone(),
+            slots: config.slots,
+        };
+        tracing::info!(
+            target: "rebuilder",
+            "worker {} ({}) with {} slots, backends {}",
+            identity.public_key(), offer.name, offer.slots, offer.backends.join(", ")
+        );
+        let (spool_dir, logs_dir) = (data_dir.clone(), data_dir.clone());
+        let disk = config.work_dir.clone();
+        let parts = Parts {
+            spool: Arc::new(move || Ok(Box::new(FileSpool::open(&spool_dir)?))),
+            logs: Arc::new(move || Ok(Box::new(FileBlobs::open(&logs_dir)?))),
+            blocking: host.blocking.clone(),
+            clock: host.clock.clone(),
+            signer: Arc::new(identity),
+            network: network.clone(),
+            credentials,
+            offer,
+            backend: Arc::new(backend),
+            measure: Arc::new(move || {
+                (memory_available().unwrap_or(0), disk_free(&disk).unwrap_or(0))
+            }),
+            log_bytes_max: LOG_BYTES_MAX,
+        };
+        let (end, ended) = oneshot::channel();
+        let (tree, _) = Worker::spawn(None, Worker, (parts, end))
+            .await
+            .map_err(|error| RoleError::Start(error.to_string()))?;
+        Ok(Running { ended, tree, network, _data_dir: data_dir })
+    }
+}
+
+impl Running {
+    /// Stops in reverse order and tells the coordinator.
+    pub(super) async fn stop(self) {
+        let _ = self.tree.cast(Message::Stop);
+        let _ = self.ended.await;
+        let text = "the worker stops".to_owned();
+        self.network.close(CloseReason { code: 0, text }).await;
+    }
+}
+
+/// Whom to connect to, and how to prove oneself.
+fn credentials(
+    config: &WorkerConfig,
+    host: &Host,
+    data_dir: &DataDir,
+    identity: &Identity,
+    known: Option<Known>,
+) -> Result<Credentials, RoleError> {
+    let pinned = data_dir.join(PINNED);
+    let remembered = read_pin(&pinned)?;
+    let (address, pin, secret) = match (known, &config.enrolment) {
+        (Some(known), _) => (Some(known.address), Some(known.key), None),
+        (None, WorkerEnrolment::Invitation(token)) => {
+            let invitation = Invitation::parse(token.reveal()).map_err(RoleError::Unknown)?;
+            let address = config.coordinator.clone().unwrap_or(invitation.address);
+            (Some(address), Some(invitation.coordinator), Some(invitation.secret))
+        }
+        (None, WorkerEnrolment::SignupSecret(secret)) => {
+            let key = secret.reveal().as_bytes().to_vec();
+            let secret = Secret { kind: EnrolmentKind::SignupSecret, key };
+            (config.coordinator.clone(), config.coordinator_key.or(remembered), Some(secret))
+        }
+        (None, WorkerEnrolment::KeyOnly) => {
+            (config.coordinator.clone(), config.coordinator_key.or(remembered), None)
+        }
+    };
+    let Some(address) = address else {
+        let text = "which coordinator? set `coordinator` in [worker], or give an `invitation`";
+        return Err(RoleError::Unknown(text.into()));
+    };
+    if pin.is_none() && secret.is_none() {
+        return Err(RoleError::Unknown(format!(
+            "nothing proves that {address} is the right coordinator: set `coordinator_key` (the \
+             content of its coordinator.pub), `signup_secret` or `invitation` in [worker]"
+        )));
+    }
+    Ok(Credentials {
+        address,
+        pin: config.coordinator_key.or(pin),
+        secret,
+        own: identity.public_key(),
+        boot: host.boot,
+        remember: Arc::new(move |key| {
+            if let Err(error) = std::fs::write(&pinned, format!("{key}\n")) {
+                tracing::warn!(target: "rebuilder", "cannot write {}: {error}", pinned.display());
+            }
+        }),
+    })
+}
+
+fn read_pin(path: &Path) -> Result<Option<PublicKey>, RoleError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => match text.trim().parse() {
+            Ok(key) => Ok(Some(key)),
+            Err(error) => Err(RoleError::Unknown(format!("{}: {error}", path.display()))),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(RoleError::io("read", path)(error)),
+    }
+}
+
+/// The defaults, and what the configuration says.
+fn debian_settings(config: &WorkerConfig, debian: &DebianConfig) -> DebianSettings {
+    let usual =
+        DebianSettings::new(config.work_dir.join("debian-builds"), debian.cache_dir.clone());
+    DebianSettings {
+        memory_dir: debian.tmpfs.clone(),
+        memory_free_bytes_min: debian.tmpfs_free_bytes_min.unwrap_or(usual.memory_free_bytes_min),
+        keyrings: debian.keyrings.clone().unwrap_or(usual.keyrings),
+        base_max_age: debian.base_max_age.unwrap_or(usual.base_max_age),
+        release_check_every: debian.release_check_every.unwrap_or(usual.release_check_every),
+        base_include: debian.base_include.clone().unwrap_or(usual.base_include),
+        build_options: debian.build_options.clone().unwrap_or(usual.build_options),
+        parallel: debian.parallel.unwrap_or(usual.parallel),
+        memory_bytes_max: config.memory_bytes_max,
+        processes_max: config.processes_max,
+        disk_bytes_max: config.disk_bytes_max,
+        source_bytes_max: debian.source_bytes_max.unwrap_or(usual.source_bytes_max),
+        package_bytes_max: debian.package_bytes_max.unwrap_or(usual.package_bytes_max),
+        package_cache_bytes_max: debian
+            .package_cache_bytes_max
+            .unwrap_or(usual.package_cache_bytes_max),
+        work_dir: usual.work_dir,
+        cache_dir: usual.cache_dir,
+    }
+}
+
+/// What this worker can build with.
+async fn backends(config: &WorkerConfig, host: &Host) -> Result<Backends, RoleError> {
+    let fetcher = Fetcher::new(FetchLimits::default())?;
+    let mut backends: BTreeMap<String, Arc<dyn Rebuild>> = BTreeMap::new();
+    if let Some(debian) = &config.debian {
+        let settings = debian_settings(config, debian);
+        let at = settings.work_dir.clone();
+        let backend = DebianBackend::new(settings, fetcher.clone(), host.clock.clone());
+        let backend = backend.map_err(RoleError::io("prepare", &at))?;
+        backends.insert("debian".into(), Arc::new(backend));
+    }
+    for (name, script) in &config.scripts {
+        let backend = ScriptBackend::new(script.clone(), fetcher.clone());
+        backends.insert(name.clone(), Arc::new(backend));
+    }
+    let diffoscope = &config.diffoscope;
+    let folder = config.attempts_dir();
+    let setup = BackendsSetup {
+        folder: folder.clone(),
+        backends,
+        fetcher,
+        clock: host.clock.clone(),
+        diffoscope: diffoscope.enabled.then(|| Diffoscope::new(diffoscope.clone())),
+    };
+    Backends::open(setup).await.map_err(RoleError::io("prepare", &folder))
+}
