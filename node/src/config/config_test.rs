@@ -160,7 +160,7 @@ fn wrong_values_are_shown_in_their_place() {
         ("[profile.'a/b']", "1:10: `a/b` is not a name"),
         ("[profile.x]", "1:10: profile `x` has no `distribution`"),
         ("[profile.x]\ndistribution = 'hurd'", "1:10: there is no reader for the indexes of"),
-        ("[profile.x]\ndistribution = 'd'\nindex = 'rpm'", "3:9: there is no reader"),
+        ("[profile.x]\ndistribution = 'd'\nindex = 'rpm'", "1:10: it is not known where `d`"),
     ] {
         let error = refused(text);
         assert!(error.starts_with(&format!("/x/node.toml:{said}")), "{error}");
@@ -192,7 +192,7 @@ fn all_problems_of_meaning_are_told_at_once() {
 fn secrets_are_never_shown() {
     let short = "[coordinator]\nsignup_secret = 'hunter2'\n";
     let error = refused(short);
-    assert!(error.contains("2:16: the secret has 7 characters, at least 24"), "{error}");
+    assert!(error.contains("2:17: the secret has 7 characters, at least 24"), "{error}");
     assert!(error.contains("2 | signup_secret = …"), "{error}");
     let number = refused("[coordinator]\nsignup_secret = 123456789\n");
     let unfinished = refused("[worker]\ninvitation = 'hunter2\n");
@@ -276,10 +276,10 @@ fn a_worker_needs_somebody_to_work_for_and_something_to_work_with() {
 
 #[test]
 fn a_profile_without_signatures_is_loud() {
-    let (profile, warnings) = one_profile(&format!("{DEBIAN}\ncheck_signature = false"));
-    assert!(!profile.check_signature);
+    let (unsigned, warnings) = one_profile(&format!("{DEBIAN}\ncheck_signature = false"));
+    assert!(!unsigned.check_signature);
     assert!(warnings[0].contains("does not check signatures"), "{warnings:?}");
-    let text = super::config_test::profile(&format!("{DEBIAN}\ncheck_signature = false"));
+    let text = profile(&format!("{DEBIAN}\ncheck_signature = false"));
     let summary = parse(&text, Role::Coordinator).unwrap().summary();
     assert!(summary.contains("NOT CHECKED") && summary.contains("warning: profile `p`"));
 }

@@ -134,8 +134,8 @@ impl Queue {
         }
     }
 
-    /// A worker that was silent for long comes back and still builds: its lease begins again, unless
-    /// another attempt has begun.
+    /// A worker that was silent for long comes back and still builds: its lease begins again,
+    /// unless another attempt has begun.
     fn lease_again(
         &mut self,
         now: Now,

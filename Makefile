@@ -1,0 +1,22 @@
+.PHONY: help test lint bench quickstart
+
+help:
+	@echo 'make test        everything that must hold: format, clippy, tidy, tests (as the gate runs it)'
+	@echo 'make lint        the quick half of it: format, licences, tidy, clippy'
+	@echo 'make bench       measurements on this machine'
+	@echo 'make quickstart  a coordinator and a worker on this machine, and a first rebuilt package'
+
+test:
+	@.ci/test
+
+lint:
+	cargo fmt --all --check
+	.ci/deny
+	.ci/tidy
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+bench:
+	cargo bench --locked --workspace
+
+quickstart:
+	@.ci/quickstart
