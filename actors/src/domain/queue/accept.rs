@@ -59,7 +59,7 @@ impl Queue {
         if self.workers.get(&worker).is_none_or(|w| w.key != *verified.worker()) {
             return Answer::Refused { reason: "signed by another key than the worker's".into() };
         }
-        if signed_bytes(&countersigned) > SIGNED_BYTES_MAX {
+        if signed_bytes(countersigned) > SIGNED_BYTES_MAX {
             return Answer::Refused { reason: format!("more than {SIGNED_BYTES_MAX} bytes") };
         }
         let grant = match self.check_grant(worker, report) {
