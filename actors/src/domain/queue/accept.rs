@@ -218,7 +218,7 @@ impl Queue {
             return;
         }
         if let Some(lease) = self.release(id).filter(|lease| lease.attempt != attempt) {
-            self.tell_to_stop(&lease, "another worker's report decided the job", effects);
+            self.stop(&lease, "the report of another attempt decided the job", effects);
         }
         let joined = self.has_others(id, artifacts);
         let Some(entry) = self.entries.get_mut(&id) else { return };
