@@ -16,7 +16,9 @@ lint:
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 
 bench:
-	cargo bench --locked --workspace
+	@mkdir -p target && dir=$$(mktemp -d target/bench.XXXXXX) && mkdir $$dir/store $$dir/index && \
+	  cargo run --locked --release -p rebuilder-node -- bench store --dir $$dir/store && \
+	  cargo run --locked --release -p rebuilder-node -- bench sync --source apt --dir $$dir/index
 
 quickstart:
 	@.ci/quickstart

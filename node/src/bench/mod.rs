@@ -6,18 +6,30 @@ use clap::Subcommand;
 
 use crate::clock::SystemClock;
 
+mod ctl;
+mod mirror;
+mod process;
+pub mod queue;
+pub mod release;
 pub mod store;
 pub mod sync;
+pub mod worker;
 
 /// What to measure.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Bench {
+    /// Syncs, start and memory with a whole release, and what idle workers cost
+    Release(release::ReleasePlan),
+    /// What a job costs besides its build, on one worker
+    Worker(worker::WorkerPlan),
     /// Durable commits, a bulk load and a reopen of the database
     Store {
         /// Empty folder on the disk to measure; what is made there stays
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Jobs a second through a whole coordinator, and how long a free slot waits
+    Queue(queue::QueuePlan),
     /// A first and an unchanged read of an index
     Sync {
         /// Base URL, local directory, or `apt`
@@ -38,6 +50,9 @@ pub enum Bench {
 /// What could not be measured, in words.
 pub async fn run(what: Bench) -> Result<String, String> {
     match what {
+        Bench::Release(plan) => release::run(&plan).await.map(|figures| figures.to_string()),
+        Bench::Worker(plan) => worker::run(&plan).await.map(|figures| figures.to_string()),
+        Bench::Queue(plan) => queue::run(&plan).await.map(|figures| figures.to_string()),
         Bench::Store { dir } => store::run(&dir, store::StoreBenchPlan::default())
             .map(|bench| bench.to_string())
             .map_err(|error| error.to_string()),

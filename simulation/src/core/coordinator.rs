@@ -113,7 +113,7 @@ impl World {
         }
         if let Some(due) = due {
             if due <= self.now {
-                self.fail("the queue asks to be woken at once: a busy loop".into());
+                self.fail("the queue asks to be woken at once: a busy loop");
             }
             let incarnation = self.incarnation;
             self.at(due, Happening::Tick(incarnation, timer));
@@ -172,7 +172,7 @@ impl World {
                 let (number, attempt) = (*number, assignment.attempt);
                 self.observe(&Observation::Assigned { number, attempt, worker, utc });
             }
-            self.to_worker(session, send);
+            self.send_out(session, send);
         }
     }
 

@@ -128,7 +128,7 @@ impl World {
         let worker = &self.workers[number];
         let Some(session) = worker.session.filter(|_| worker.admitted) else { return };
         let status = worker.status(&mut self.random);
-        self.to_coordinator(session, Event::Told(session, status));
+        self.send_in(session, Event::Told(session, status));
     }
 
     /// The timer of statuses.
@@ -156,7 +156,7 @@ impl World {
             for _ in 0..copies {
                 let report = Box::new(report.clone());
                 let countersigned = countersigned.clone();
-                self.to_coordinator(session, Event::Reported { session, report, countersigned });
+                self.send_in(session, Event::Reported { session, report, countersigned });
             }
         }
     }

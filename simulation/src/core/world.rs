@@ -191,16 +191,16 @@ impl World {
                 }
             }
             Happening::Heal => self.heal(),
-            trouble => self.strike(trouble),
+            trouble => self.strike(&trouble),
         }
     }
 
     /// What happens in times of trouble only, again and again.
-    fn strike(&mut self, happening: Happening) {
+    fn strike(&mut self, happening: &Happening) {
         if !self.trouble {
             return;
         }
-        match happening {
+        match *happening {
             Happening::WorkerCrash(number) => {
                 self.stop_worker(number);
                 self.soon(12 * HOUR, Happening::WorkerCrash(number));
@@ -285,7 +285,7 @@ impl World {
         let join = worker.hello(number, session);
         self.workers[number].session = Some(session);
         self.connections.insert(session, Connection { worker: number, up_to: [self.now; 2] });
-        self.to_coordinator(session, Event::Joined(Box::new(join)));
+        self.send_in(session, Event::Joined(Box::new(join)));
     }
 
     /// A connection breaks: what is under way is lost, and each side learns it in its time.
@@ -317,13 +317,13 @@ impl World {
         }
     }
 
-    pub(super) fn to_coordinator(&mut self, session: SessionId, event: Event) {
+    pub(super) fn send_in(&mut self, session: SessionId, event: Event) {
         if let Some(at) = self.arrival(session, 0) {
             self.at(at, Happening::Arrives(session, Box::new(event)));
         }
     }
 
-    pub(super) fn to_worker(&mut self, session: SessionId, send: Send) {
+    pub(super) fn send_out(&mut self, session: SessionId, send: Send) {
         if let Some(at) = self.arrival(session, 1) {
             self.at(at, Happening::Reaches(session, Box::new(send)));
         }
@@ -389,11 +389,11 @@ impl World {
             Some(format!("{}: {broken}", checker.name()))
         });
         if let Some(broken) = broken {
-            self.fail(broken);
+            self.fail(&broken);
         }
     }
 
-    pub(super) fn fail(&mut self, what: String) {
+    pub(super) fn fail(&mut self, what: &str) {
         let at = self.now - START;
         self.failure.get_or_insert(format!("after {at} ms: {what}"));
     }

@@ -63,6 +63,8 @@ impl Queue {
             Event::DifferenceStored { build, file, sha256, size } => {
                 self.difference_stored(build, file, sha256, size, &mut effects);
             }
+            // What an earlier hand-over that broke off had named counts for nothing.
+            Event::SyncBegan { profile } => drop(self.syncs.remove(&profile)),
             Event::SyncPage { profile, groups } => {
                 self.sync_page(now, &profile, groups, &mut effects);
             }

@@ -126,6 +126,10 @@ impl Queue {
             Some(grant) if grant.answered => return Some("it was answered already"),
             Some(_) => {}
         }
+        let newest = entry.state.grants.last().is_some_and(|g| g.epoch == attempt.epoch);
+        if newest && entry.state.epoch > attempt.epoch {
+            return Some("its lease was taken");
+        }
         match entry.state.place {
             Place::Decided => Some("the job is decided"),
             Place::Dropped => Some("an operator dropped the job"),

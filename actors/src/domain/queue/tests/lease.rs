@@ -129,6 +129,28 @@ fn a_late_verdict_counts_and_cancels_the_second_attempt() {
     assert_eq!(house.queue.counters.report, 2);
 }
 
+/// Found by simulation (seed 4): a status that crossed the order to stop brought the lease back, and
+/// when the worker had stopped, the job was granted at once, a day before its retry.
+#[test]
+fn a_status_that_crosses_the_order_to_stop_does_not_bring_the_lease_back() {
+    let (mut house, [(one, first), (two, second)]) = two_attempts();
+    let (_, effects) = house.report(one, 1, &first, bad(&first));
+    assert_eq!(cancelled(&effects), [second.attempt]);
+    house.restart();
+    let one = house.join(1);
+    house.told(one, 1, &[], &[]);
+    let again = house.join(2);
+    assert_ne!(again, two);
+    let effects = house.told(again, 2, &[second.attempt], &[]);
+    assert_eq!(cancelled(&effects), [second.attempt]);
+    assert!(matches!(house.place(first.attempt.job), Place::Queued { .. }));
+    let effects = house.told(again, 2, &[], &[]);
+    assert_eq!(assignments(&effects), []);
+    assert_eq!(house.delay(first.attempt.job), 24 * HOUR);
+    let (answer, _) = house.report(again, 2, &second, good(&second));
+    assert_eq!(answer, Answer::Accepted, "what it built still counts");
+}
+
 #[test]
 fn a_late_fault_is_superseded_and_changes_nothing() {
     let (mut house, [(one, first), _]) = two_attempts();

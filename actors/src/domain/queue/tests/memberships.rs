@@ -172,7 +172,7 @@ fn a_shared_job_takes_the_soonest_wishes_and_the_largest_limit() {
     assert!(effects.facts.iter().any(|f| matches!(f, Fact::Placed(_, Whereabouts::Waiting))));
     assert_eq!(house.delay(JOB), 24 * HOUR);
     house.sync("plain", "1", groups(&["a"]));
-    assert_eq!(house.delay(JOB), 0 * HOUR, "the other profile does not wait");
+    assert_eq!(house.delay(JOB), core::time::Duration::ZERO, "the other profile does not wait");
     let Place::Queued { waiting, .. } = house.place(JOB) else { panic!() };
     assert_eq!(waiting.priority, 1);
     let (session, granted) = house.ready(1);

@@ -49,7 +49,7 @@ enum Step {
     Tell { worker: u8, running: u8, spooled: u8, seen: bool, memory: u8 },
     Report { worker: u8, which: u8, ending: u8 },
     Advance(u32),
-    StepBack(u16),
+    ClockBack(u16),
     Push(u8),
     Drop(u8),
     Restart,
@@ -68,7 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (1..4_u8, any::<u8>(), 0..9_u8)
             .prop_map(|(worker, which, ending)| Step::Report { worker, which, ending }),
         2 => prop_oneof![0..60_000_u32, 0..90_000_000_u32].prop_map(Step::Advance),
-        1 => any::<u16>().prop_map(Step::StepBack),
+        1 => any::<u16>().prop_map(Step::ClockBack),
         1 => (0..6_u8).prop_map(Step::Push),
         1 => (0..6_u8).prop_map(Step::Drop),
         1 => Just(Step::Restart),
@@ -141,7 +141,7 @@ fn take(house: &mut House, known: &mut Known, step: &Step) {
             house.report(session, worker, &assignment, ending).1
         }
         Step::Advance(ms) => house.advance(Duration::from_millis(ms.into())),
-        Step::StepBack(seconds) => house.step_back(Duration::from_secs(seconds.into())),
+        Step::ClockBack(seconds) => house.step_back(Duration::from_secs(seconds.into())),
         Step::Push(name) => house.push(NAMES[usize::from(name)]),
         Step::Drop(name) => house.drop_job(NAMES[usize::from(name)]),
         Step::Restart => {

@@ -1,0 +1,257 @@
+//! One worker whose builds take no time of the processor: the real state machine of a worker over a
+//! real connection, reports signed for real, the spool in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rebuilder_actors::domain::report::{self, AttemptReport, LogDigest};
+use rebuilder_actors::domain::worker::{Effect, Event, Machine, Spooled};
+use rebuilder_actors::port::{
+    Clock as _, CloseReason, Connection, FrameReceive, FrameSend, Monotonic, Network as _,
+    UtcMillis,
+};
+use rebuilder_actors::protocol::wire::v1::coordinator::{Answer, Message as FromCoordinator};
+use rebuilder_actors::protocol::wire::v1::worker::Message;
+use rebuilder_actors::protocol::wire::{
+    self, BootId, CONTROL_FRAME_BYTES_MAX, Hello, Offer, Role, SOFTWARE, VERSION_MAX, VERSION_MIN,
+};
+use rebuilder_actors::protocol::{
+    Assignment, Attempted, Ending, EnvironmentKnowledge, FileDigest, Isolation, Rebuilt, Sha256,
+    Sha512, SignerKind,
+};
+use rebuilder_transport::{Identity, Limits, system};
+use tokio::sync::{Notify, mpsc};
+
+use super::load::Load;
+use crate::clock::SystemClock;
+
+/// How far all workers are together.
+pub(in super::super) struct Progress {
+    left: AtomicUsize,
+    done: Notify,
+}
+
+impl Progress {
+    pub(in super::super) fn new(jobs: usize) -> Self {
+        Self { left: AtomicUsize::new(jobs), done: Notify::new() }
+    }
+
+    fn answered(&self) {
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.done.notify_waiters();
+        }
+    }
+
+    async fn all(&self) {
+        loop {
+            let notified = self.done.notified();
+            let mut notified = core::pin::pin!(notified);
+            notified.as_mut().enable();
+            if self.left.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+pub(in super::super) struct Worker {
+    pub(in super::super) name: String,
+    /// What it offers.
+    pub(in super::super) backend: &'static str,
+    pub(in super::super) identity: Identity,
+    pub(in super::super) address: String,
+    pub(in super::super) slots: u16,
+    pub(in super::super) build: Duration,
+    pub(in super::super) progress: std::sync::Arc<Progress>,
+}
+
+impl Worker {
+    pub(in super::super) async fn run(self) -> Result<Load, String> {
+        let text = |e: &dyn core::fmt::Display| format!("worker {}: {e}", self.name);
+        let network = system::client(self.identity.clone(), Limits::default());
+        let network = network.map_err(|e| text(&e))?;
+        let connection = network.connect(&self.address, None).await.map_err(|e| text(&e))?;
+        let streams = self.greet(connection.as_ref()).await.map_err(|e| text(&e))?;
+        let (sender, receiver) = streams;
+        let (built, builds) = mpsc::unbounded_channel();
+        let mut work = Work {
+            clock: SystemClock::new(),
+            machine: Machine::new(self.slots, BTreeMap::new()),
+            sender,
+            free: VecDeque::new(),
+            seen: Load::default(),
+            worker: &self,
+            built,
+        };
+        let ended = work.run(receiver, builds).await;
+        let text = ended.map_err(|e| text(&e)).map(|()| work.seen);
+        connection.close(CloseReason { code: 0, text: "measured".into() });
+        network.close(CloseReason { code: 0, text: "measured".into() }).await;
+        text
+    }
+
+    async fn greet(
+        &self,
+        connection: &dyn Connection,
+    ) -> Result<(Box<dyn FrameSend>, Box<dyn FrameReceive>), String> {
+        let offer = Offer {
+            name: self.name.clone(),
+            backends: vec![self.backend.into()],
+            architectures: vec!["*".into()],
+            tags: Vec::new(),
+            slots: self.slots,
+        };
+        let boot = BootId(*self.identity.public_key().0.first_chunk().expect("32 bytes"));
+        let hello = Hello {
+            version_min: VERSION_MIN,
+            version_max: VERSION_MAX,
+            software: SOFTWARE.into(),
+            boot,
+            role: Role::Worker { offer, enrolment: None },
+        };
+        let opened = connection.open(CONTROL_FRAME_BYTES_MAX).await;
+        let (mut sender, mut receiver) = opened.map_err(|e| e.to_string())?;
+        sender.send(wire::encode(&hello)).await.map_err(|e| e.to_string())?;
+        receiver.receive().await.map_err(|e| e.to_string())?.ok_or("no welcome")?;
+        Ok((sender, receiver))
+    }
+}
+
+/// A worker at work.
+struct Work<'a> {
+    clock: SystemClock,
+    machine: Machine,
+    sender: Box<dyn FrameSend>,
+    /// Since when each free slot waits for work, oldest first.
+    free: VecDeque<Monotonic>,
+    seen: Load,
+    worker: &'a Worker,
+    built: mpsc::UnboundedSender<Box<Assignment>>,
+}
+
+impl Work<'_> {
+    async fn run(
+        &mut self,
+        mut receiver: Box<dyn FrameReceive>,
+        mut builds: mpsc::UnboundedReceiver<Box<Assignment>>,
+    ) -> Result<(), String> {
+        self.event(Event::Connected).await?;
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            let event = tokio::select! {
+                biased;
+                frame = receiver.receive() => {
+                    let frame = frame.map_err(|e| e.to_string())?.ok_or("the stream ended")?;
+                    self.received(wire::decode(&frame).map_err(|e| e.to_string())?)
+                }
+                Some(assignment) = builds.recv() => self.finish(&assignment),
+                _ = tick.tick() => Event::Ticked,
+                () = self.worker.progress.all() => return Ok(()),
+            };
+            self.event(event).await?;
+        }
+    }
+
+    /// Notes what the figures need of a message.
+    fn received(&mut self, message: FromCoordinator) -> Event {
+        match &message {
+            FromCoordinator::Assign { .. } => {
+                let now = self.clock.monotonic();
+                self.seen.waits.extend(self.free.pop_front().map(|since| now.since(since)));
+            }
+            FromCoordinator::Answer { answer: Answer::Accepted, .. } => {
+                self.seen.accepted += 1;
+                self.worker.progress.answered();
+            }
+            FromCoordinator::Answer { .. } => {
+                self.seen.failed += 1;
+                self.worker.progress.answered();
+            }
+            FromCoordinator::Cancel { .. } | FromCoordinator::LogWanted { .. } => {
+                self.seen.failed += 1;
+            }
+        }
+        Event::Received(message)
+    }
+
+    /// A finished build: signed, and kept in memory.
+    fn finish(&self, assignment: &Assignment) -> Event {
+        let report = reproduced(assignment);
+        let signed = report::sign(&report, &assignment.artifacts, None, &self.worker.identity);
+        Event::Kept(assignment.attempt, Spooled { signed, log_bytes: 0 })
+    }
+
+    async fn event(&mut self, event: Event) -> Result<(), String> {
+        let kept = matches!(event, Event::Kept(..));
+        let told_later = matches!(event, Event::Received(_)) && self.worker.build.is_zero();
+        let effects = self.machine.handle(self.clock.monotonic(), event);
+        if kept {
+            self.free.push_back(self.clock.monotonic());
+        }
+        for effect in effects {
+            match effect {
+                // A build without duration needs no status that it began or was answered: the one
+                // that goes with its report says it all.
+                Effect::Send(Message::Status(_)) if told_later => {}
+                Effect::Send(message) => {
+                    let sent = self.sender.send(wire::encode(&message)).await;
+                    sent.map_err(|e| e.to_string())?;
+                }
+                Effect::Start(assignment) => self.build(assignment),
+                Effect::Stop(..) | Effect::Forget(..) | Effect::Upload(_) | Effect::Line(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Work<'_> {
+    /// Builds: waits as long as it is to take.
+    fn build(&self, assignment: Box<Assignment>) {
+        let (built, build) = (self.built.clone(), self.worker.build);
+        if build.is_zero() {
+            let _ = built.send(assignment);
+            return;
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(build).await;
+            let _ = built.send(assignment);
+        });
+    }
+}
+
+/// A report that every file came out as it is published.
+fn reproduced(assignment: &Assignment) -> AttemptReport {
+    let rebuilt = |artifact: &rebuilder_actors::protocol::Artifact| Rebuilt {
+        file: artifact.file.clone(),
+        output: artifact.sha256.map(|sha256| FileDigest {
+            size: artifact.size.unwrap_or(0),
+            sha256,
+            sha512: Sha512([0x5a; 64]),
+        }),
+        published: None,
+    };
+    AttemptReport {
+        attempt: assignment.attempt,
+        key: assignment.key.clone(),
+        artifact_set: assignment.artifact_set(),
+        index: assignment.index,
+        index_sha256: assignment.index_sha256,
+        attempted: Attempted {
+            ending: Ending::Built(assignment.artifacts.iter().map(rebuilt).collect()),
+            environment: EnvironmentKnowledge::Suite,
+            isolation: Isolation::Full,
+            input_sha256: None,
+            input_sha512: None,
+            source_sha256: assignment.source.as_ref().and_then(|source| source.sha256),
+            environment_sha256: Some(Sha256([0x3c; 32])),
+            started_at: UtcMillis(1_768_046_400_000),
+            finished_at: UtcMillis(1_768_046_400_500),
+        },
+        log: LogDigest { sha256: Sha256::of(b""), size: 0, truncated: false },
+        worker_version: SOFTWARE.into(),
+        signer: SignerKind::WorkerKey,
+    }
+}

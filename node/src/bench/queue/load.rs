@@ -1,0 +1,56 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use rebuilder_transport::Identity;
+use tokio::task::JoinSet;
+
+use super::QueuePlan;
+use super::connection::{Progress, Worker};
+use rebuilder_actors::protocol::Sha256;
+
+/// What the workers saw together.
+#[derive(Debug, Default)]
+pub(in super::super) struct Load {
+    pub(super) accepted: usize,
+    /// Reports that were not accepted, and cancelled attempts.
+    pub(super) failed: usize,
+    /// From the moment a slot was free until it had work again, ascending.
+    pub(super) waits: Vec<Duration>,
+}
+
+/// Keys of so many workers, the same in every run.
+pub(in super::super) fn identities(count: usize) -> Vec<Identity> {
+    let seed = |number: usize| Sha256::of(format!("bench worker {number}").as_bytes()).0;
+    (0..count).map(|number| Identity::from_seed(seed(number))).collect()
+}
+
+/// Lets all workers work until every job was answered.
+pub(super) async fn run(
+    plan: &QueuePlan,
+    address: &str,
+    identities: Vec<Identity>,
+) -> Result<Load, String> {
+    let progress = Arc::new(Progress::new(plan.jobs));
+    let mut workers = JoinSet::new();
+    for (number, identity) in identities.into_iter().enumerate() {
+        let worker = Worker {
+            name: format!("bench-{number}"),
+            backend: "debian",
+            identity,
+            address: address.to_owned(),
+            slots: plan.slots,
+            build: Duration::from_millis(plan.build_ms),
+            progress: progress.clone(),
+        };
+        workers.spawn(worker.run());
+    }
+    let mut load = Load::default();
+    while let Some(ended) = workers.join_next().await {
+        let seen = ended.map_err(|e| e.to_string())??;
+        load.accepted += seen.accepted;
+        load.failed += seen.failed;
+        load.waits.extend(seen.waits);
+    }
+    load.waits.sort_unstable();
+    Ok(load)
+}
