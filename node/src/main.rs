@@ -25,6 +25,9 @@ struct Cli {
     /// due within the next minute
     #[arg(long)]
     until_idle: bool,
+    /// With --until-idle: a file with lines `SOURCE RESULT # REASON`; the table marks what differs
+    #[arg(long, value_name = "FILE", requires = "until_idle")]
+    expected: Option<PathBuf>,
     /// Say more (-vv: all)
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -76,9 +79,13 @@ fn main() -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!(target: "rebuilder", "{warning}");
     }
-    let options = role::Options { until_idle: cli.until_idle };
+    let expected = match cli.expected.as_deref().map(role::Expected::load).transpose() {
+        Ok(expected) => expected.unwrap_or_default(),
+        Err(error) => return fail(&error, 2),
+    };
+    let options = role::Options { until_idle: cli.until_idle, expected };
     with_runtime(async {
-        match role::run(&config, options).await {
+        match role::run(&config, &options).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error.to_string(), error.exit_code()),
         }

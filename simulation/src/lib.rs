@@ -1,2 +1,5 @@
-//! Deterministic simulation of `rebuilder`.
+//! Deterministic simulation of `rebuilder`: the real queue in a world that a seed makes.
 #![forbid(unsafe_code)]
+
+pub mod checker;
+pub mod core;

@@ -8,8 +8,6 @@ use crate::port::Monotonic;
 pub enum TreeEnd {
     /// It was asked to.
     Stopped,
-    /// Nothing was left to do (`--until-idle`).
-    Idle,
     /// A child failed too often: the process exits with code 70 and its manager starts it again.
     GaveUp {
         /// Which child, and why it failed last.

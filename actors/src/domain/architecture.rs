@@ -6,8 +6,8 @@ pub fn aliases(name: &str) -> &'static [&'static str] {
     ALIASES.iter().find(|names| names.contains(&name)).copied().unwrap_or_default()
 }
 
-/// Whether a worker that offers `offered` builds for `asked`: under that name, under another name of
-/// the same architecture, or because it offers `*`, which is any.
+/// Whether a worker that offers `offered` builds for `asked`: under that name, under another name
+/// of the same architecture, or because it offers `*`, which is any.
 pub fn offers<S: AsRef<str>>(offered: &[S], asked: &str) -> bool {
     let names = aliases(asked);
     offered

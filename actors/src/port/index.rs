@@ -4,10 +4,11 @@ use crate::protocol::{Archive, Artifact, BuildInput, IndexTrust, RemoteFile, Sha
 /// Reads one distribution's published indexes for one profile. One file for each distribution.
 pub trait IndexReader: Send + Sync + 'static {
     /// Reads the indexes as they are now. `since` is the `state` of the last read that was used;
-    /// when nothing changed since, answers [`IndexRead::Unchanged`] without reading more than that takes.
+    /// when nothing changed since, answers [`IndexRead::Unchanged`] without reading more than that
+    /// takes.
     ///
-    /// Groups are given to `sink` one by one, in no particular order, filters applied; nothing may be
-    /// used of them unless the call ends with [`IndexRead::Changed`].
+    /// Groups are given to `sink` one by one, in no particular order, filters applied; nothing may
+    /// be used of them unless the call ends with [`IndexRead::Changed`].
     ///
     /// # Errors
     /// A failed or half-read index, a bad signature, an older date than in `since`, an expired one,

@@ -1,6 +1,7 @@
 use crate::protocol::{PublicKey, Signature};
 
-/// A private ed25519 key that signs and never shows itself. Signatures are deterministic (RFC 8032).
+/// A private ed25519 key that signs and never shows itself. Signatures are deterministic (RFC
+/// 8032).
 pub trait Signer: Send + Sync + 'static {
     /// The public half.
     fn public_key(&self) -> PublicKey;

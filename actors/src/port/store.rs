@@ -81,7 +81,10 @@ pub enum StoreError {
         reason: String,
     },
     /// Another process has the data directory open.
-    #[error("{path} is in use by another process{}", .pid.map(|p| format!(" (pid {p})")).unwrap_or_default())]
+    #[error(
+        "{path} is in use by another process{}",
+        .pid.map(|p| format!(" (pid {p})")).unwrap_or_default()
+    )]
     Locked {
         /// The data directory.
         path: String,
@@ -90,7 +93,8 @@ pub enum StoreError {
     },
     /// Written by a newer release.
     #[error(
-        "{path} has schema version {found}; this release reads up to {known}: upgrade rebuilder-node"
+        "{path} has schema version {found}; this release reads up to {known}: \
+         upgrade rebuilder-node"
     )]
     Newer {
         /// The data directory.

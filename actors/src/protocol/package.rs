@@ -68,7 +68,8 @@ pub struct RemoteFile {
 /// Where the packages of a build environment come from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Archive {
-    /// A suite of an archive (`{url}/dists/{suite}`), or a flat repository when `suite` ends in `/`.
+    /// A suite of an archive (`{url}/dists/{suite}`), or a flat repository when `suite` ends in
+    /// `/`.
     Suite {
         /// Base URL or `file:` URL.
         url: Box<str>,

@@ -21,10 +21,10 @@ pub trait Rebuild: Send + Sync + 'static {
     /// it. Comparison opens only regular files there and follows no link, so the folder's content
     /// may be hostile; the folder itself must not be (it is `folder` or lies below it).
     ///
-    /// - `folder` is absolute, exists, is empty, has mode 0700 and belongs to this attempt. It stays
-    ///   until `release`, whatever is returned.
-    /// - `learnt` starts as [`Learnt::nothing`]; write into it whatever becomes known on the way. It
-    ///   goes into the report for every ending, so `?` loses nothing.
+    /// - `folder` is absolute, exists, is empty, has mode 0700 and belongs to this attempt. It
+    ///   stays until `release`, whatever is returned.
+    /// - `learnt` starts as [`Learnt::nothing`]; write into it whatever becomes known on the way.
+    ///   It goes into the report for every ending, so `?` loses nothing.
     /// - Calls `progress.stage` for `Fetch`, `Prepare` and `Build` (see [`bounded`], which does it
     ///   and keeps the limits); `Compare` is set by the caller.
     /// - Returns only when every process of the build is gone: the published files are fetched

@@ -116,11 +116,9 @@ impl ProfileConfig {
         if source != "apt" {
             require_lists(&file, name, &header, problems);
         }
-        if file.check_signature.as_ref().is_some_and(|check| !check.get_ref()) {
-            warnings.push(format!(
-                "profile `{name}` does not check signatures (`check_signature = false`): whoever \
-                 controls the mirror or the way to it decides what its verdicts are about"
-            ));
+        let check_signature = file.check_signature.unwrap_or(true);
+        if !check_signature {
+            warnings.push(unsigned(name));
         }
         let components =
             one_or_list(file.components, file.suite, ["suite", "components"], problems);
@@ -150,7 +148,7 @@ impl ProfileConfig {
             snapshots,
             archives: file.archives.into_iter().map(archive).collect(),
             keyring: file.keyring.map(|path| path.0),
-            check_signature: file.check_signature.is_none_or(Spanned::into_inner),
+            check_signature,
             shrink_guard_percent: file
                 .shrink_guard_percent
                 .map_or(SHRINK_GUARD_PERCENT, |percent| {
@@ -167,6 +165,13 @@ impl ProfileConfig {
             },
         })
     }
+}
+
+fn unsigned(name: &str) -> String {
+    format!(
+        "profile `{name}` does not check signatures (`check_signature = false`): whoever controls \
+         the mirror or the way to it decides what its verdicts are about"
+    )
 }
 
 /// Percentage of packages whose loss refuses an index, unless configured.

@@ -2,23 +2,26 @@ use rebuilder_actors::actor::TreeEnd;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::RoleError;
+use super::expected::Expected;
 use super::host::Host;
 use super::progress;
 use super::{coordinator, worker};
 use crate::config::Config;
 
 /// How to run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Standalone only: end when every job is decided, parked or not due within a minute.
     pub until_idle: bool,
+    /// What the table is compared with.
+    pub expected: Expected,
 }
 
 /// Runs a node until it is stopped by a signal, gives up, or is idle.
 ///
 /// # Errors
 /// It cannot start, or gave up; see [`RoleError::exit_code`].
-pub async fn run(config: &Config, options: Options) -> Result<(), RoleError> {
+pub async fn run(config: &Config, options: &Options) -> Result<(), RoleError> {
     let host = Host::new();
     let opened = config.worker.as_ref().map(worker::Opened::open).transpose()?;
     let mut coordinator = match &config.coordinator {
@@ -51,7 +54,7 @@ pub async fn run(config: &Config, options: Options) -> Result<(), RoleError> {
 async fn wait(
     mut coordinator: Option<&mut coordinator::Running>,
     worker: Option<&mut worker::Running>,
-    options: Options,
+    options: &Options,
 ) -> Result<(), RoleError> {
     let handler = |kind| signal(kind).map_err(|e| RoleError::Start(e.to_string()));
     let mut terminate = handler(SignalKind::terminate())?;
@@ -63,7 +66,7 @@ async fn wait(
         };
         async move {
             match house {
-                Some(house) => progress::until_idle(&house).await,
+                Some(house) => progress::until_idle(&house, &options.expected).await,
                 None => std::future::pending().await,
             }
         }
@@ -90,7 +93,7 @@ async fn wait(
     }
 }
 
-fn stopped(options: Options) -> Result<(), RoleError> {
+fn stopped(options: &Options) -> Result<(), RoleError> {
     tracing::info!(target: "rebuilder", "stopping");
     if options.until_idle { Err(RoleError::Interrupted) } else { Ok(()) }
 }
@@ -98,7 +101,7 @@ fn stopped(options: Options) -> Result<(), RoleError> {
 fn ended(end: Option<TreeEnd>) -> Result<(), RoleError> {
     match end {
         Some(TreeEnd::GaveUp { reason }) => Err(RoleError::GaveUp(reason)),
-        Some(TreeEnd::Stopped | TreeEnd::Idle) => Ok(()),
+        Some(TreeEnd::Stopped) => Ok(()),
         None => Err(RoleError::GaveUp("the tree ended without a word".into())),
     }
 }

@@ -11,7 +11,9 @@ type Model = BTreeMap<Bytes, Bytes>;
 /// One step of a random history.
 #[derive(Clone, Debug)]
 pub enum Step {
+    /// Commit these together.
     Commit(Vec<Batch>),
+    /// Close and open again.
     Reopen,
 }
 
@@ -39,6 +41,7 @@ pub fn value() -> impl Strategy<Value = Bytes> {
     })
 }
 
+/// One change, of few keys so that they meet.
 pub fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         3 => (key(), value()).prop_map(|(key, value)| Op::Put { key, value }),
@@ -46,6 +49,7 @@ pub fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Commits and reopenings.
 pub fn history() -> impl Strategy<Value = Vec<Step>> {
     let batch = prop::collection::vec(op(), 0..12).prop_map(Batch);
     let step = prop_oneof![

@@ -64,8 +64,9 @@ async fn tiny_packages_are_rebuilt_in_recorded_environments() {
 
 /// A recorded binNMU, whose own record dpkg then writes, which is rebuilt again.
 async fn binnmu(scene: &Scene, record: &str) {
-    let entry = "Binary-Only-Changes:\n tiny (1.0+b1) unstable; urgency=low, binary-only=yes\n .\n   \
-                 * Rebuilt.\n .\n  -- Test <test@example.org>  Sun, 02 Mar 2025 10:00:00 +0000\n";
+    let entry = "Binary-Only-Changes:\n tiny (1.0+b1) unstable; urgency=low, binary-only=yes\n \
+                 .\n   * Rebuilt.\n .\n  \
+                 -- Test <test@example.org>  Sun, 02 Mar 2025 10:00:00 +0000\n";
     let crafted = record
         .replace("\nSource: tiny\n", "\nSource: tiny (1.0)\n")
         .replace("\nVersion: 1.0\n", &format!("\nVersion: 1.0+b1\n{entry}"));

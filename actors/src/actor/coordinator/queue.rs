@@ -1,4 +1,5 @@
-//! Jobs, leases, retries, fencing and acceptance: the shell around [`domain::queue`](crate::domain::queue).
+//! Jobs, leases, retries, fencing and acceptance: the shell around
+//! [`domain::queue`](crate::domain::queue).
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::{BTreeMap, VecDeque};

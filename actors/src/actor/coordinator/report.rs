@@ -31,7 +31,7 @@ pub(super) async fn take(
     if verified.report().attempt != attempt {
         return refused(format!("the statement is about attempt {}", verified.report().attempt));
     }
-    let log = verified.report().log.clone();
+    let log = verified.report().log;
     if log.size > house.log_bytes_max {
         return refused(format!("a log of {} bytes is over {}", log.size, house.log_bytes_max));
     }

@@ -21,11 +21,16 @@ pub(super) async fn accept(connection: Box<dyn Connection>, house: House, admin:
     while let Ok((sender, mut receiver)) = connection.accept(CHUNK_FRAME_BYTES_MAX).await {
         while streams.try_join_next().is_some() {}
         let house = house.clone();
+        let (peer, address) = (connection.peer(), connection.remote_address());
         streams.spawn(async move {
             let mut answering = Answering { house, sender };
             let Ok(Some(frame)) = receiver.receive().await else { return };
             let outcome = match wire::decode::<Request>(&frame) {
                 Ok(request) if !admin && is_order(&request) => {
+                    tracing::warn!(
+                        target: "rebuilder",
+                        "an order of ctl {peer} from {address} refused: this key may only read"
+                    );
                     let text = "this key may only read: use the admin key (ctl.key beside the \
                                 coordinator's database), or add this key to `admins`";
                     answering.refuse(RefusalCode::Denied, text).await

@@ -232,8 +232,8 @@ impl State {
 /// Label of the exporter to which enrolment proofs are bound.
 pub const EXPORTER: &[u8] = b"EXPORTER-rebuilder-enrol";
 
-/// Sends frames in order. What waits here is bounded by what the domain grants: one assignment for a
-/// slot, one answer for a report.
+/// Sends frames in order. What waits here is bounded by what the domain grants: one assignment for
+/// a slot, one answer for a report.
 async fn write(mut sender: Box<dyn FrameSend>, mut frames: mpsc::UnboundedReceiver<Bytes>) {
     while let Some(frame) = frames.recv().await {
         if sender.send(frame).await.is_err() {

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use crate::port::{Batch, Blocking, Store, StoreError};
 
+/// Reads; an error means that the store failed.
+pub type Read = Box<dyn FnOnce(&dyn Store) -> Result<(), StoreError> + Send>;
+
 /// To the store.
 pub enum Message {
     /// Write this; `done` is called once it is durable, in the order of the messages.
@@ -16,7 +19,7 @@ pub enum Message {
         done: Box<dyn FnOnce() + Send>,
     },
     /// Read, after all writes before it.
-    Read(Box<dyn FnOnce(&dyn Store) -> Result<(), StoreError> + Send>),
+    Read(Read),
     /// A group of work came back, with the store.
     Back(Box<dyn Store>, Result<(), StoreError>),
     /// A group of work panicked; the store is lost.
@@ -55,7 +58,7 @@ pub struct State {
 
 enum Work {
     Commit(Batch, Box<dyn FnOnce() + Send>),
-    Read(Box<dyn FnOnce(&dyn Store) -> Result<(), StoreError> + Send>),
+    Read(Read),
 }
 
 impl Actor for StoreActor {

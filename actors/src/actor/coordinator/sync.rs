@@ -209,6 +209,8 @@ impl Run {
             }
             IndexRead::Changed(state) => state,
         };
+        let profile = self.profile.name.clone();
+        self.hand_over(Event::SyncBegan { profile }).await?;
         let count = groups.len();
         // From the end, so that memory is given back as the pages go.
         while !groups.is_empty() {

@@ -133,6 +133,8 @@ impl Actor for LinkActor {
             Message::Event(event) => state.decide(&myself, event),
             Message::Log(attempt, log) => {
                 state.logs.insert(attempt, log);
+                // Its assignment asked for this before there was a log.
+                state.upload(&myself, attempt);
             }
             Message::Up(up) => state.up(&myself, *up),
             Message::Failed(reason) => state.failed(&myself, reason),

@@ -130,7 +130,8 @@ impl Actor for RunnerActor {
 }
 
 impl State {
-    /// Signs what was found out and gives it to the spool; nothing is reported of a stopped attempt.
+    /// Signs what was found out and gives it to the spool; nothing is reported of a stopped
+    /// attempt.
     fn attempted(
         &mut self,
         myself: &ActorRef<Message>,

@@ -31,7 +31,7 @@ impl Queue {
         now: Now,
         session: SessionId,
         report: &VerifiedReport,
-        countersigned: SignedReport,
+        countersigned: &SignedReport,
         effects: &mut Effects,
     ) {
         let attempt = report.report().attempt;
@@ -51,7 +51,7 @@ impl Queue {
         now: Now,
         worker: WorkerId,
         verified: &VerifiedReport,
-        countersigned: SignedReport,
+        countersigned: &SignedReport,
         effects: &mut Effects,
     ) -> Answer {
         let report = verified.report();
@@ -59,7 +59,7 @@ impl Queue {
         if self.workers.get(&worker).is_none_or(|w| w.key != *verified.worker()) {
             return Answer::Refused { reason: "signed by another key than the worker's".into() };
         }
-        if signed_bytes(&countersigned) > SIGNED_BYTES_MAX {
+        if signed_bytes(countersigned) > SIGNED_BYTES_MAX {
             return Answer::Refused { reason: format!("more than {SIGNED_BYTES_MAX} bytes") };
         }
         let grant = match self.check_grant(worker, report) {
@@ -93,7 +93,7 @@ impl Queue {
             return Answer::Superseded;
         }
         let outcome = outcome(&judgement, report);
-        self.keep(now, worker, report, &countersigned, outcome, effects);
+        self.keep(now, worker, report, countersigned, outcome, effects);
         let reproduced = match judgement {
             Judgement::Fault(fault) => {
                 self.mark_answered(attempt);
@@ -218,7 +218,7 @@ impl Queue {
             return;
         }
         if let Some(lease) = self.release(id).filter(|lease| lease.attempt != attempt) {
-            self.tell_to_stop(&lease, "another worker's report decided the job", effects);
+            self.stop(&lease, "the report of another attempt decided the job", effects);
         }
         let joined = self.has_others(id, artifacts);
         let Some(entry) = self.entries.get_mut(&id) else { return };

@@ -83,6 +83,11 @@ pub enum Event {
         /// Bytes of the text.
         size: u64,
     },
+    /// A profile's index was read whole; its parts follow.
+    SyncBegan {
+        /// The profile.
+        profile: Box<str>,
+    },
     /// A part of a profile's index, after the whole was read and verified.
     SyncPage {
         /// The profile.

@@ -54,8 +54,9 @@ impl Queue {
         Some(rank.job)
     }
 
-    /// True when a worker that is there suits better than one that merely fits. Everything that rules
-    /// a worker out is asked here: two that wait for each other would leave the job to nobody.
+    /// True when a worker that is there suits better than one that merely fits. Everything that
+    /// rules a worker out is asked here: two that wait for each other would leave the job to
+    /// nobody.
     fn somebody_suits(&self, now: Now, lane: &Lane) -> bool {
         self.workers.iter().any(|(id, worker)| {
             let session = worker.session.as_ref().filter(|session| session.is_attentive(now));

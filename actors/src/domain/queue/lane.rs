@@ -7,8 +7,8 @@ use crate::protocol::stored::v1::Waiting;
 use crate::protocol::wire::Offer;
 use crate::protocol::{InputId, WorkerId};
 
-/// What decides who may have a job: ready jobs are kept apart by it, so that any number of jobs that
-/// a worker cannot have costs nothing and hides nothing.
+/// What decides who may have a job: ready jobs are kept apart by it, so that any number of jobs
+/// that a worker cannot have costs nothing and hides nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Lane {
     pub(super) backend: Box<str>,
@@ -40,8 +40,8 @@ impl Lane {
     }
 }
 
-/// Whether a worker with this much free memory is worth a try where `over` was not enough: an eighth
-/// more, because what is free wavers, and a build that fails so again costs hours.
+/// Whether a worker with this much free memory is worth a try where `over` was not enough: an
+/// eighth more, because what is free wavers, and a build that fails so again costs hours.
 pub(super) fn is_larger(free: u64, over: u64) -> bool {
     free > over.saturating_add(over / 8)
 }

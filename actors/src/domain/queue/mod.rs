@@ -1,7 +1,7 @@
 //! Jobs, leases, retries, fencing and acceptance of reports: the only place that decides them.
 //!
-//! [`Queue::handle`] takes the time and an [`Event`] and returns [`Effects`]: writes for the store, and
-//! what may leave the process once they are durable.
+//! [`Queue::handle`] takes the time and an [`Event`] and returns [`Effects`]: writes for the store,
+//! and what may leave the process once they are durable.
 
 mod accept;
 mod effect;

@@ -151,11 +151,18 @@ impl Queue {
     /// Tells the worker that has the job to stop.
     pub(super) fn cancel(&mut self, id: InputId, reason: &str, effects: &mut Effects) {
         if let Some(lease) = self.release(id) {
-            self.tell_to_stop(&lease, reason, effects);
+            self.stop(&lease, reason, effects);
         }
     }
 
-    pub(super) fn tell_to_stop(&self, lease: &Lease, reason: &str, effects: &mut Effects) {
+    /// Ends an attempt whose lease was taken. Its epoch is passed over, so that a status which
+    /// crossed the order to stop does not bring the lease back.
+    pub(super) fn stop(&mut self, lease: &Lease, reason: &str, effects: &mut Effects) {
+        if let Some(entry) = self.entries.get_mut(&lease.attempt.job)
+            && entry.state.epoch == lease.attempt.epoch
+        {
+            entry.state.epoch.0 += 1;
+        }
         let session = self.workers.get(&lease.worker).and_then(|w| w.session.as_ref());
         if let Some(session) = session {
             let message = Message::Cancel { attempt: lease.attempt, reason: reason.into() };

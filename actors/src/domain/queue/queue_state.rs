@@ -55,7 +55,7 @@ impl Queue {
             Event::Left(session) => self.leave(now, session, &mut effects),
             Event::Told(session, status) => self.told(now, session, status, &mut effects),
             Event::Reported { session, report, countersigned } => {
-                self.report(now, session, &report, countersigned, &mut effects);
+                self.report(now, session, &report, &countersigned, &mut effects);
             }
             Event::UploadAsked { session, request, attempt, file } => {
                 self.upload_asked(session, request, attempt, file.as_deref(), &mut effects);
@@ -63,6 +63,8 @@ impl Queue {
             Event::DifferenceStored { build, file, sha256, size } => {
                 self.difference_stored(build, file, sha256, size, &mut effects);
             }
+            // What an earlier hand-over that broke off had named counts for nothing.
+            Event::SyncBegan { profile } => drop(self.syncs.remove(&profile)),
             Event::SyncPage { profile, groups } => {
                 self.sync_page(now, &profile, groups, &mut effects);
             }

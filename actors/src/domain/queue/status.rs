@@ -130,6 +130,10 @@ impl Queue {
             Some(grant) if grant.answered => return Some("it was answered already"),
             Some(_) => {}
         }
+        let newest = entry.state.grants.last().is_some_and(|g| g.epoch == attempt.epoch);
+        if newest && entry.state.epoch > attempt.epoch {
+            return Some("its lease was taken");
+        }
         match entry.state.place {
             Place::Decided => Some("the job is decided"),
             Place::Dropped => Some("an operator dropped the job"),
@@ -138,8 +142,8 @@ impl Queue {
         }
     }
 
-    /// A worker that was silent for long comes back and still builds: its lease begins again, unless
-    /// another attempt has begun.
+    /// A worker that was silent for long comes back and still builds: its lease begins again,
+    /// unless another attempt has begun.
     fn lease_again(
         &mut self,
         now: Now,

@@ -47,8 +47,8 @@ impl Session {
 }
 
 impl Worker {
-    /// Slots that nothing occupies: neither an attempt that it tells of, nor a lease that it has not
-    /// told of yet. `leased` tells of a job's lease its attempt, and whether that is finished.
+    /// Slots that nothing occupies: neither an attempt that it tells of, nor a lease that it has
+    /// not told of yet. `leased` tells of a job's lease its attempt, and whether that is finished.
     pub(super) fn free_slots(
         &self,
         now: Now,
@@ -71,6 +71,6 @@ impl Worker {
 /// Silence after which a worker is given nothing: three statuses.
 const ATTENTIVE: Duration = Duration::from_secs(30);
 
-/// Finished attempts that occupy no slot: more of them without a report, and the worker's reports do
-/// not get through, so that it would only draw the queue into its spool.
+/// Finished attempts that occupy no slot: more of them without a report, and the worker's reports
+/// do not get through, so that it would only draw the queue into its spool.
 const SPOOLED_MAX: usize = 64;

@@ -1,8 +1,9 @@
 //! Rebuilds Debian packages: in the recorded environment of a `.buildinfo`, or in today's suite.
 //!
 //! Nothing here trusts what it reads: names are checked where they come in (`names`), packages of
-//! the environment come by the digests of signed lists (`packages`), and everything that they or the
-//! source can run is run in the sandbox, which sees neither the network nor the published files.
+//! the environment come by the digests of signed lists (`packages`), and everything that they or
+//! the source can run is run in the sandbox, which sees neither the network nor the published
+//! files.
 
 mod archives;
 mod attempt;

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How this worker rebuilds Debian packages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DebianSettings {
     /// Holds the writable layers of running attempts; absolute. Owned by this backend: what is in
     /// its folder `layers` at the start is left over from a crash and removed.

@@ -138,12 +138,14 @@ mod tests {
 
     #[test]
     fn answers_are_read_and_hostile_ones_left_out() {
-        let answer = r#"{"_api":"0.3","binary":"perl","result":[{"architecture":"amd64","hash":"a"}],
+        let answer = r#"{"_api":"0.3","binary":"perl",
+            "result":[{"architecture":"amd64","hash":"a"}],
             "fileinfo":{"a":[{"archive_name":"debian","first_seen":"20250101T030405Z",
             "name":"perl_1_amd64.deb","path":"/pool/main/p/perl","size":1}],
             "b":[{"archive_name":"../x","first_seen":"20250101T030405Z","path":"/pool/main/p"}],
             "c":[{"archive_name":"debian","first_seen":"2025/../../x0Z","path":"/pool/main/p"}],
-            "d":[{"archive_name":"debian","first_seen":"20250101T030405Z","path":"/pool/a b/p"}]}}"#;
+            "d":[{"archive_name":"debian","first_seen":"20250101T030405Z",
+            "path":"/pool/a b/p"}]}}"#;
         assert_eq!(
             parse(answer.as_bytes()),
             [Seen {

@@ -33,12 +33,12 @@ impl Containment {
     }
 }
 
-/// Has `command` run under a *keeper*: a process between this one and the command that ends with the
-/// command's status (128 + n for signal n), and only when every process that came of it, whatever
-/// session it moved to, is gone.
+/// Has `command` run under a *keeper*: a process between this one and the command that ends with
+/// the command's status (128 + n for signal n), and only when every process that came of it,
+/// whatever session it moved to, is gone.
 ///
-/// The keeper is what `spawn` returns. It passes on `SIGTERM`; at `SIGUSR1`, or when the thread that
-/// spawned it ends, it kills everything.
+/// The keeper is what `spawn` returns. It passes on `SIGTERM`; at `SIGUSR1`, or when the thread
+/// that spawned it ends, it kills everything.
 #[expect(unsafe_code, reason = "what runs between fork and exec: only system calls, no allocation")]
 pub(super) fn keep(command: &mut Command, containment: Containment) {
     use std::os::unix::process::CommandExt as _;

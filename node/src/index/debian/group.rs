@@ -133,7 +133,8 @@ impl<'a> Grouping<'a> {
             self.suites.iter().flat_map(|suite| suite.sources.iter().map(move |t| (suite, t)));
         tables
             .filter_map(|(suite, table)| Some((suite, table, table.find(name, version)?)))
-            .max_by_key(|(_, _, source)| source.dsc.is_some())
+            // The first with a `.dsc`: suites stand in the order of preference.
+            .min_by_key(|(_, _, source)| source.dsc.is_none())
     }
 
     /// `rows`: what was built of one source at one time, sorted by architecture.

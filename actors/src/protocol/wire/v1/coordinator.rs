@@ -28,7 +28,8 @@ pub enum Message {
         /// What became of it.
         answer: Answer,
     },
-    /// The report cannot be answered yet: its log is not all here. Send the log, then the report again.
+    /// The report cannot be answered yet: its log is not all here. Send the log, then the report
+    /// again.
     LogWanted {
         /// Which.
         attempt: AttemptId,

@@ -1,0 +1,240 @@
+use core::time::Duration;
+
+use super::house::{
+    HOUR, House, assignments, bad, cancelled, failed, fault, good, group, groups, offer,
+};
+use crate::domain::queue::{Effects, Send, Settings};
+use crate::protocol::stored::v1::Place;
+use crate::protocol::wire::v1::coordinator::Answer;
+use crate::protocol::{Epoch, FaultKind};
+
+fn waiting(place: &Place) -> crate::protocol::stored::v1::Waiting {
+    match place {
+        Place::Queued { waiting, .. }
+        | Place::Leased { waiting, .. }
+        | Place::Parked { waiting, .. } => *waiting,
+        Place::Decided | Place::Dropped => panic!("{place:?} has no waiting"),
+    }
+}
+
+#[test]
+fn granted_told_reported_decided() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    let (session, granted) = house.ready(1);
+    let [one] = &granted[..] else { panic!("{granted:?}") };
+    assert_eq!(one.attempt.epoch, Epoch(1));
+    let effects = house.told(session, 1, &[one.attempt], &[]);
+    assert!(effects.batch.is_empty(), "heartbeats are never written");
+    assert!(effects.sends.is_empty() && effects.lines.is_empty());
+    house.told(session, 1, &[], &[one.attempt]);
+    assert!(matches!(house.place(one.attempt.job), Place::Leased { .. }));
+    let (answer, _) = house.report(session, 1, one, good(one));
+    assert_eq!(answer, Answer::Accepted);
+    assert_eq!(*house.place(one.attempt.job), Place::Decided);
+    assert_eq!(house.queue.next_deadline(house.now), None);
+}
+
+#[test]
+fn only_a_status_that_saw_the_grant_ends_it() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    let (session, granted) = house.ready(1);
+    let job = granted[0].attempt.job;
+    let before = waiting(house.place(job));
+    let effects = house.told(session, 0, &[], &[]);
+    assert!(effects.sends.is_empty(), "it is on its way, once");
+    assert!(matches!(house.place(job), Place::Leased { .. }));
+    assert_eq!(house.state(job).epoch, Epoch(1));
+    let effects = house.told(session, 1, &[], &[]);
+    // Lost, back to its old place, and granted again at once.
+    assert_eq!(assignments(&effects)[0].attempt.epoch, Epoch(2));
+    assert_eq!(waiting(house.place(job)), before);
+}
+
+#[test]
+fn silence_ends_a_lease_after_its_period_and_signs_of_life_do_not() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    let (session, granted) = house.ready(1);
+    let attempt = granted[0].attempt;
+    let before = waiting(house.place(attempt.job));
+    for _ in 0..200 {
+        house.advance(Duration::from_secs(10));
+        house.told(session, 1, &[attempt], &[]);
+    }
+    assert_eq!(house.queue.next_deadline(house.now), Some(Duration::from_secs(900)));
+    house.advance(Duration::from_secs(899));
+    assert!(matches!(house.place(attempt.job), Place::Leased { .. }));
+    house.advance(Duration::from_secs(1));
+    assert_eq!(waiting(house.place(attempt.job)), before);
+    assert_eq!(house.delay(attempt.job), Duration::ZERO);
+    // The connection lasts, the worker is silent: nothing more is given to it.
+    assert!(matches!(house.place(attempt.job), Place::Queued { .. }));
+}
+
+#[test]
+fn a_wall_clock_that_steps_back_ends_nothing_and_repeats_nothing() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a", "b"]));
+    let (session, granted) = house.ready(1);
+    let (_, effects) = house.report(session, 1, &granted[0], failed());
+    let second = assignments(&effects)[0].attempt;
+    let effects = house.step_back(72 * HOUR);
+    assert!(effects.batch.is_empty() && effects.sends.is_empty());
+    house.told(session, 2, &[second], &[]);
+    assert_eq!(house.delay(granted[0].attempt.job), 96 * HOUR);
+    let effects = house.advance(Duration::from_secs(890));
+    assert!(effects.is_empty(), "{effects:?}");
+}
+
+#[test]
+fn a_worker_that_comes_back_goes_on() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    let (session, granted) = house.ready(1);
+    house.advance(2 * HOUR);
+    assert!(matches!(house.place(granted[0].attempt.job), Place::Queued { .. }));
+    house.told(session, 1, &[granted[0].attempt], &[]);
+    assert!(matches!(house.place(granted[0].attempt.job), Place::Leased { .. }));
+    assert_eq!(house.state(granted[0].attempt.job).epoch, Epoch(1), "no second attempt");
+    let (answer, _) = house.report(session, 1, &granted[0], good(&granted[0]));
+    assert_eq!(answer, Answer::Accepted);
+    assert_eq!(*house.place(granted[0].attempt.job), Place::Decided);
+}
+
+/// Worker 1 lost its lease by silence, worker 2 has the second attempt.
+fn two_attempts() -> (House, [(crate::domain::queue::SessionId, crate::protocol::Assignment); 2]) {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    let (one, first) = house.ready(1);
+    house.advance(2 * HOUR);
+    let (two, second) = house.ready(2);
+    assert_eq!(second[0].attempt.epoch, Epoch(2));
+    (house, [(one, first[0].clone()), (two, second[0].clone())])
+}
+
+#[test]
+fn a_late_verdict_counts_and_cancels_the_second_attempt() {
+    let (mut house, [(one, first), (two, second)]) = two_attempts();
+    let (answer, effects) = house.report(one, 1, &first, good(&first));
+    assert_eq!(answer, Answer::Accepted);
+    assert_eq!(cancelled(&effects), [second.attempt]);
+    assert_eq!(*house.place(first.attempt.job), Place::Decided);
+    // The second one's verdict is kept too, with a build of its own.
+    let (answer, _) = house.report(two, 2, &second, bad(&second));
+    assert_eq!(answer, Answer::Accepted);
+    assert_eq!(*house.place(first.attempt.job), Place::Decided);
+    assert_eq!(house.queue.counters.build, 2);
+    assert_eq!(house.queue.counters.report, 2);
+}
+
+/// Found by simulation (seed 4): a status that crossed the order to stop brought the lease back, and
+/// when the worker had stopped, the job was granted at once, a day before its retry.
+#[test]
+fn a_status_that_crosses_the_order_to_stop_does_not_bring_the_lease_back() {
+    let (mut house, [(one, first), (two, second)]) = two_attempts();
+    let (_, effects) = house.report(one, 1, &first, bad(&first));
+    assert_eq!(cancelled(&effects), [second.attempt]);
+    house.restart();
+    let one = house.join(1);
+    house.told(one, 1, &[], &[]);
+    let again = house.join(2);
+    assert_ne!(again, two);
+    let effects = house.told(again, 2, &[second.attempt], &[]);
+    assert_eq!(cancelled(&effects), [second.attempt]);
+    assert!(matches!(house.place(first.attempt.job), Place::Queued { .. }));
+    let effects = house.told(again, 2, &[], &[]);
+    assert_eq!(assignments(&effects), []);
+    assert_eq!(house.delay(first.attempt.job), 24 * HOUR);
+    let (answer, _) = house.report(again, 2, &second, good(&second));
+    assert_eq!(answer, Answer::Accepted, "what it built still counts");
+}
+
+#[test]
+fn a_late_fault_is_superseded_and_changes_nothing() {
+    let (mut house, [(one, first), _]) = two_attempts();
+    let before = house.stored.clone();
+    for _ in 0..2 {
+        let (answer, effects) = house.report(one, 1, &first, fault(FaultKind::DiskFull));
+        assert_eq!(answer, Answer::Superseded);
+        assert!(effects.batch.is_empty() && cancelled(&effects).is_empty());
+    }
+    assert_eq!(house.stored, before);
+}
+
+#[test]
+fn a_late_failure_does_not_delay_the_retry_of_a_later_attempt() {
+    let (mut house, [(one, first), (two, second)]) = two_attempts();
+    house.report(two, 2, &second, bad(&second));
+    let before = (house.state(first.attempt.job).retries, house.delay(first.attempt.job));
+    assert_eq!(before, (1, 24 * HOUR));
+    house.advance(HOUR);
+    let (answer, _) = house.report(one, 1, &first, failed());
+    assert_eq!(answer, Answer::Accepted);
+    let after = (house.state(first.attempt.job).retries, house.delay(first.attempt.job));
+    assert_eq!(after, (1, 23 * HOUR));
+}
+
+#[test]
+fn a_restarted_worker_loses_what_it_built_and_keeps_what_it_spooled() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a", "b"]));
+    let (session, _) = house.join_as(1, 1, offer(2));
+    let granted = assignments(&house.told(session, 0, &[], &[]));
+    let [built, spooled] = &granted[..] else { panic!("{granted:?}") };
+    let (session, effects) = house.join_as(1, 1, offer(2));
+    assert!(matches!(effects.sends[0], Send::Close { .. }), "the old connection is replaced");
+    house.told(session, 2, &[built.attempt], &[spooled.attempt]);
+    house.advance(Duration::from_secs(20));
+    let (session, _) = house.join_as(1, 2, offer(2));
+    let effects = house.told(session, 0, &[], &[spooled.attempt]);
+    assert_eq!(assignments(&effects).len(), 1, "{effects:?}");
+    assert_eq!(house.state(built.attempt.job).epoch, Epoch(2));
+    assert_eq!(house.state(spooled.attempt.job).epoch, Epoch(1));
+    let (answer, _) = house.report(session, 1, spooled, good(spooled));
+    assert_eq!(answer, Answer::Accepted);
+}
+
+#[test]
+fn an_unseen_assignment_is_sent_again_as_it_is_now() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    let (_, granted) = house.ready(1);
+    house.sync("p", "2", vec![group("a", &["a.deb", "b.deb"])]);
+    let session = house.join(1);
+    let again = assignments(&house.told(session, 0, &[], &[]));
+    assert_eq!(again[0].attempt, granted[0].attempt);
+    assert_eq!(again[0].artifacts.len(), 2);
+    let (answer, _) = house.report(session, 1, &again[0], good(&again[0]));
+    assert_eq!(answer, Answer::Accepted);
+    assert_eq!(*house.place(again[0].attempt.job), Place::Decided);
+}
+
+#[test]
+fn claims_of_finished_attempts_do_not_draw_the_queue_into_one_worker() {
+    let mut house = House::new();
+    let names: Vec<String> = (0..200).map(|n| format!("s{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    house.sync("p", "1", groups(&names));
+    let (session, granted) = house.ready(1);
+    let mut spooled: Vec<_> = granted.iter().map(|a| a.attempt).collect();
+    for seen in 1..200 {
+        let effects: Effects = house.told(session, seen, &[], &spooled);
+        spooled.extend(assignments(&effects).iter().map(|a| a.attempt));
+    }
+    assert_eq!(spooled.len(), 65, "64 in the spool and one slot");
+}
+
+#[test]
+fn at_each_deadline_time_moves_on() {
+    let mut house = House::with(Settings::default());
+    house.sync("p", "1", groups(&["a", "b", "c"]));
+    let (session, granted) = house.ready(1);
+    house.report(session, 1, &granted[0], failed());
+    for _ in 0..50 {
+        let Some(next) = house.queue.next_deadline(house.now) else { break };
+        assert!(next > Duration::ZERO);
+        house.advance(next);
+    }
+}

@@ -1,0 +1,186 @@
+use super::house::{HOUR, House, assignments, bad, cancelled, failed, good, group, groups};
+use crate::domain::queue::{Fact, ProfilePolicy, Settings, Whereabouts};
+use crate::port::Op;
+use crate::protocol::stored::key;
+use crate::protocol::stored::v1::Place;
+use crate::protocol::wire::v1::coordinator::Answer;
+use crate::protocol::{Epoch, InputId};
+
+const JOB: InputId = InputId(1);
+
+#[test]
+fn a_shared_job_stays_until_the_last_profile_leaves() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    house.sync("q", "1", groups(&["a"]));
+    assert_eq!(house.queue.entries.len(), 1);
+    house.sync("p", "2", vec![]);
+    assert_eq!(house.queue.counts(house.now).ready, 1);
+    house.sync("q", "2", vec![]);
+    assert_eq!(house.queue.counts(house.now).ready, 0);
+    let (_, granted) = house.ready(1);
+    assert_eq!(granted, [], "what nobody wants is never granted");
+}
+
+#[test]
+fn a_running_job_that_left_the_index_may_finish() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    let (session, granted) = house.ready(1);
+    let effects = house.sync("p", "2", vec![]);
+    assert_eq!(cancelled(&effects), []);
+    house.told(session, 1, &[granted[0].attempt], &[]);
+    let (answer, _) = house.report(session, 1, &granted[0], good(&granted[0]));
+    assert_eq!(answer, Answer::Accepted);
+    assert_eq!(*house.place(JOB), Place::Decided);
+}
+
+#[test]
+fn a_lost_attempt_at_a_job_that_left_is_not_repeated() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    let (session, _) = house.ready(1);
+    house.sync("p", "2", vec![]);
+    assert_eq!(assignments(&house.told(session, 1, &[], &[])), []);
+    assert_eq!(house.queue.next_deadline(house.now), None);
+}
+
+#[test]
+fn releases_and_profiles_do_not_touch_each_other() {
+    let mut house = House::new();
+    let release = |name: &str| {
+        let mut group = group("a", &["a.deb"]);
+        group.release = Some(name.into());
+        group
+    };
+    house.sync("p", "1", vec![release("one"), release("two")]);
+    house.sync("q", "1", vec![release("one")]);
+    let shown = |house: &House| -> Vec<_> {
+        let memberships = &house.queue.entries[&JOB].job.memberships;
+        memberships.iter().map(|m| (m.profile.to_string(), m.release.clone().unwrap())).collect()
+    };
+    let all = [("p".into(), "one".into()), ("p".into(), "two".into()), ("q".into(), "one".into())];
+    assert_eq!(shown(&house), all);
+    let memberships = house.queue.entries[&JOB].job.memberships.clone();
+    assert_eq!(memberships[0].source, memberships[2].source, "one source in one release");
+    assert_ne!(memberships[0].source, memberships[1].source);
+    assert_ne!(memberships[0].artifacts[0].0, memberships[2].artifacts[0].0);
+    house.sync("q", "2", vec![]);
+    assert_eq!(shown(&house), all[..2]);
+}
+
+#[test]
+fn an_unchanged_index_writes_the_profile_and_nothing_else() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a", "b"]));
+    let effects = house.sync("p", "1", groups(&["a", "b"]));
+    let keys: Vec<_> = effects
+        .batch
+        .0
+        .iter()
+        .map(|op| match op {
+            Op::Put { key, .. } | Op::Delete { key } => key.to_vec(),
+        })
+        .collect();
+    assert_eq!(keys, [key::profile("p")]);
+}
+
+#[test]
+fn another_url_rewrites_the_job_and_no_more() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    let (session, granted) = house.ready(1);
+    house.report(session, 1, &granted[0], good(&granted[0]));
+    let mut moved = groups(&["a"]);
+    moved[0].artifacts[0].url = "https://other.example.org/a.deb".into();
+    let effects = house.sync("p", "2", moved);
+    let keys: Vec<_> = effects
+        .batch
+        .0
+        .iter()
+        .map(|op| match op {
+            Op::Put { key, .. } | Op::Delete { key } => key.to_vec(),
+        })
+        .collect();
+    assert_eq!(keys, [key::job(JOB), key::profile("p")]);
+    assert_eq!(*house.place(JOB), Place::Decided);
+    assert_eq!(house.queue.counters.artifact, 1, "the same artifact");
+}
+
+#[test]
+fn a_new_artifact_queues_a_decided_job_again_for_the_same_worker_too() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    let (session, granted) = house.ready(1);
+    house.report(session, 1, &granted[0], good(&granted[0]));
+    let effects = house.sync("p", "2", vec![group("a", &["a.deb", "b.deb"])]);
+    let again = assignments(&effects);
+    assert_eq!((again[0].attempt.epoch, again[0].artifacts.len()), (Epoch(2), 2));
+    let (answer, _) = house.report(session, 1, &again[0], good(&again[0]));
+    assert_eq!(answer, Answer::Accepted);
+}
+
+#[test]
+fn a_drop_lasts_until_the_version_changes_and_a_push_undoes_it() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    house.drop_job("a");
+    house.sync("p", "2", vec![group("a", &["a.deb", "b.deb"])]);
+    house.restart();
+    let (session, granted) = house.ready(1);
+    assert_eq!(granted, []);
+    let mut newer = group("a", &["a_2.deb"]);
+    newer.version = "2".into();
+    let effects = house.sync("p", "3", vec![newer]);
+    assert_eq!(&*assignments(&effects)[0].key.version, "2");
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    house.drop_job("a");
+    assert_eq!(*house.place(JOB), Place::Dropped);
+    house.push("a");
+    assert_eq!(house.ready(1).1.len(), 1);
+    let _ = session;
+}
+
+#[test]
+fn dropping_a_running_job_cancels_it_and_its_verdict_still_is_kept() {
+    let mut house = House::new();
+    house.sync("p", "1", groups(&["a"]));
+    let (session, granted) = house.ready(1);
+    let effects = house.drop_job("a");
+    assert_eq!(cancelled(&effects), [granted[0].attempt]);
+    assert_eq!(house.queue.next_deadline(house.now), None, "the lease is gone");
+    let effects = house.told(session, 1, &[granted[0].attempt], &[]);
+    assert_eq!(cancelled(&effects), [granted[0].attempt], "told again until it stops");
+    let (answer, _) = house.report(session, 1, &granted[0], good(&granted[0]));
+    assert_eq!(answer, Answer::Accepted);
+    assert_eq!(*house.place(JOB), Place::Dropped);
+}
+
+#[test]
+fn a_shared_job_takes_the_soonest_wishes_and_the_largest_limit() {
+    let mut settings = Settings::default();
+    let slow = ProfilePolicy {
+        priority: Some(5),
+        initial_delay: Some(24 * HOUR),
+        max_retries: Some(0),
+        tags: vec![],
+    };
+    settings.profiles.insert("slow".into(), slow);
+    let mut house = House::with(settings);
+    let effects = house.sync("slow", "1", groups(&["a"]));
+    assert!(effects.facts.iter().any(|f| matches!(f, Fact::Placed(_, Whereabouts::Waiting))));
+    assert_eq!(house.delay(JOB), 24 * HOUR);
+    house.sync("plain", "1", groups(&["a"]));
+    assert_eq!(house.delay(JOB), core::time::Duration::ZERO, "the other profile does not wait");
+    let Place::Queued { waiting, .. } = house.place(JOB) else { panic!() };
+    assert_eq!(waiting.priority, 1);
+    let (session, granted) = house.ready(1);
+    house.report(session, 1, &granted[0], bad(&granted[0]));
+    assert_eq!(house.delay(JOB), 24 * HOUR, "the other profile has no limit");
+    house.sync("plain", "2", vec![]);
+    house.advance(24 * HOUR);
+    let granted = assignments(&house.told(session, 1, &[], &[]));
+    house.report(session, 1, &granted[0], failed());
+    assert_eq!(*house.place(JOB), Place::Decided, "its own says: once");
+}

@@ -1,0 +1,11 @@
+//! One topic a file; all of them drive [`super::Queue::handle`] through [`house::House`].
+
+mod acceptance;
+mod enrolment;
+mod faults;
+mod house;
+mod lease;
+mod memberships;
+mod order;
+mod restart;
+mod retries;

@@ -1,0 +1,57 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use rebuilder_actors::domain::queue::Settings;
+use rebuilder_actors::protocol::stored::{self, key::table, v1::ReportRecord};
+use rebuilder_actors::protocol::wire::v1::coordinator::Answer;
+use rebuilder_actors::protocol::{AttemptId, BuildId};
+
+use super::Checker;
+use crate::core::{End, Observation};
+
+/// What a worker was told to be accepted is stored at the end, once; an honest one is never refused.
+#[derive(Default)]
+pub(super) struct AcknowledgedReportsSurvive {
+    accepted: BTreeSet<AttemptId>,
+}
+
+impl Checker for AcknowledgedReportsSurvive {
+    fn name(&self) -> &'static str {
+        "acknowledged_reports_survive"
+    }
+
+    fn observe(&mut self, _: u64, _: &Settings, observation: &Observation) -> Result<(), String> {
+        let Observation::Answered { attempt, answer, .. } = observation else { return Ok(()) };
+        match answer {
+            Answer::Accepted => {
+                self.accepted.insert(*attempt);
+            }
+            Answer::Superseded => {}
+            Answer::Refused { reason } => {
+                return Err(format!("an honest report of attempt {attempt} was refused: {reason}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, end: &End) -> Result<(), String> {
+        let mut stored: BTreeMap<AttemptId, u32> = BTreeMap::new();
+        let mut builds: BTreeSet<BuildId> = BTreeSet::new();
+        for (key, value) in end.durable.iter().filter(|(key, _)| key[0] == table::REPORT) {
+            let record: ReportRecord =
+                stored::read(value).map_err(|e| format!("report {key:?}: {e}"))?;
+            *stored.entry(record.attempt).or_default() += 1;
+            if let Some(build) = record.build
+                && !builds.insert(build)
+            {
+                return Err(format!("build {build} was given twice"));
+            }
+        }
+        if let Some((attempt, count)) = stored.iter().find(|(_, count)| **count > 1) {
+            return Err(format!("attempt {attempt} is stored {count} times"));
+        }
+        match self.accepted.iter().find(|attempt| !stored.contains_key(attempt)) {
+            Some(attempt) => Err(format!("the report of attempt {attempt} is lost")),
+            None => Ok(()),
+        }
+    }
+}

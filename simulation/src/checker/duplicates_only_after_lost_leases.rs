@@ -1,0 +1,89 @@
+use std::collections::BTreeMap;
+
+use rebuilder_actors::domain::queue::Settings;
+use rebuilder_actors::protocol::wire::v1::coordinator::Answer;
+use rebuilder_actors::protocol::{Epoch, InputId};
+
+use super::Checker;
+use crate::core::Observation;
+
+/// A second attempt begins only when the one before ended: answered, ordered away, its worker's
+/// process gone, or its worker silent for a whole lease.
+#[derive(Default)]
+pub(super) struct DuplicatesOnlyAfterLostLeases {
+    current: BTreeMap<InputId, Attempt>,
+    heard: BTreeMap<usize, u64>,
+}
+
+struct Attempt {
+    epoch: Epoch,
+    worker: usize,
+    /// When the lease was last known to go on.
+    since: u64,
+    ended: bool,
+}
+
+/// Longest time between a decision and its commit, milliseconds.
+const COMMIT_MS_MAX: u64 = 60_000;
+
+impl Checker for DuplicatesOnlyAfterLostLeases {
+    fn name(&self) -> &'static str {
+        "duplicates_only_after_lost_leases"
+    }
+
+    fn observe(
+        &mut self,
+        now: u64,
+        settings: &Settings,
+        observation: &Observation,
+    ) -> Result<(), String> {
+        let lease = u64::try_from(settings.lease.as_millis()).unwrap_or(u64::MAX);
+        let lost = |since: u64| now + COMMIT_MS_MAX >= since + lease;
+        match observation {
+            Observation::Heard(worker) => {
+                for attempt in self.current.values_mut().filter(|a| a.worker == *worker) {
+                    attempt.ended |= lost(attempt.since);
+                    attempt.since = now;
+                }
+                self.heard.insert(*worker, now);
+            }
+            Observation::WorkerCrashed(worker) => {
+                let theirs = self.current.values_mut().filter(|a| a.worker == *worker);
+                theirs.for_each(|attempt| attempt.ended = true);
+            }
+            Observation::CoordinatorStarted => {
+                self.current.values_mut().for_each(|attempt| attempt.since = now);
+            }
+            Observation::Ordered => {
+                self.current.values_mut().for_each(|attempt| attempt.ended = true);
+            }
+            Observation::Accepted(record, _) => {
+                if let Some(attempt) = self.current.get_mut(&record.attempt.job) {
+                    attempt.ended |=
+                        record.build.is_some() || attempt.epoch == record.attempt.epoch;
+                }
+            }
+            Observation::Answered { attempt, answer: Answer::Superseded, .. } => {
+                if let Some(current) = self.current.get_mut(&attempt.job) {
+                    current.ended |= current.epoch == attempt.epoch;
+                }
+            }
+            Observation::Assigned { attempt, worker, .. } => {
+                let before = self.current.get(&attempt.job);
+                if let Some(before) = before.filter(|before| before.epoch < attempt.epoch)
+                    && !before.ended
+                    && !lost(before.since)
+                {
+                    return Err(format!("attempt {attempt} while {:?} goes on", before.epoch));
+                }
+                if before.is_none_or(|before| before.epoch < attempt.epoch) {
+                    let (epoch, worker) = (attempt.epoch, *worker);
+                    let begun = Attempt { epoch, worker, since: now, ended: false };
+                    self.current.insert(attempt.job, begun);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

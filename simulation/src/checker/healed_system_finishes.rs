@@ -1,0 +1,37 @@
+use rebuilder_actors::domain::queue::Settings;
+use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, Place};
+use rebuilder_actors::protocol::stored::{self, key::table};
+
+use super::Checker;
+use crate::core::{End, Observation};
+
+/// Once the trouble is over every wanted job is decided or was dropped, and no report waits.
+pub(super) struct HealedSystemFinishes;
+
+impl Checker for HealedSystemFinishes {
+    fn name(&self) -> &'static str {
+        "healed_system_finishes"
+    }
+
+    fn observe(&mut self, _: u64, _: &Settings, _: &Observation) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn finish(&mut self, end: &End) -> Result<(), String> {
+        if end.spooled > 0 {
+            return Err(format!("{} reports were never answered", end.spooled));
+        }
+        for (key, value) in end.durable.iter().filter(|(key, _)| key[0] == table::JOB) {
+            let job: JobRecord = stored::read(value).map_err(|e| e.to_string())?;
+            let mut state = key.clone();
+            state[0] = table::STATE;
+            let state = end.durable.get(&state).ok_or("a job has no state")?;
+            let state: JobState = stored::read(state).map_err(|e| e.to_string())?;
+            let finished = matches!(state.place, Place::Decided | Place::Dropped);
+            if !job.memberships.is_empty() && !finished {
+                return Err(format!("{} {} is {:?}", job.key.source, job.key.version, state.place));
+            }
+        }
+        Ok(())
+    }
+}
