@@ -5,6 +5,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use super::quarantine::{Quarantine, Verdict};
 use super::{results, session, store};
@@ -13,7 +14,7 @@ use crate::domain::queue::{
     SessionId, Settings,
 };
 use crate::domain::report::{SignedReport, VerifiedReport};
-use crate::port::{Batch, Clock};
+use crate::port::{Batch, Clock, Monotonic};
 use crate::protocol::stored::v1::QuarantineRecord;
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire::v1::coordinator::{Answer, Message as ToWorker};
@@ -120,6 +121,8 @@ pub struct State {
     requests: BTreeMap<RequestId, Reply>,
     next_request: u64,
     timer: u64,
+    /// When the timer that runs ends, and its task; `None`: none runs.
+    armed: Option<(Monotonic, AbortHandle)>,
 }
 
 /// Effects that wait until their batch, and all before it, are durable.
@@ -175,6 +178,7 @@ impl Actor for QueueActor {
             requests: BTreeMap::new(),
             next_request: 0,
             timer: 0,
+            armed: None,
         })
     }
 
@@ -248,7 +252,10 @@ impl State {
                 }
                 Ok(())
             }
-            Message::Tick(timer) if timer == self.timer => self.decide(me, Event::Ticked, None),
+            Message::Tick(timer) if timer == self.timer => {
+                self.armed = None;
+                self.decide(me, Event::Ticked, None)
+            }
             Message::Tick(_) | Message::Restored(_) => Ok(()),
         }
     }
@@ -381,17 +388,26 @@ impl State {
         request
     }
 
-    /// One timer: a newer one makes older ones void.
+    /// One timer: it is replaced only by an earlier one. One that ends too early costs a look; one
+    /// for each message would cost a task that sleeps for a minute.
     fn arm(&mut self, me: &ActorRef<Message>) {
         let now = self.now();
-        let Some(queue) = self.queue.as_ref() else { return };
-        self.timer += 1;
-        if let Some(after) = queue.next_deadline(now) {
-            let timer = self.timer;
-            // A bounded sleep, so that a wall clock that was set is noticed.
-            let after = after.clamp(core::time::Duration::from_millis(1), MAX_SLEEP);
-            me.send_after(after, move || Message::Tick(timer));
+        let Some(after) = self.queue.as_ref().and_then(|queue| queue.next_deadline(now)) else {
+            return;
+        };
+        // A bounded sleep, so that a wall clock that was set is noticed.
+        let after = after.clamp(core::time::Duration::from_millis(1), MAX_SLEEP);
+        let at = now.monotonic.plus(after);
+        if self.armed.as_ref().is_some_and(|(armed, _)| *armed <= at) {
+            return;
         }
+        if let Some((_, later)) = self.armed.take() {
+            later.abort();
+        }
+        self.timer += 1;
+        let timer = self.timer;
+        let task = me.send_after(after, move || Message::Tick(timer));
+        self.armed = Some((at, task.abort_handle()));
     }
 }
 

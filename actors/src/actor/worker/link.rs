@@ -6,13 +6,13 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::connection::{self, Credentials, Refused, Up};
 use super::log::{self, Log, Logs};
 use super::{runners, spool, upload};
 use crate::domain::worker::{Effect, Event, Machine, Spooled};
-use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Network};
+use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Monotonic, Network};
 use crate::protocol::wire::{self, CloseCode, Offer};
 use crate::protocol::{AttemptId, wire::v1::coordinator::Message as FromCoordinator};
 
@@ -76,6 +76,8 @@ pub struct State {
     failures: u32,
     last_failure: String,
     timer: u64,
+    /// When the timer that runs ends, and its task; `None`: none runs.
+    armed: Option<(Monotonic, AbortHandle)>,
 }
 
 /// A connection, and all that runs for it.
@@ -112,6 +114,7 @@ impl Actor for LinkActor {
             failures: 0,
             last_failure: String::new(),
             timer: 0,
+            armed: None,
         })
     }
 
@@ -253,6 +256,7 @@ impl State {
     }
 
     fn tick(&mut self, myself: &ActorRef<Message>) {
+        self.armed = None;
         let (free_memory, free_disk) = (self.arguments.measure)();
         self.decide(myself, Event::Measured { free_memory, free_disk });
         self.decide(myself, Event::Ticked);
@@ -266,12 +270,24 @@ impl State {
         for effect in effects {
             self.carry_out(myself, effect);
         }
-        self.timer += 1;
         if let Some(at) = deadline {
-            let timer = self.timer;
-            let wait = at.since(now).max(Duration::from_millis(1));
-            myself.send_after(wait, move || Message::Tick(timer));
+            self.arm(myself, now, at);
         }
+    }
+
+    /// One timer: it is replaced only by an earlier one, and one that ends too early costs a look.
+    fn arm(&mut self, myself: &ActorRef<Message>, now: Monotonic, at: Monotonic) {
+        if self.armed.as_ref().is_some_and(|(armed, _)| *armed <= at) {
+            return;
+        }
+        if let Some((_, later)) = self.armed.take() {
+            later.abort();
+        }
+        self.timer += 1;
+        let timer = self.timer;
+        let wait = at.since(now).max(Duration::from_millis(1));
+        let task = myself.send_after(wait, move || Message::Tick(timer));
+        self.armed = Some((at, task.abort_handle()));
     }
 
     fn carry_out(&mut self, myself: &ActorRef<Message>, effect: Effect) {

@@ -129,7 +129,8 @@ fn a_late_verdict_counts_and_cancels_the_second_attempt() {
     assert_eq!(house.queue.counters.report, 2);
 }
 
-/// Found by simulation (seed 4): a status that crossed the order to stop brought the lease back, and
+/// Found by simulation (seed 4): a status that crossed the order to stop brought the lease
+/// back, and
 /// when the worker had stopped, the job was granted at once, a day before its retry.
 #[test]
 fn a_status_that_crosses_the_order_to_stop_does_not_bring_the_lease_back() {
