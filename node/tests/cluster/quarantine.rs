@@ -39,16 +39,18 @@ async fn a_report_that_makes_the_queue_panic_is_set_aside() {
     assert!(ctl.verdicts().iter().all(|v| v.name != POISON && v.status == "reproduced"));
 
     let rows = ctl.rows(&["quarantine", "ls"]);
-    assert!(!rows.is_empty());
-    for row in &rows {
-        assert_eq!(row["actor"], "queue");
-        let text = row["text"].as_str().unwrap();
-        assert!(text.contains("it made the coordinator panic twice"), "{text}");
-    }
-    assert_eq!(ctl.ask(&["status"])["quarantined"], rows.len());
-    assert_eq!(panics.load(Ordering::SeqCst), 2 * rows.len(), "twice each, never a third time");
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(rows[0]["actor"], "queue");
+    let text = rows[0]["text"].as_str().unwrap();
+    assert!(text.contains("it made the coordinator panic twice"), "{text}");
+    let status = ctl.ask(&["status"]);
+    assert_eq!(status["quarantined"], 1, "{status}");
+    // Another attempt would do the same: the job waits until somebody looked.
+    assert_eq!((&status["jobs"]["parked"], &status["jobs"]["decided"]), (&1.into(), &3.into()));
+    assert_eq!(world.begun(POISON).len(), 1);
+    assert_eq!(panics.load(Ordering::SeqCst), 2, "never a third time");
     assert!(ended.try_recv().is_err(), "the coordinator is up");
-    assert!(world.spooled("w1") <= 1, "what was refused is not kept");
+    world.until_spools_empty(&["w1"]);
     drop(worker);
     tree.cast(Message::Stop).unwrap();
     assert_eq!(ended.await, Ok(TreeEnd::Stopped));

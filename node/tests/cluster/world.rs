@@ -111,7 +111,7 @@ impl World {
         let keys: Vec<String> = listed.map(|w| self.key(w).public_key().to_string()).collect();
         let text = format!(
             "[coordinator]\nlisten = \"{}\"\ndata_dir = {:?}\nauthorized_workers = {keys:?}\n{}\n\
-             [http]\nenabled = false\n[schedule]\nlease_secs = {LEASE_SECS}\n{}\n\
+             [schedule]\nlease_secs = {LEASE_SECS}\n{}\n\
              [profile.\"cluster\"]\ndistribution = \"cluster\"\nindex = \"debian\"\nsource = {:?}\n\
              releases = [\"test\"]\ncomponents = [\"main\"]\narchitectures = [\"amd64\"]\n\
              buildinfos = {:?}\nkeyring = {:?}\npkgs = {:?}\n",

@@ -126,7 +126,6 @@ pub struct State {
 }
 
 /// Effects that wait until their batch, and all before it, are durable.
-#[derive(Default)]
 struct Ticket {
     sends: Vec<Send>,
     facts: Vec<Fact>,
@@ -305,24 +304,35 @@ impl State {
                 self.arguments.quarantine.end(digest);
                 result
             }
-            Verdict::SetAside { first } => {
-                let reason = "quarantined: it made the coordinator panic twice".to_owned();
-                let answer = Answer::Refused { reason: reason.clone() };
-                let sends = vec![Send::Worker(session, ToWorker::Answer { attempt, answer })];
-                let mut batch = Batch::default();
-                let at = self.now().utc;
-                if first {
-                    let text = format!("report of attempt {attempt}: {reason}");
-                    let record = QuarantineRecord { actor: "queue".into(), text, at };
-                    let sequence = self.arguments.quarantine.keep(record.clone());
-                    batch.put(key::quarantine(sequence), stored::write(&record));
-                }
-                let text = format!("report of attempt {attempt} {reason}");
-                let lines = vec![Line { at, warning: true, text }];
-                self.tickets.push_back(Ticket { sends, lines, ..Ticket::default() });
-                self.commit(me, batch)
-            }
+            Verdict::SetAside { first } => self.set_aside(me, session, attempt, first),
         }
+    }
+
+    fn set_aside(
+        &mut self,
+        me: &ActorRef<Message>,
+        session: SessionId,
+        attempt: AttemptId,
+        first: bool,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = self.now();
+        let Some(queue) = self.queue.as_mut() else { return Ok(()) };
+        let mut effects = queue.handle(now, Event::SetAside(session, attempt));
+        let reason = "quarantined: it made the coordinator panic twice".to_owned();
+        let text = format!("report of attempt {attempt}: {reason}");
+        if first {
+            let record =
+                QuarantineRecord { actor: "queue".into(), text: text.clone(), at: now.utc };
+            let sequence = self.arguments.quarantine.keep(record.clone());
+            effects.batch.put(key::quarantine(sequence), stored::write(&record));
+        }
+        effects.lines.insert(0, Line { at: now.utc, warning: true, text });
+        let answer = ToWorker::Answer { attempt, answer: Answer::Refused { reason } };
+        // Before a new assignment: the worker drops the report first.
+        effects.sends.insert(0, Send::Worker(session, answer));
+        let Effects { batch, sends, facts, lines } = effects;
+        self.tickets.push_back(Ticket { sends, facts, lines, done: None });
+        self.commit(me, batch)
     }
 
     /// What was decided is durable: it leaves.
