@@ -55,7 +55,8 @@ impl Worker {
         leased: impl Fn(InputId) -> Option<(AttemptId, bool)>,
     ) -> usize {
         let Some(session) = self.session.as_ref().filter(|s| s.is_attentive(now)) else { return 0 };
-        // Both lists are about as long as there are slots: looking through them costs less than a set.
+        // Both lists are about as long as there are slots: looking through them costs less than a
+        // set.
         let told = &session.running;
         let mut taken = told.len();
         let mut spooled = 0;
