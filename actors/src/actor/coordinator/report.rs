@@ -36,7 +36,7 @@ pub(super) async fn take(
         return refused(format!("a log of {} bytes is over {}", log.size, house.log_bytes_max));
     }
     if log.size > 0
-        && let Some(message) = seal(&house, attempt, &verified).await
+        && let Some(message) = seal(&house, session, attempt, &verified).await
     {
         return Some(message);
     }
@@ -50,7 +50,12 @@ pub(super) async fn take(
 }
 
 /// Makes the log durable under the digest that the worker signed, or asks for what is missing.
-async fn seal(house: &House, attempt: AttemptId, verified: &VerifiedReport) -> Option<Message> {
+async fn seal(
+    house: &House,
+    session: SessionId,
+    attempt: AttemptId,
+    verified: &VerifiedReport,
+) -> Option<Message> {
     let log = &verified.report().log;
     let (digest, length) = (log.sha256, log.size);
     let sealed = house
@@ -62,7 +67,16 @@ async fn seal(house: &House, attempt: AttemptId, verified: &VerifiedReport) -> O
     match sealed {
         Ok(Ok(())) => None,
         Ok(Err(BlobError::Mismatch { .. } | BlobError::Gap { .. })) => {
-            Some(Message::LogWanted { attempt, length: 0 })
+            let file = None;
+            let wanted = house
+                .ask(&house.queue, |reply| queue::Message::Upload { session, attempt, file, reply })
+                .await;
+            match wanted {
+                // An upload would be refused, so that the log never comes: an attempt that was not
+                // granted, or was answered. The queue's answer to the report is final then.
+                Ok(Err(_)) => None,
+                _ => Some(Message::LogWanted { attempt, length: 0 }),
+            }
         }
         Ok(Err(error)) => {
             // Not the worker's fault: it is asked to send again, and its spool keeps everything.

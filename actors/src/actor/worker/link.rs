@@ -325,8 +325,14 @@ impl State {
         let Some(log) = self.logs.get(&attempt).cloned() else { return };
         let (connection, me) = (live.connection.clone_handle(), myself.clone());
         live.tasks.spawn(async move {
-            let result = upload::log(connection, attempt, log).await;
-            let result = result.map_err(|error| error.to_string());
+            let result = match upload::log(connection, attempt, log).await {
+                // Without a wish for the log there is an answer to the report: it is asked for.
+                Err(upload::UploadError::Refused(reason)) => {
+                    tracing::debug!("log of attempt {attempt} is not wanted: {reason}");
+                    Ok(())
+                }
+                result => result.map_err(|error| error.to_string()),
+            };
             let _ = me.cast(Message::Uploaded(attempt, result));
         });
         while live.tasks.try_join_next().is_some() {}
