@@ -70,7 +70,7 @@ impl Worker {
 }
 
 /// Silence after which a worker is given nothing: three statuses.
-const ATTENTIVE: Duration = Duration::from_secs(30);
+const ATTENTIVE: Duration = Duration::from_secs(15);
 
 /// Finished attempts that occupy no slot: more of them without a report, and the worker's reports
 /// do not get through, so that it would only draw the queue into its spool.
