@@ -34,6 +34,8 @@ pub enum Message {
     Failed(String),
     /// The connection is gone.
     Down(CloseReason),
+    /// Send a log again, of which the last try on the connection with this number broke off.
+    Upload(AttemptId, u64),
     /// A log was sent whole, or not.
     Uploaded(AttemptId, Result<(), String>),
     /// A handle to the connection; `None` while there is none.
@@ -73,6 +75,8 @@ pub struct State {
     live: Option<Live>,
     /// Tasks without a connection: the one that connects.
     tasks: JoinSet<()>,
+    /// Connections so far; each begins with all uploads anew.
+    connections: u64,
     failures: u32,
     last_failure: String,
     timer: u64,
@@ -89,6 +93,9 @@ struct Live {
 
 /// Longest wait between two tries.
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+
+/// Wait before a log is sent again that the coordinator could not keep, on the same connection.
+const UPLOAD_AGAIN: Duration = Duration::from_secs(10);
 
 impl Actor for LinkActor {
     type Msg = Message;
@@ -111,6 +118,7 @@ impl Actor for LinkActor {
             logs: BTreeMap::new(),
             live: None,
             tasks: JoinSet::new(),
+            connections: 0,
             failures: 0,
             last_failure: String::new(),
             timer: 0,
@@ -143,8 +151,15 @@ impl Actor for LinkActor {
                 Ok(()) => state.decide(&myself, Event::LogStored(attempt)),
                 Err(reason) => {
                     tracing::debug!("log of attempt {attempt} not sent to its end: {reason}");
+                    let connection = state.connections;
+                    let again = move || Message::Upload(attempt, connection);
+                    myself.send_after(UPLOAD_AGAIN, again);
                 }
             },
+            Message::Upload(attempt, connection) if connection == state.connections => {
+                state.upload(&myself, attempt);
+            }
+            Message::Upload(..) => {}
             Message::Connection(reply) => {
                 let _ = reply.send(state.live.as_ref().map(|l| l.connection.clone_handle()));
             }
@@ -206,6 +221,7 @@ impl State {
             target: "rebuilder",
             "connected to {} ({}, key {peer})", self.arguments.credentials.address, welcome.software
         );
+        self.connections += 1;
         self.failures = 0;
         self.last_failure.clear();
         self.arguments.credentials.pin = Some(peer);
