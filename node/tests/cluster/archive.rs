@@ -3,8 +3,8 @@ use std::sync::LazyLock;
 
 use crate::tools::{require, run};
 
-/// Packages `p00` … of version 1.0 for amd64, indexed and signed by a key made here, each with a file
-/// in the place of its `.buildinfo`.
+/// Packages `p00` … of version 1.0 for amd64, indexed and signed by a key made here, each with a
+/// file in the place of its `.buildinfo`.
 pub struct Archive {
     folder: tempfile::TempDir,
 }
@@ -77,8 +77,8 @@ apt-ftparchive -o APT::FTPArchive::Release::Suite=test -o APT::FTPArchive::Relea
 mv ../Release .
 cd ../..
 mkdir -m 700 gnupg
-gpg --homedir gnupg --batch --quiet --passphrase '' --quick-gen-key 'T <t@example.org>' ed25519 sign \
-    never
+gpg --homedir gnupg --batch --quiet --passphrase '' --quick-gen-key 'T <t@example.org>' ed25519 \
+    sign never
 gpg --homedir gnupg --batch --export >test.gpg
 gpg --homedir gnupg --batch --clearsign -o dists/test/InRelease dists/test/Release
 ";

@@ -5,8 +5,8 @@ use crate::peer::Peer;
 use crate::tools::until_true;
 use crate::world::{Wishes, World};
 
-/// A status that was on its way when the assignment was sent cannot know of it, and says nothing about
-/// it; one that has seen it does.
+/// A status that was on its way when the assignment was sent cannot know of it, and says nothing
+/// about it; one that has seen it does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_that_crossed_an_assignment_does_not_end_its_lease() {
     let world = World::new(Wishes::default());

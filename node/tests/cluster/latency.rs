@@ -6,7 +6,8 @@ use crate::world::{Wishes, World};
 
 const ROUNDS: usize = 9;
 
-/// Work is pushed: how long from an operator's order until the build's script runs, on an idle node.
+/// Work is pushed: how long from an operator's order until the build's script runs, on an idle
+/// node.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_starts_soon_after_it_is_queued() {
     let world = World::new(Wishes::default());

@@ -32,7 +32,8 @@ fn a_followed_log_grows_with_the_build_and_ends_with_it() {
     assert_eq!(whole.out, "building p00\nfirst\nsecond\n");
 }
 
-/// A log over the limit keeps its front and its end, says so, and its digest is that of what is kept.
+/// A log over the limit keeps its front and its end, says so, and its digest is that of what is
+/// kept.
 #[test]
 fn a_log_over_the_limit_is_cut_in_the_middle_and_accepted() {
     let tables = "[limits]\nlog_bytes_max = \"4 MiB\"\n";

@@ -1,6 +1,6 @@
-//! Coordinator, workers and ctl as they are shipped: real processes, real reports, real kills; where
-//! the network is cut, in network namespaces of their own. Builds are done by a script, so that they
-//! are quick and end when the test says so.
+//! Coordinator, workers and ctl as they are shipped: real processes, real reports, real kills;
+//! where the network is cut, in network namespaces of their own. Builds are done by a script, so
+//! that they are quick and end when the test says so.
 //!
 //! Needs root, and `rebuilder-ctl` beside `rebuilder-node`: `cargo build -p rebuilder-ctl` first.
 

@@ -7,7 +7,8 @@ use nix::unistd::Pid;
 
 use crate::tools::{node_program, until_true};
 
-/// A process of `rebuilder-node`; killed with this value, and its last words shown if the test failed.
+/// A process of `rebuilder-node`; killed with this value, and its last words shown if the test
+/// failed.
 pub struct Node {
     name: String,
     child: Child,

@@ -24,8 +24,8 @@ use tokio::sync::oneshot;
 use crate::tools::until_true;
 use crate::world::{Wishes, World, names};
 
-/// A report that makes the queue panic is tried twice and then set aside: its worker is told, and the
-/// house goes on with everything else.
+/// A report that makes the queue panic is tried twice and then set aside: its worker is told, and
+/// the house goes on with everything else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_that_makes_the_queue_panic_is_set_aside() {
     let world = World::new(Wishes { packages: names(4), ..Wishes::default() });

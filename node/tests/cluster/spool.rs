@@ -24,8 +24,8 @@ fn a_spooled_report_outlives_its_worker_and_is_delivered_later() {
     assert_eq!((log.code, log.out.as_str()), (0, "building p00\n"), "its log came along");
 }
 
-/// The answer was lost, or the removal from the spool was: the report is offered again, and answered
-/// again, although its log is no longer wanted.
+/// The answer was lost, or the removal from the spool was: the report is offered again, and
+/// answered again, although its log is no longer wanted.
 #[test]
 fn a_report_that_was_answered_already_is_answered_again() {
     let world = World::new(Wishes::default());

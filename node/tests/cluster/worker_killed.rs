@@ -1,7 +1,7 @@
 use crate::world::{LEASE_SECS, Wishes, World, names};
 
-/// A worker that is gone in the middle of its builds: they finish elsewhere, and nothing of it lives
-/// on.
+/// A worker that is gone in the middle of its builds: they finish elsewhere, and nothing of it
+/// lives on.
 #[test]
 fn the_jobs_of_a_killed_worker_finish_elsewhere() {
     let wishes = Wishes { packages: names(2), namespaces: true, ..Wishes::default() };

@@ -135,7 +135,8 @@ impl World {
             text,
             "[worker]\nname = \"{name}\"\ncoordinator = \"{}\"\nwork_dir = {:?}\nslots = 2\n\
              architectures = [\"*\"]\n{enrolment}\n[debian]\nenabled = false\n[diffoscope]\n\
-             enabled = false\n[backend.\"cluster\"]\npath = {:?}\npass = [\"REBUILDER_TEST_WORKER\"]\n",
+             enabled = false\n[backend.\"cluster\"]\npath = {:?}\n\
+             pass = [\"REBUILDER_TEST_WORKER\"]\n",
             self.address,
             self.join(name),
             self.join("script"),
