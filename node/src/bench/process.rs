@@ -91,7 +91,7 @@ impl Coordinator {
         let data = dir.join("data");
         let config = format!(
             "[coordinator]\nlisten = \"{address}\"\ndata_dir = \"{}\"\n{}\n\
-             [http]\nenabled = false\n\n{}",
+             \n{}",
             data.display(),
             more.coordinator,
             more.profile

@@ -34,7 +34,6 @@ fn nothing_configured_is_a_coordinator_with_the_defaults() {
     let config = parse("", Role::Coordinator).unwrap();
     let coordinator = config.coordinator.unwrap();
     assert_eq!(coordinator.listen.to_string(), "127.0.0.1:8485");
-    assert_eq!(coordinator.http_listen.unwrap().to_string(), "127.0.0.1:8484");
     assert_eq!(coordinator.data_dir, Path::new("/var/lib/rebuilder"));
     let settings = coordinator.queue_settings(PublicKey([7; 32]));
     assert_eq!(settings.lease.as_secs(), 900);
@@ -127,7 +126,6 @@ fn unknown_keys_are_shown_in_their_place() {
     assert_eq!(error, expected);
     for (text, said) in [
         ("[worker]\nidle_delay = 3", "2:1: unknown key `idle_delay`: remove it: work is pushed"),
-        ("[http]\nbind_addr = ''", "2:1: unknown key `bind_addr`: the address is `listen` now"),
         ("[auth]\ncookie = ''", "1:2: unknown key `auth`: there is no cookie"),
         ("[profile.x]\nmirror = ''", "2:1: unknown key `mirror`: it is `source`"),
         ("[profile.x]\nreleases = [{ nam = 'x' }]", "2:15: unknown key `nam`"),

@@ -16,8 +16,6 @@ use super::{file, load};
 pub struct CoordinatorConfig {
     /// Where workers and ctl connect (UDP).
     pub listen: SocketAddr,
-    /// Where everybody reads results; `None`: no HTTP.
-    pub http_listen: Option<SocketAddr>,
     /// Database, blobs and keys; absolute.
     pub data_dir: PathBuf,
     /// `host:port` for invitations; `None`: `listen`, which workers elsewhere may not reach.
@@ -77,12 +75,11 @@ impl CoordinatorConfig {
     /// `secrets`: files are read.
     pub(super) fn read(
         file: file::Coordinator,
-        (http, schedule, limits): (file::Http, file::Schedule, &file::Limits),
+        (schedule, limits): (file::Schedule, &file::Limits),
         profiles: Vec<ProfileConfig>,
         secrets: bool,
         problems: &mut Problems<'_>,
     ) -> Self {
-        let http_listen = http.listen.map_or((Ipv4Addr::LOCALHOST, 8484).into(), |l| l.0);
         let hours = |hours: u32| Duration::from_secs(u64::from(hours) * 3600);
         let retry = RetryPolicy {
             delay_base: schedule
@@ -93,7 +90,6 @@ impl CoordinatorConfig {
         let given = (file.signup_secret, file.signup_secret_file);
         Self {
             listen: file.listen.map_or((Ipv4Addr::LOCALHOST, 8485).into(), |listen| listen.0),
-            http_listen: http.enabled.unwrap_or(true).then_some(http_listen),
             data_dir: file.data_dir.map_or_else(|| "/var/lib/rebuilder".into(), |dir| dir.0),
             public_address: file.public_address.map(|address| address.0),
             admins: file.admins.into_iter().collect(),

@@ -15,7 +15,6 @@ use super::value::{AbsolutePath, HostPort, Listen, Place, Size, Source, Within, 
 #[serde(default, deny_unknown_fields)]
 pub(super) struct File {
     pub(super) coordinator: Coordinator,
-    pub(super) http: Http,
     pub(super) schedule: Schedule,
     pub(super) limits: Limits,
     pub(super) profile: BTreeMap<Spanned<String>, Profile>,
@@ -35,13 +34,6 @@ pub(super) struct Coordinator {
     pub(super) authorized_workers: Vec<PublicKey>,
     pub(super) signup_secret: Option<Spanned<Secret>>,
     pub(super) signup_secret_file: Option<Spanned<AbsolutePath>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Http {
-    pub(super) enabled: Option<bool>,
-    pub(super) listen: Option<Listen>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -120,7 +120,7 @@ fn read(
     for (name, profile) in file.profile {
         profiles.extend(ProfileConfig::read(&name, profile, problems, warnings));
     }
-    let sections = (file.http, file.schedule, &file.limits);
+    let sections = (file.schedule, &file.limits);
     let keeps = role.coordinates();
     let coordinator =
         CoordinatorConfig::read(file.coordinator, sections, profiles, keeps, problems);

@@ -36,10 +36,6 @@ impl Config {
 fn write_coordinator(out: &mut String, c: &CoordinatorConfig) -> fmt::Result {
     writeln!(out, "coordinator")?;
     line(out, "listens on", format_args!("{} (workers and ctl, UDP)", c.listen))?;
-    match c.http_listen {
-        Some(address) => line(out, "HTTP", address)?,
-        None => line(out, "HTTP", "off")?,
-    }
     line(out, "data in", c.data_dir.display())?;
     line(out, "invitations name", c.public_address.as_deref().unwrap_or("the address above"))?;
     line(out, "admins", format_args!("the key ctl.key, and {} listed", c.admins.len()))?;

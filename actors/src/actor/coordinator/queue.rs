@@ -5,15 +5,16 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use super::quarantine::{Quarantine, Verdict};
-use super::{results, session, store};
+use super::{reader, results, session, store};
 use crate::domain::queue::{
     Effects, Event, Fact, Join, Line, Now, Order, Query, Queue, RequestId, Restored, Send,
     SessionId, Settings,
 };
 use crate::domain::report::{SignedReport, VerifiedReport};
-use crate::port::{Batch, Clock};
+use crate::port::{Batch, Clock, Monotonic};
 use crate::protocol::stored::v1::QuarantineRecord;
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire::v1::coordinator::{Answer, Message as ToWorker};
@@ -26,6 +27,8 @@ pub enum Message {
     Restored(Box<Restored>),
     /// Something happened.
     Event(Box<Event>),
+    /// Something happened, told by a peer that waits until it is handled.
+    Paced(Box<Event>, reader::Permit),
     /// A worker wants in.
     Join(Box<Join>, ActorRef<session::Message>),
     /// A report whose signatures and log are verified.
@@ -120,10 +123,11 @@ pub struct State {
     requests: BTreeMap<RequestId, Reply>,
     next_request: u64,
     timer: u64,
+    /// When the timer that runs ends, and its task; `None`: none runs.
+    armed: Option<(Monotonic, AbortHandle)>,
 }
 
 /// Effects that wait until their batch, and all before it, are durable.
-#[derive(Default)]
 struct Ticket {
     sends: Vec<Send>,
     facts: Vec<Fact>,
@@ -176,6 +180,7 @@ impl Actor for QueueActor {
             requests: BTreeMap::new(),
             next_request: 0,
             timer: 0,
+            armed: None,
         })
     }
 
@@ -217,6 +222,7 @@ impl State {
                 }
                 self.decide(me, *event, None)
             }
+            Message::Paced(event, _permit) => self.decide(me, *event, None),
             Message::Join(join, session) => {
                 self.sessions.insert(join.session, session);
                 self.decide(me, Event::Joined(join), None)
@@ -249,7 +255,10 @@ impl State {
                 }
                 Ok(())
             }
-            Message::Tick(timer) if timer == self.timer => self.decide(me, Event::Ticked, None),
+            Message::Tick(timer) if timer == self.timer => {
+                self.armed = None;
+                self.decide(me, Event::Ticked, None)
+            }
             Message::Tick(_) | Message::Restored(_) => Ok(()),
         }
     }
@@ -298,24 +307,35 @@ impl State {
                 self.arguments.quarantine.end(digest);
                 result
             }
-            Verdict::SetAside { first } => {
-                let reason = "quarantined: it made the coordinator panic twice".to_owned();
-                let answer = Answer::Refused { reason: reason.clone() };
-                let sends = vec![Send::Worker(session, ToWorker::Answer { attempt, answer })];
-                let mut batch = Batch::default();
-                let at = self.now().utc;
-                if first {
-                    let text = format!("report of attempt {attempt}: {reason}");
-                    let record = QuarantineRecord { actor: "queue".into(), text, at };
-                    let sequence = self.arguments.quarantine.keep(record.clone());
-                    batch.put(key::quarantine(sequence), stored::write(&record));
-                }
-                let text = format!("report of attempt {attempt} {reason}");
-                let lines = vec![Line { at, warning: true, text }];
-                self.tickets.push_back(Ticket { sends, lines, ..Ticket::default() });
-                self.commit(me, batch)
-            }
+            Verdict::SetAside { first } => self.set_aside(me, session, attempt, first),
         }
+    }
+
+    fn set_aside(
+        &mut self,
+        me: &ActorRef<Message>,
+        session: SessionId,
+        attempt: AttemptId,
+        first: bool,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = self.now();
+        let Some(queue) = self.queue.as_mut() else { return Ok(()) };
+        let mut effects = queue.handle(now, Event::SetAside(session, attempt));
+        let reason = "quarantined: it made the coordinator panic twice".to_owned();
+        let text = format!("report of attempt {attempt}: {reason}");
+        if first {
+            let record =
+                QuarantineRecord { actor: "queue".into(), text: text.clone(), at: now.utc };
+            let sequence = self.arguments.quarantine.keep(record.clone());
+            effects.batch.put(key::quarantine(sequence), stored::write(&record));
+        }
+        effects.lines.insert(0, Line { at: now.utc, warning: true, text });
+        let answer = ToWorker::Answer { attempt, answer: Answer::Refused { reason } };
+        // Before a new assignment: the worker drops the report first.
+        effects.sends.insert(0, Send::Worker(session, answer));
+        let Effects { batch, sends, facts, lines } = effects;
+        self.tickets.push_back(Ticket { sends, facts, lines, done: None });
+        self.commit(me, batch)
     }
 
     /// What was decided is durable: it leaves.
@@ -371,17 +391,26 @@ impl State {
         request
     }
 
-    /// One timer: a newer one makes older ones void.
+    /// One timer: it is replaced only by an earlier one. One that ends too early costs a look; one
+    /// for each message would cost a task that sleeps for a minute.
     fn arm(&mut self, me: &ActorRef<Message>) {
         let now = self.now();
-        let Some(queue) = self.queue.as_ref() else { return };
-        self.timer += 1;
-        if let Some(after) = queue.next_deadline(now) {
-            let timer = self.timer;
-            // A bounded sleep, so that a wall clock that was set is noticed.
-            let after = after.clamp(core::time::Duration::from_millis(1), MAX_SLEEP);
-            me.send_after(after, move || Message::Tick(timer));
+        let Some(after) = self.queue.as_ref().and_then(|queue| queue.next_deadline(now)) else {
+            return;
+        };
+        // A bounded sleep, so that a wall clock that was set is noticed.
+        let after = after.clamp(core::time::Duration::from_millis(1), MAX_SLEEP);
+        let at = now.monotonic.plus(after);
+        if self.armed.as_ref().is_some_and(|(armed, _)| *armed <= at) {
+            return;
         }
+        if let Some((_, later)) = self.armed.take() {
+            later.abort();
+        }
+        self.timer += 1;
+        let timer = self.timer;
+        let task = me.send_after(after, move || Message::Tick(timer));
+        self.armed = Some((at, task.abort_handle()));
     }
 }
 

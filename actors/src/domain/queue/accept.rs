@@ -13,8 +13,8 @@ use crate::protocol::stored::v1::{DifferenceRecord, Grant, Outcome, Place, Repor
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
 use crate::protocol::{
-    Artifact, AttemptId, BuildId, Ending, Fault, InputId, Sha256, SignerKind, Verdict, WorkerId,
-    artifact_set_digest,
+    Artifact, AttemptId, BuildId, Ending, Fault, FaultKind, InputId, Sha256, SignerKind, Verdict,
+    WorkerId, artifact_set_digest,
 };
 
 /// Priority of a retry: after manual and new jobs.
@@ -109,6 +109,26 @@ impl Queue {
         Answer::Accepted
     }
 
+    /// A report that nobody can read without a panic: its job is parked, since a report of the next
+    /// attempt would do the same, and each costs two restarts.
+    pub(super) fn set_aside(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        attempt: AttemptId,
+        effects: &mut Effects,
+    ) {
+        let worker = self.sessions.get(&session).copied();
+        let lease = self.leases.get(attempt.job).filter(|lease| lease.attempt == attempt);
+        if worker.is_none() || lease.map(|lease| lease.worker) != worker {
+            return;
+        }
+        self.mark_answered(attempt);
+        self.release(attempt.job);
+        let detail = "its report made the coordinator panic: see the quarantine".into();
+        self.park(now, attempt.job, Fault { kind: FaultKind::Cancelled, detail }, effects);
+    }
+
     /// The grant that the report answers.
     fn check_grant(&self, worker: WorkerId, report: &AttemptReport) -> Result<Grant, String> {
         let attempt = report.attempt;
@@ -118,7 +138,7 @@ impl Queue {
         if grant.worker != worker {
             return Err(format!("attempt {attempt} was granted to another worker"));
         }
-        if report.key != entry.job.key {
+        if report.key != *entry.job.key {
             return Err(format!("the report names {} instead of the job", report.key.source));
         }
         if report.signer != SignerKind::WorkerKey {
@@ -243,7 +263,8 @@ impl Queue {
     fn has_others(&self, id: InputId, artifacts: &[Artifact]) -> bool {
         let Some(entry) = self.entries.get(&id) else { return false };
         let known: BTreeSet<_> = artifacts.iter().map(|a| (&a.file, &a.sha256)).collect();
-        let mut wanted = entry.job.memberships.iter().flat_map(|m| &m.artifacts);
+        let memberships = entry.job.memberships();
+        let mut wanted = memberships.iter().flat_map(|m| &m.artifacts);
         wanted.any(|(_, a)| !known.contains(&(&a.file, &a.sha256)))
     }
 
@@ -269,7 +290,7 @@ impl Queue {
     fn retry(&mut self, now: Now, id: InputId, effects: &mut Effects) {
         let Some(entry) = self.entries.get(&id) else { return };
         let retries = entry.state.retries;
-        let max_retries = self.wishes(&entry.job.memberships).max_retries;
+        let max_retries = self.wishes(&entry.job.memberships()).max_retries;
         let next = RetryPolicy { max_retries, ..self.settings.retry }.next(retries);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.state.confirmed.clear();

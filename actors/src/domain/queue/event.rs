@@ -61,6 +61,9 @@ pub enum Event {
         /// The same with the coordinator's signature added.
         countersigned: SignedReport,
     },
+    /// A report of this attempt, over this connection, made the coordinator panic twice and was set
+    /// aside unread.
+    SetAside(SessionId, AttemptId),
     /// A worker wants to send a log or a difference.
     UploadAsked {
         /// Over which connection.
@@ -82,6 +85,11 @@ pub enum Event {
         sha256: Sha256,
         /// Bytes of the text.
         size: u64,
+    },
+    /// A profile's index was read whole; its parts follow.
+    SyncBegan {
+        /// The profile.
+        profile: Box<str>,
     },
     /// A part of a profile's index, after the whole was read and verified.
     SyncPage {

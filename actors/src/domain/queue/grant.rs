@@ -6,7 +6,7 @@ use super::queue_state::Queue;
 use crate::protocol::stored::v1::{Grant, JobState, Place};
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::{
-    Assignment, AttemptId, BuildInput, Epoch, GrantNumber, IndexTrust, InputId, WorkerId,
+    Assignment, AttemptId, BuildInput, Epoch, GrantNumber, IndexTrust, InputId, JobKey, WorkerId,
 };
 
 impl Queue {
@@ -111,8 +111,9 @@ impl Queue {
     /// What a worker is told about an attempt: one build for all memberships.
     pub(super) fn assignment(&self, attempt: AttemptId) -> Assignment {
         let job = &self.entries[&attempt.job].job;
-        let first = job.memberships.first();
-        let index = job.memberships.iter().map(|m| m.index).max();
+        let memberships = job.memberships();
+        let first = memberships.first();
+        let index = memberships.iter().map(|m| m.index).max();
         let release = first.and_then(|m| {
             let record = self.profiles.get(&m.profile)?;
             let release = m.release.as_deref()?;
@@ -121,7 +122,7 @@ impl Queue {
         let archives = first.and_then(|m| self.archives_by_id.get(&m.archives));
         Assignment {
             attempt,
-            key: job.key.clone(),
+            key: JobKey::clone(&job.key),
             input: first.map_or(BuildInput::Suite, |m| m.input.clone()),
             source: first.and_then(|m| m.source_file.clone()),
             archives: archives.map_or_else(Vec::new, |archives| archives.to_vec()),

@@ -1,3 +1,4 @@
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::port::Monotonic;
@@ -67,12 +68,14 @@ impl Leases {
         self.by_job.get(&job)
     }
 
-    /// Notes a sign of life: the lease lasts until `deadline`.
+    /// Notes a sign of life: the lease lasts until `deadline`, or up to [`STEP`] less.
     pub(super) fn extend(&mut self, job: InputId, deadline: Monotonic) -> Option<&mut Lease> {
         let lease = self.by_job.get_mut(&job)?;
-        self.deadlines.remove(&(lease.deadline, job));
-        lease.deadline = deadline;
-        self.deadlines.insert((deadline, job));
+        if deadline.since(lease.deadline) >= STEP {
+            self.deadlines.remove(&(lease.deadline, job));
+            lease.deadline = deadline;
+            self.deadlines.insert((deadline, job));
+        }
         Some(lease)
     }
 
@@ -89,3 +92,7 @@ impl Leases {
         self.by_job.values()
     }
 }
+
+/// Signs of life come with every change on a worker; a lease follows them in steps of this, a
+/// thirtieth of the shortest lease that can be configured.
+const STEP: Duration = Duration::from_secs(1);

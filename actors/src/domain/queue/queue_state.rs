@@ -12,7 +12,7 @@ use super::worker::Worker;
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{Counters, InvitationRecord, ProfileRecord};
 use crate::protocol::stored::{self, key};
-use crate::protocol::{Archive, InputId, JobKey, PublicKey, SourceId, WorkerId};
+use crate::protocol::{Archive, InputId, JobKey, PublicKey, Sha256, SourceId, WorkerId};
 
 /// The queue: see the module.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub struct Queue {
     pub(super) settings: Settings,
     pub(super) counters: Counters,
     pub(super) counters_changed: bool,
-    pub(super) entries: BTreeMap<InputId, Entry>,
-    pub(super) by_key: BTreeMap<JobKey, InputId>,
+    pub(super) entries: BTreeMap<InputId, Box<Entry>>,
+    pub(super) by_key: BTreeMap<Arc<JobKey>, InputId>,
     pub(super) sources: BTreeMap<SourceName, SourceId>,
     pub(super) archives: BTreeMap<Arc<Vec<Archive>>, i32>,
     pub(super) archives_by_id: BTreeMap<i32, Arc<Vec<Archive>>>,
@@ -43,8 +43,19 @@ pub struct Queue {
     pub(super) started: Now,
 }
 
-/// What identifies a source package in one release.
-pub(super) type SourceName = (Box<str>, Option<Box<str>>, Box<str>, Box<str>);
+/// Identifies a source package in one release: a digest, because the names themselves are kept with
+/// the job and there are tens of thousands.
+pub(super) type SourceName = Sha256;
+
+/// See [`SourceName`].
+pub(super) fn source_name(
+    distribution: &str,
+    release: Option<&str>,
+    source: &str,
+    version: &str,
+) -> SourceName {
+    Sha256::of(&stored::write(&(distribution, release, source, version)))
+}
 
 impl Queue {
     /// Takes one event in and says what follows from it.
@@ -57,12 +68,17 @@ impl Queue {
             Event::Reported { session, report, countersigned } => {
                 self.report(now, session, &report, &countersigned, &mut effects);
             }
+            Event::SetAside(session, attempt) => {
+                self.set_aside(now, session, attempt, &mut effects);
+            }
             Event::UploadAsked { session, request, attempt, file } => {
                 self.upload_asked(session, request, attempt, file.as_deref(), &mut effects);
             }
             Event::DifferenceStored { build, file, sha256, size } => {
                 self.difference_stored(build, file, sha256, size, &mut effects);
             }
+            // What an earlier hand-over that broke off had named counts for nothing.
+            Event::SyncBegan { profile } => drop(self.syncs.remove(&profile)),
             Event::SyncPage { profile, groups } => {
                 self.sync_page(now, &profile, groups, &mut effects);
             }

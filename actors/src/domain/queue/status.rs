@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::effect::{Effects, Send};
 use super::event::{Now, SessionId};
 use super::lane::is_larger;
@@ -30,6 +32,8 @@ impl Queue {
         // As many as there are slots: more is no status, and each costs an answer.
         let slots = usize::from(live.offer.slots);
         status.running.truncate(slots);
+        let mut met = BTreeSet::new();
+        status.running.retain(|running| met.insert(running.attempt));
         live.running.clone_from(&status.running);
         live.free_memory = status.free_memory;
         live.free_disk = status.free_disk;
@@ -182,6 +186,11 @@ impl Queue {
     pub(super) fn expire_leases(&mut self, now: Now, effects: &mut Effects) {
         while let Some(job) = self.leases.lost(now.monotonic) {
             let detail = format!("silent for {} s", self.settings.lease.as_secs());
+            let holder = self.leases.get(job).and_then(|l| self.workers.get_mut(&l.worker));
+            if let Some(session) = holder.and_then(|holder| holder.session.as_mut()) {
+                // Whatever its connection says: nothing is given to it before its next status.
+                session.told = false;
+            }
             self.lose(now, job, detail, effects);
         }
     }

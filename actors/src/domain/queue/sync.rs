@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::effect::{Effects, Fact, Whereabouts};
 use super::entry::{Entry, Job};
 use super::event::Now;
-use super::queue_state::Queue;
+use super::queue_state::{Queue, source_name};
 use super::settings::Wishes;
 use crate::port::{Group, IndexState, UtcMillis};
 use crate::protocol::stored::v1::{
@@ -54,8 +54,7 @@ impl Queue {
         let known = self.by_key.get(&key).copied();
         let id = known.unwrap_or_else(|| InputId(self.next(|c| &mut c.input)));
         let old_job = known.and_then(|id| self.entries.get(&id)).map(|e| e.job.clone());
-        let mut memberships =
-            old_job.as_ref().map(|job| job.memberships.clone()).unwrap_or_default();
+        let mut memberships = old_job.as_ref().map(|job| job.memberships()).unwrap_or_default();
         let at =
             memberships.iter().position(|m| *m.profile == *profile && m.release == group.release);
         let old = at.map(|at| memberships.remove(at));
@@ -65,7 +64,8 @@ impl Queue {
         }
         memberships.push(membership);
         memberships.sort_by(|a, b| (&a.profile, &a.release).cmp(&(&b.profile, &b.release)));
-        let job = Arc::new(Job { id, key, memberships });
+        let key = old_job.as_ref().map_or_else(|| Arc::new(key), |job| job.key.clone());
+        let job = Arc::new(Job::new(id, key, &memberships));
         self.replace_job(now, job, old_job.as_deref(), effects);
         id
     }
@@ -77,7 +77,8 @@ impl Queue {
         archives: i32,
         old: Option<&Membership>,
     ) -> Membership {
-        let name = (group.distribution, group.release.clone(), group.source, group.version);
+        let release = group.release.as_deref();
+        let name = source_name(&group.distribution, release, &group.source, &group.version);
         let source = match self.sources.get(&name) {
             Some(id) => *id,
             None => {
@@ -113,13 +114,13 @@ impl Queue {
     /// Puts a job that is new or changed into its place.
     fn replace_job(&mut self, now: Now, job: Arc<Job>, old: Option<&Job>, effects: &mut Effects) {
         let id = job.id;
-        let record = JobRecord { key: job.key.clone(), memberships: job.memberships.clone() };
+        let record = JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships() };
         effects.batch.put(key::job(id), stored::write(&record));
         effects.facts.push(Fact::Job(job.clone()));
         let Some(old) = old else {
             self.by_key.insert(job.key.clone(), id);
             let place = self.first_place(now, &job);
-            self.entries.insert(id, Entry::new(job, place));
+            self.entries.insert(id, Box::new(Entry::new(job, place)));
             self.index(now, id);
             self.write_state(id, effects);
             effects.facts.push(Fact::Placed(id, Whereabouts::Waiting));
@@ -148,7 +149,7 @@ impl Queue {
     }
 
     fn first_place(&mut self, now: Now, job: &Job) -> Place {
-        let Wishes { priority, delay, .. } = self.wishes(&job.memberships);
+        let Wishes { priority, delay, .. } = self.wishes(&job.memberships());
         let due = if delay.is_zero() { UtcMillis(0) } else { now.utc.plus(delay) };
         let queue = QueueId(self.next(|c| &mut c.queue));
         Place::Queued { waiting: Waiting { queue, priority, queued_at: now.utc }, due }
@@ -157,7 +158,7 @@ impl Queue {
     /// A job that was never tried takes the wishes of who joined, where they are sooner.
     fn hurry(&mut self, id: InputId, effects: &mut Effects) {
         let Some(entry) = self.entries.get(&id) else { return };
-        let wishes = self.wishes(&entry.job.memberships);
+        let wishes = self.wishes(&entry.job.memberships());
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let Place::Queued { waiting, due } = &mut entry.state.place else { return };
         if entry.state.epoch != Epoch(0) || waiting.priority == PRIORITY_MANUAL {
@@ -188,7 +189,7 @@ impl Queue {
         let gone: Vec<InputId> = self
             .entries
             .values()
-            .filter(|e| e.job.memberships.iter().any(|m| m.profile == profile))
+            .filter(|e| e.job.memberships().iter().any(|m| m.profile == profile))
             .map(|e| e.job.id)
             .filter(|id| !named.contains(id))
             .collect();
@@ -214,12 +215,12 @@ impl Queue {
     fn leave_profile(&mut self, now: Now, id: InputId, profile: &str, effects: &mut Effects) {
         self.unindex(id);
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let mut job = Job::clone(&entry.job);
-        job.memberships.retain(|m| *m.profile != *profile);
-        let job = Arc::new(job);
+        let mut memberships = entry.job.memberships();
+        memberships.retain(|m| *m.profile != *profile);
+        let job = Arc::new(Job::new(id, entry.job.key.clone(), &memberships));
         entry.job = job.clone();
         self.index(now, id);
-        let record = JobRecord { key: job.key.clone(), memberships: job.memberships.clone() };
+        let record = JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships() };
         effects.batch.put(key::job(id), stored::write(&record));
         effects.facts.push(Fact::Job(job));
     }
@@ -232,7 +233,7 @@ impl Queue {
             .filter_map(|id| {
                 let entry = &self.entries[id];
                 let Place::Parked { fault, waiting, .. } = &entry.state.place else { return None };
-                let wanted = entry.job.memberships.iter().any(|m| *m.profile == *profile);
+                let wanted = entry.job.memberships().iter().any(|m| *m.profile == *profile);
                 let unavailable = fault.kind == FaultKind::InputsUnavailable;
                 (wanted && unavailable).then_some((*id, waiting.priority))
             })

@@ -55,20 +55,22 @@ impl Worker {
         leased: impl Fn(InputId) -> Option<(AttemptId, bool)>,
     ) -> usize {
         let Some(session) = self.session.as_ref().filter(|s| s.is_attentive(now)) else { return 0 };
-        let mut taken: BTreeSet<AttemptId> = session.running.iter().map(|r| r.attempt).collect();
+        // Both lists are about as long as there are slots: looking through them costs less than a
+        // set.
+        let told = &session.running;
+        let mut taken = told.len();
         let mut spooled = 0;
         for (attempt, is_spooled) in self.held.iter().filter_map(|job| leased(*job)) {
             spooled += usize::from(is_spooled);
-            if !is_spooled || spooled > SPOOLED_MAX {
-                taken.insert(attempt);
-            }
+            let occupies = !is_spooled || spooled > SPOOLED_MAX;
+            taken += usize::from(occupies && !told.iter().any(|r| r.attempt == attempt));
         }
-        usize::from(session.offer.slots).saturating_sub(taken.len())
+        usize::from(session.offer.slots).saturating_sub(taken)
     }
 }
 
 /// Silence after which a worker is given nothing: three statuses.
-const ATTENTIVE: Duration = Duration::from_secs(30);
+const ATTENTIVE: Duration = Duration::from_secs(15);
 
 /// Finished attempts that occupy no slot: more of them without a report, and the worker's reports
 /// do not get through, so that it would only draw the queue into its spool.
