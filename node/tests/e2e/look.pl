@@ -17,7 +17,6 @@ my %look = (
     },
     find => sub {
         my ($root, $name) = split / /, $_[0];
-        $! = 2;
         return `find $root -name $name -size +0 2>/dev/null` ne '';
     },
     environment => sub {
@@ -29,7 +28,6 @@ my %look = (
             local $/;
             $all .= <$file> // '';
         }
-        $! = 2;
         return index($all, $secret) >= 0;
     },
     http => sub {
@@ -61,5 +59,5 @@ while (my $line = <$targets>) {
     my ($kind, $name, $what) = split / /, $line, 3;
     $! = 0;
     my $reached = $look{$kind}->($what);
-    print "SPY $name ", $reached ? 'REACHED' : "failed: $!", "\n";
+    print "SPY $name ", $reached ? 'REACHED' : "failed: " . ($! || 'not found'), "\n";
 }

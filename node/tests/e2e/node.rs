@@ -42,7 +42,6 @@ impl Node {
         let (port, folder) = (self.port, self.folder.display());
         let text = format!(
             "[coordinator]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = \"{folder}/coordinator\"\n\
-             [http]\nenabled = false\n\
              [limits]\nbuild_secs_max = 120\nstage_secs_max = 400\n\
              [worker]\nname = \"e2e\"\nslots = 2\nwork_dir = \"{folder}/worker\"\n{more}"
         );
