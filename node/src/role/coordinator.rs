@@ -33,6 +33,8 @@ pub(super) struct Running {
     pub(super) ended: oneshot::Receiver<TreeEnd>,
     pub(super) address: SocketAddr,
     pub(super) key: PublicKey,
+    /// Names of the profiles that it follows.
+    pub(super) profiles: Vec<String>,
     network: Arc<dyn Network>,
     /// Its lock is held as long as the coordinator runs.
     _data_dir: DataDir,
@@ -79,7 +81,8 @@ impl Running {
             .await
             .map_err(|error| RoleError::Start(error.to_string()))?;
         tracing::info!(target: "rebuilder", "coordinator {key} listens on {address} (UDP)");
-        Ok(Self { tree, ended, address, key, network, _data_dir: data_dir })
+        let profiles = config.profiles.iter().map(|profile| profile.name.clone()).collect();
+        Ok(Self { tree, ended, address, key, profiles, network, _data_dir: data_dir })
     }
 
     /// The actors as they are now; `None` while they are being started again.

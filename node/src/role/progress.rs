@@ -17,13 +17,21 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Time between two lines where there is no terminal.
 const LINE: u32 = 20;
 
-/// Shows progress until nothing is left to do, then a table of verdicts on standard output.
-pub(super) async fn until_idle(house: &House, expected: &Expected) -> Result<(), RoleError> {
+/// Shows progress until the indexes of all `configured` profiles were looked at and nothing is left
+/// to do, then a table of verdicts on standard output.
+pub(super) async fn until_idle(
+    house: &House,
+    configured: &[String],
+    expected: &Expected,
+) -> Result<(), RoleError> {
     let bar = bar();
     let mut looks = 0_u32;
     loop {
         let (status, profiles) = look(house).await?;
-        let synced = profiles.iter().all(|p| p.synced_at.is_some() || p.error.is_some());
+        // The next look is set when this process has ended one, not by what an earlier one stored.
+        let is_synced =
+            |name: &String| profiles.iter().any(|p| p.name == *name && p.next_at.is_some());
+        let synced = configured.iter().all(is_synced);
         let jobs = &status.jobs;
         let soon = jobs.next_due_ms.is_some_and(|ms| ms <= SOON.as_millis() as u64);
         let text = describe(&status, synced);
@@ -55,9 +63,10 @@ fn bar() -> ProgressBar {
 
 async fn look(house: &House) -> Result<(Status, Vec<Profile>), RoleError> {
     let gone = |e: rebuilder_actors::actor::coordinator::Gone| RoleError::GaveUp(e.to_string());
+    // Profiles first: the jobs of a look that ended are in the queue.
+    let profiles = house.ask(&house.results, results::Message::Profiles).await.map_err(gone)?;
     let ask = |reply| queue::Message::Ask(Query::Status, reply);
     let rows = house.ask(&house.queue, ask).await.map_err(gone)?;
-    let profiles = house.ask(&house.results, results::Message::Profiles).await.map_err(gone)?;
     match rows.into_iter().next() {
         Some(Response::Status(status)) => Ok((status, profiles)),
         _ => Err(RoleError::GaveUp("the queue has no status".into())),

@@ -61,12 +61,16 @@ async fn wait(
     let mut interrupt = handler(SignalKind::interrupt())?;
     let idle = {
         let house = match &coordinator {
-            Some(coordinator) if options.until_idle => coordinator.house().await,
+            Some(coordinator) if options.until_idle => {
+                coordinator.house().await.map(|house| (house, coordinator.profiles.clone()))
+            }
             _ => None,
         };
         async move {
             match house {
-                Some(house) => progress::until_idle(&house, &options.expected).await,
+                Some((house, profiles)) => {
+                    progress::until_idle(&house, &profiles, &options.expected).await
+                }
                 None => std::future::pending().await,
             }
         }
