@@ -1,7 +1,7 @@
 //! The whole system for real: `rebuilder-node` as a program, with the index of an archive made here
 //! by the real tools, real builds on base roots from this machine's mirror, and `rebuilder-ctl`.
 //!
-//! The reference root in which packages are first built is kept below the target folder, or where
+//! `cargo build -p rebuilder-ctl` first. The reference root in which packages are first built is kept below the target folder, or where
 //! `REBUILDER_TEST_CACHE` says.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test")]

@@ -53,3 +53,16 @@ pub fn unsigned(scene: &Scene) {
     let _serving = node.serve();
     expect(&node.package("tiny-plain"), "reproduced", "hash-only/recorded/full", false);
 }
+
+/// A run after the index has lost a package knows it no more. (It also tries again what is parked for
+/// want of inputs, on a new base root.)
+pub fn moved(scene: &Scene) {
+    let script = "rm own/pool/tiny-random_*";
+    crate::tools::run(&scene.archive.folder, &["sh", "-ec", script]);
+    scene.archive.publish();
+    let moved = scene.node.until_idle(Duration::from_secs(240), || {});
+    assert!(moved.status.success(), "{}", moved.log);
+    assert!(scene.ended.table.contains("tiny-random"), "{}", scene.ended.table);
+    assert!(!moved.table.contains("tiny-random"), "{}", moved.table);
+    assert!(moved.table.contains("tiny-altered"), "{}", moved.table);
+}

@@ -46,6 +46,7 @@ fn an_archive_is_rebuilt_by_a_whole_node() {
     drop(serving);
     checks.run("a second run has nothing to do", || recorded::again(&scene));
     checks.run("unsigned indexes are no gate", || recorded::unsigned(&scene));
+    checks.run("a run notices that the index has moved", || recorded::moved(&scene));
     checks.finish();
 }
 
