@@ -5,7 +5,7 @@ use std::time::Duration;
 use ractor::{Actor as _, ActorRef};
 use rebuilder_actors::actor::TreeEnd;
 use rebuilder_actors::actor::coordinator::syncs::Profile;
-use rebuilder_actors::actor::coordinator::{Coordinator, House, Message, Parts};
+use rebuilder_actors::actor::coordinator::{Coordinator, Message, Parts};
 use rebuilder_actors::port::Network;
 use rebuilder_actors::protocol::PublicKey;
 use rebuilder_transport::{Limits, system};
@@ -80,13 +80,6 @@ impl Running {
             .map_err(|error| RoleError::Start(error.to_string()))?;
         tracing::info!(target: "rebuilder", "coordinator {key} listens on {address} (UDP)");
         Ok(Self { tree, ended, address, key, network, _data_dir: data_dir })
-    }
-
-    /// The actors as they are now; `None` while they are being started again.
-    pub(super) async fn house(&self) -> Option<House> {
-        let (reply, answer) = oneshot::channel();
-        self.tree.cast(Message::House(reply)).ok()?;
-        answer.await.ok()
     }
 
     /// Stops in reverse order and tells the peers.
