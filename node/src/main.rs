@@ -55,6 +55,10 @@ Every key of the configuration is explained in docs/configuration.md. RUST_LOG o
 Exit codes: 0 stopped or idle, 1 cannot start, 2 wrong usage or configuration, 70 gave up (let the
 service manager start it again), 130 interrupted.";
 
+/// Of the many small texts of a release it wastes less than the system's, and costs less time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Before anything else: this process must still have one thread.
     if std::env::args_os().nth(1).is_some_and(|first| first == sandbox::INIT_ARGUMENT) {

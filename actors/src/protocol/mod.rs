@@ -19,6 +19,6 @@ pub use digest::{ParseDigestError, Sha256, Sha512};
 pub use id::{
     ArtifactId, AttemptId, BuildId, Epoch, GrantNumber, InputId, QueueId, SourceId, WorkerId,
 };
-pub use key::{ParseKeyError, PublicKey, Signature};
+pub use key::{ParseKeyError, PublicKey, Signature, Verifier};
 pub use package::{Archive, Artifact, BuildInput, JobKey, RemoteFile};
 pub use verdict::Verdict;

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ractor::{Actor as _, ActorRef};
 use rebuilder_actors::actor::TreeEnd;
@@ -22,6 +23,9 @@ use crate::store::{SledStore, StoreOptions};
 
 /// Bytes of one difference that are taken from a worker: the peer's operators cap it at 40 MiB.
 const DIFFERENCE_BYTES_MAX: u64 = 64 << 20;
+
+/// Time for a tree to stop in order; what is durable does not need it.
+pub(super) const STOP: Duration = Duration::from_secs(20);
 
 /// A coordinator that runs.
 pub(super) struct Running {
@@ -87,7 +91,9 @@ impl Running {
 
     /// Stops in reverse order and tells the peers.
     pub(super) async fn stop(self) {
-        let _ = self.tree.stop_and_wait(None, None).await;
+        if self.tree.cast(Message::Stop).is_ok() {
+            let _ = self.tree.wait(Some(STOP)).await;
+        }
         let text = "the coordinator stops".to_owned();
         self.network.close(rebuilder_actors::port::CloseReason { code: 0, text }).await;
     }

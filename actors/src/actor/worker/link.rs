@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use core::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
@@ -34,10 +34,10 @@ pub enum Message {
     Failed(String),
     /// The connection is gone.
     Down(CloseReason),
-    /// Send a log again, of which the last try on the connection with this number broke off.
-    Upload(AttemptId, u64),
     /// A log was sent whole, or not.
     Uploaded(AttemptId, Result<(), String>),
+    /// A log that was not sent to its end is tried again, on whatever connection there is then.
+    UploadAgain(AttemptId),
     /// A handle to the connection; `None` while there is none.
     Connection(oneshot::Sender<Option<Box<dyn Connection>>>),
     /// The timer.
@@ -73,10 +73,10 @@ pub struct State {
     runners: Option<ActorRef<runners::Message>>,
     logs: BTreeMap<AttemptId, Arc<Log>>,
     live: Option<Live>,
+    /// Logs that are on their way on this connection.
+    uploading: BTreeSet<AttemptId>,
     /// Tasks without a connection: the one that connects.
     tasks: JoinSet<()>,
-    /// Connections so far; each begins with all uploads anew.
-    connections: u64,
     failures: u32,
     last_failure: String,
     timer: u64,
@@ -91,11 +91,10 @@ struct Live {
     tasks: JoinSet<()>,
 }
 
+/// Wait before a log is sent again whose stream broke off.
+const UPLOAD_AGAIN: Duration = Duration::from_secs(10);
 /// Longest wait between two tries.
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
-
-/// Wait before a log is sent again that the coordinator could not keep, on the same connection.
-const UPLOAD_AGAIN: Duration = Duration::from_secs(10);
 
 impl Actor for LinkActor {
     type Msg = Message;
@@ -117,8 +116,8 @@ impl Actor for LinkActor {
             runners: None,
             logs: BTreeMap::new(),
             live: None,
+            uploading: BTreeSet::new(),
             tasks: JoinSet::new(),
-            connections: 0,
             failures: 0,
             last_failure: String::new(),
             timer: 0,
@@ -147,19 +146,14 @@ impl Actor for LinkActor {
             Message::Up(up) => state.up(&myself, *up),
             Message::Failed(reason) => state.failed(&myself, reason),
             Message::Down(reason) => state.down(&myself, &reason),
-            Message::Uploaded(attempt, result) => match result {
+            Message::Uploaded(attempt, result) => match state.uploaded(attempt, result) {
                 Ok(()) => state.decide(&myself, Event::LogStored(attempt)),
                 Err(reason) => {
                     tracing::debug!("log of attempt {attempt} not sent to its end: {reason}");
-                    let connection = state.connections;
-                    let again = move || Message::Upload(attempt, connection);
-                    myself.send_after(UPLOAD_AGAIN, again);
+                    myself.send_after(UPLOAD_AGAIN, move || Message::UploadAgain(attempt));
                 }
             },
-            Message::Upload(attempt, connection) if connection == state.connections => {
-                state.upload(&myself, attempt);
-            }
-            Message::Upload(..) => {}
+            Message::UploadAgain(attempt) => state.upload_again(&myself, attempt),
             Message::Connection(reply) => {
                 let _ = reply.send(state.live.as_ref().map(|l| l.connection.clone_handle()));
             }
@@ -221,7 +215,6 @@ impl State {
             target: "rebuilder",
             "connected to {} ({}, key {peer})", self.arguments.credentials.address, welcome.software
         );
-        self.connections += 1;
         self.failures = 0;
         self.last_failure.clear();
         self.arguments.credentials.pin = Some(peer);
@@ -255,6 +248,7 @@ impl State {
 
     fn down(&mut self, myself: &ActorRef<Message>, reason: &CloseReason) {
         self.live = None;
+        self.uploading.clear();
         tracing::warn!(target: "rebuilder", "connection lost: {reason}; builds go on");
         self.decide(myself, Event::Disconnected);
         self.failures += 1;
@@ -335,10 +329,26 @@ impl State {
         }
     }
 
+    fn uploaded(&mut self, attempt: AttemptId, result: Result<(), String>) -> Result<(), String> {
+        self.uploading.remove(&attempt);
+        result
+    }
+
+    /// Unless a new connection has begun it already, or the report was answered.
+    fn upload_again(&mut self, myself: &ActorRef<Message>, attempt: AttemptId) {
+        let waiting = self.machine.as_ref().is_some_and(|m| m.waits_for_log(attempt));
+        if waiting && !self.uploading.contains(&attempt) {
+            self.upload(myself, attempt);
+        }
+    }
+
     /// Starts sending a log. One that has not begun yet is sent when it does.
     fn upload(&mut self, myself: &ActorRef<Message>, attempt: AttemptId) {
         let Some(live) = &mut self.live else { return };
         let Some(log) = self.logs.get(&attempt).cloned() else { return };
+        if !self.uploading.insert(attempt) {
+            return;
+        }
         let (connection, me) = (live.connection.clone_handle(), myself.clone());
         live.tasks.spawn(async move {
             let result = match upload::log(connection, attempt, log).await {

@@ -138,7 +138,7 @@ impl Queue {
         if grant.worker != worker {
             return Err(format!("attempt {attempt} was granted to another worker"));
         }
-        if report.key != entry.job.key {
+        if report.key != *entry.job.key {
             return Err(format!("the report names {} instead of the job", report.key.source));
         }
         if report.signer != SignerKind::WorkerKey {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 pub struct Job {
     /// Number.
     pub id: InputId,
-    /// Identity.
-    pub key: JobKey,
+    /// Identity, shared with the index by it.
+    pub key: Arc<JobKey>,
     /// Sorted by profile, then release; empty once nobody wants it.
     pub memberships: Vec<Membership>,
 }

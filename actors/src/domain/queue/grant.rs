@@ -6,7 +6,7 @@ use super::queue_state::Queue;
 use crate::protocol::stored::v1::{Grant, JobState, Place};
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::{
-    Assignment, AttemptId, BuildInput, Epoch, GrantNumber, IndexTrust, InputId, WorkerId,
+    Assignment, AttemptId, BuildInput, Epoch, GrantNumber, IndexTrust, InputId, JobKey, WorkerId,
 };
 
 impl Queue {
@@ -121,7 +121,7 @@ impl Queue {
         let archives = first.and_then(|m| self.archives_by_id.get(&m.archives));
         Assignment {
             attempt,
-            key: job.key.clone(),
+            key: JobKey::clone(&job.key),
             input: first.map_or(BuildInput::Suite, |m| m.input.clone()),
             source: first.and_then(|m| m.source_file.clone()),
             archives: archives.map_or_else(Vec::new, |archives| archives.to_vec()),

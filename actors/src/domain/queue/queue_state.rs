@@ -12,7 +12,7 @@ use super::worker::Worker;
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{Counters, InvitationRecord, ProfileRecord};
 use crate::protocol::stored::{self, key};
-use crate::protocol::{Archive, InputId, JobKey, PublicKey, SourceId, WorkerId};
+use crate::protocol::{Archive, InputId, JobKey, PublicKey, Sha256, SourceId, WorkerId};
 
 /// The queue: see the module.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub struct Queue {
     pub(super) settings: Settings,
     pub(super) counters: Counters,
     pub(super) counters_changed: bool,
-    pub(super) entries: BTreeMap<InputId, Entry>,
-    pub(super) by_key: BTreeMap<JobKey, InputId>,
+    pub(super) entries: BTreeMap<InputId, Box<Entry>>,
+    pub(super) by_key: BTreeMap<Arc<JobKey>, InputId>,
     pub(super) sources: BTreeMap<SourceName, SourceId>,
     pub(super) archives: BTreeMap<Arc<Vec<Archive>>, i32>,
     pub(super) archives_by_id: BTreeMap<i32, Arc<Vec<Archive>>>,
@@ -43,8 +43,19 @@ pub struct Queue {
     pub(super) started: Now,
 }
 
-/// What identifies a source package in one release.
-pub(super) type SourceName = (Box<str>, Option<Box<str>>, Box<str>, Box<str>);
+/// Identifies a source package in one release: a digest, because the names themselves are kept with
+/// the job and there are tens of thousands.
+pub(super) type SourceName = Sha256;
+
+/// See [`SourceName`].
+pub(super) fn source_name(
+    distribution: &str,
+    release: Option<&str>,
+    source: &str,
+    version: &str,
+) -> SourceName {
+    Sha256::of(&stored::write(&(distribution, release, source, version)))
+}
 
 impl Queue {
     /// Takes one event in and says what follows from it.

@@ -7,7 +7,7 @@ use super::event::Now;
 use super::lane::Ready;
 use super::lease::{Lease, Leases};
 use super::place::whereabouts;
-use super::queue_state::Queue;
+use super::queue_state::{Queue, source_name};
 use super::settings::Settings;
 use super::worker::Worker;
 use crate::protocol::stored::key::table;
@@ -98,7 +98,8 @@ impl Restored {
         }
         let mut states = self.states;
         for (id, record) in self.jobs {
-            let job = Arc::new(Job { id, key: record.key, memberships: record.memberships });
+            let job =
+                Arc::new(Job { id, key: Arc::new(record.key), memberships: record.memberships });
             let Some(state) = states.remove(&id) else { continue };
             queue.restore_job(now, job, state);
         }
@@ -148,12 +149,8 @@ impl Queue {
     fn restore_job(&mut self, now: Now, job: Arc<Job>, state: JobState) {
         let id = job.id;
         for m in &job.memberships {
-            let name = (
-                job.key.distribution.clone(),
-                m.release.clone(),
-                job.key.source.clone(),
-                job.key.version.clone(),
-            );
+            let (key, release) = (&job.key, m.release.as_deref());
+            let name = source_name(&key.distribution, release, &key.source, &key.version);
             self.sources.insert(name, m.source);
         }
         if let Place::Leased { worker, .. } = state.place {
@@ -176,7 +173,7 @@ impl Queue {
             }
         }
         self.by_key.insert(job.key.clone(), id);
-        self.entries.insert(id, Entry { job, state, ready: None });
+        self.entries.insert(id, Box::new(Entry { job, state, ready: None }));
         self.index(now, id);
     }
 }

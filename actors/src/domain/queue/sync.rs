@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::effect::{Effects, Fact, Whereabouts};
 use super::entry::{Entry, Job};
 use super::event::Now;
-use super::queue_state::Queue;
+use super::queue_state::{Queue, source_name};
 use super::settings::Wishes;
 use crate::port::{Group, IndexState, UtcMillis};
 use crate::protocol::stored::v1::{
@@ -65,6 +65,8 @@ impl Queue {
         }
         memberships.push(membership);
         memberships.sort_by(|a, b| (&a.profile, &a.release).cmp(&(&b.profile, &b.release)));
+        memberships.shrink_to_fit();
+        let key = old_job.as_ref().map_or_else(|| Arc::new(key), |job| job.key.clone());
         let job = Arc::new(Job { id, key, memberships });
         self.replace_job(now, job, old_job.as_deref(), effects);
         id
@@ -77,7 +79,8 @@ impl Queue {
         archives: i32,
         old: Option<&Membership>,
     ) -> Membership {
-        let name = (group.distribution, group.release.clone(), group.source, group.version);
+        let release = group.release.as_deref();
+        let name = source_name(&group.distribution, release, &group.source, &group.version);
         let source = match self.sources.get(&name) {
             Some(id) => *id,
             None => {
@@ -113,13 +116,14 @@ impl Queue {
     /// Puts a job that is new or changed into its place.
     fn replace_job(&mut self, now: Now, job: Arc<Job>, old: Option<&Job>, effects: &mut Effects) {
         let id = job.id;
-        let record = JobRecord { key: job.key.clone(), memberships: job.memberships.clone() };
+        let record =
+            JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships.clone() };
         effects.batch.put(key::job(id), stored::write(&record));
         effects.facts.push(Fact::Job(job.clone()));
         let Some(old) = old else {
             self.by_key.insert(job.key.clone(), id);
             let place = self.first_place(now, &job);
-            self.entries.insert(id, Entry::new(job, place));
+            self.entries.insert(id, Box::new(Entry::new(job, place)));
             self.index(now, id);
             self.write_state(id, effects);
             effects.facts.push(Fact::Placed(id, Whereabouts::Waiting));
@@ -219,7 +223,8 @@ impl Queue {
         let job = Arc::new(job);
         entry.job = job.clone();
         self.index(now, id);
-        let record = JobRecord { key: job.key.clone(), memberships: job.memberships.clone() };
+        let record =
+            JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships.clone() };
         effects.batch.put(key::job(id), stored::write(&record));
         effects.facts.push(Fact::Job(job));
     }

@@ -7,7 +7,7 @@ use crate::protocol::wire::SOFTWARE;
 use crate::protocol::wire::v1::ctl::{
     JobCounts, Place as ShownPlace, Queued, Response, RunningJob, Status, Worker,
 };
-use crate::protocol::{InputId, WorkerId};
+use crate::protocol::{InputId, JobKey, WorkerId};
 
 /// A question that only the queue can answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Queue {
     fn running(&self, now: Now) -> Vec<RunningJob> {
         let rows = self.leases.iter().map(|lease| RunningJob {
             attempt: lease.attempt,
-            key: self.entries[&lease.attempt.job].job.key.clone(),
+            key: JobKey::clone(&self.entries[&lease.attempt.job].job.key),
             worker: lease.worker,
             worker_name: self
                 .workers
@@ -135,7 +135,7 @@ impl Queue {
         releases.dedup();
         Some(Queued {
             job: id,
-            key: entry.job.key.clone(),
+            key: JobKey::clone(&entry.job.key),
             releases,
             priority: waiting.priority,
             queued_at: waiting.queued_at,

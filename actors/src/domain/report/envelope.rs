@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::ReportError;
 use super::link::key_id;
 use crate::port::Signer;
-use crate::protocol::{PublicKey, Signature};
+use crate::protocol::{PublicKey, Signature, Verifier};
 
 /// Media type of the payload, which the signature binds too.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -71,7 +71,7 @@ impl Opened {
 }
 
 /// Reads an envelope that is signed by exactly `keys`, in that order.
-pub(super) fn open(envelope: &[u8], keys: &[(&PublicKey, String)]) -> Result<Opened, ReportError> {
+pub(super) fn open(envelope: &[u8], keys: &[(Verifier, String)]) -> Result<Opened, ReportError> {
     let envelope = read(envelope)?;
     let opened = pre_authenticate(&envelope)?;
     if envelope.signatures.len() != keys.len() {

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::ReportError;
 use super::envelope::SIGNATURES_MAX;
 use crate::port::Signer;
-use crate::protocol::{PublicKey, Sha256, Sha512, Signature};
+use crate::protocol::{PublicKey, Sha256, Sha512, Signature, Verifier};
 
 /// Largest metablock that is read, in bytes: two file names of 255 bytes, every byte escaped, with
 /// their digests, and as many signatures as are allowed.
@@ -80,7 +80,7 @@ pub(super) fn seal(content: &LinkContent<'_>, signer: &dyn Signer) -> Bytes {
 pub(super) fn check(
     metablock: &[u8],
     content: &LinkContent<'_>,
-    keys: &[(&PublicKey, String)],
+    keys: &[(Verifier, String)],
 ) -> Result<(), ReportError> {
     let file = content.product.0;
     let metablock = read(metablock)?;

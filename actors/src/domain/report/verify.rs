@@ -6,7 +6,7 @@ use super::link::{self, LINKS_MAX, LinkContent, key_id};
 use super::sign::{material, product};
 use super::statement::{self, Content};
 use super::{AttemptReport, ReportError, SignedReport};
-use crate::protocol::{Artifact, Ending, PublicKey, Rebuilt, Sha256, Verdict};
+use crate::protocol::{Artifact, Ending, PublicKey, Rebuilt, Sha256, Verdict, Verifier};
 
 /// A report whose signatures, form and links were checked. Made by [`verify`] only.
 #[derive(Clone, Debug)]
@@ -32,8 +32,8 @@ pub fn verify_countersigned(
     countersigners: &[PublicKey],
 ) -> Result<VerifiedReport, ReportError> {
     ReportError::limit("report's links", signed.links.len(), LINKS_MAX)?;
-    let keys: Vec<(&PublicKey, String)> =
-        core::iter::once(worker).chain(countersigners).map(|key| (key, key_id(key))).collect();
+    let keys = core::iter::once(worker).chain(countersigners);
+    let keys: Vec<(Verifier, String)> = keys.map(|key| (Verifier::new(key), key_id(key))).collect();
     let opened = envelope::open(&signed.statement, &keys)?;
     let Content { report, input_file, stand_ins } = statement::decode(opened.payload())?;
     check_links(signed, &report, input_file.as_deref(), &keys)?;
@@ -112,7 +112,7 @@ fn check_links(
     signed: &SignedReport,
     report: &AttemptReport,
     input_file: Option<&str>,
-    keys: &[(&PublicKey, String)],
+    keys: &[(Verifier, String)],
 ) -> Result<(), ReportError> {
     if signed.links.is_empty() {
         return Ok(());

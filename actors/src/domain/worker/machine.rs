@@ -153,6 +153,12 @@ impl Machine {
         self.connected.then_some(self.next_status)
     }
 
+    /// True while the attempt runs, or its report waits for its log.
+    pub fn waits_for_log(&self, attempt: AttemptId) -> bool {
+        self.running.contains_key(&attempt)
+            || (self.spooled.contains_key(&attempt) && !self.uploaded.contains(&attempt))
+    }
+
     /// True while an attempt runs or a report waits for its answer.
     pub fn is_busy(&self) -> bool {
         !self.running.is_empty() || !self.spooled.is_empty()
