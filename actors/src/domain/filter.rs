@@ -33,7 +33,7 @@ impl<'a> PackageMatch<'a> {
 
     /// True when some artifact of some membership of the job matches.
     pub fn job(&self, job: &Job) -> bool {
-        job.memberships.iter().any(|m| {
+        job.memberships().iter().any(|m| {
             self.membership(job, m) && m.artifacts.iter().any(|(_, a)| self.artifact(job, a))
         })
     }

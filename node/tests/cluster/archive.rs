@@ -77,9 +77,8 @@ apt-ftparchive -o APT::FTPArchive::Release::Suite=test -o APT::FTPArchive::Relea
 mv ../Release .
 cd ../..
 mkdir -m 700 gnupg
-gpg --homedir gnupg --batch --quiet --passphrase '' \
-  --quick-gen-key 'T <t@example.org>' ed25519 sign \
-    never
+gpg --homedir gnupg --batch --quiet --passphrase '' --quick-gen-key 'T <t@example.org>' ed25519 \
+    sign never
 gpg --homedir gnupg --batch --export >test.gpg
 gpg --homedir gnupg --batch --clearsign -o dists/test/InRelease dists/test/Release
 ";

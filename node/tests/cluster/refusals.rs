@@ -7,8 +7,8 @@ use crate::world::{Wishes, World, names, stranger_key};
 const SECRET: &str = "correct horse battery staple";
 const SECRET_LINE: &str = "signup_secret = \"correct horse battery staple\"";
 
-/// Who may not in is told why, on both sides, and leaves no trace; the same with what is right
-/// gets in.
+/// Who may not in is told why, on both sides, and leaves no trace; the same with what is right gets
+/// in.
 #[test]
 fn workers_without_the_right_to_work_are_refused() {
     let wishes = Wishes { coordinator: SECRET_LINE, listed: &["w1"], ..Wishes::default() };

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::quarantine::{Quarantine, Verdict};
-use super::{results, session, store};
+use super::{reader, results, session, store};
 use crate::domain::queue::{
     Effects, Event, Fact, Join, Line, Now, Order, Query, Queue, RequestId, Restored, Send,
     SessionId, Settings,
@@ -27,6 +27,8 @@ pub enum Message {
     Restored(Box<Restored>),
     /// Something happened.
     Event(Box<Event>),
+    /// Something happened, told by a peer that waits until it is handled.
+    Paced(Box<Event>, reader::Permit),
     /// A worker wants in.
     Join(Box<Join>, ActorRef<session::Message>),
     /// A report whose signatures and log are verified.
@@ -220,6 +222,7 @@ impl State {
                 }
                 self.decide(me, *event, None)
             }
+            Message::Paced(event, _permit) => self.decide(me, *event, None),
             Message::Join(join, session) => {
                 self.sessions.insert(join.session, session);
                 self.decide(me, Event::Joined(join), None)

@@ -49,7 +49,8 @@ pub(super) async fn take(
     None
 }
 
-/// Makes the log durable under the digest that the worker signed, or asks for what is missing.
+/// Makes the log durable under the digest that the worker signed, or asks for what is missing. Only
+/// for an attempt whose log is wanted from this worker: sealing ends the part that others write to.
 async fn seal(
     house: &House,
     session: SessionId,
@@ -58,6 +59,17 @@ async fn seal(
 ) -> Option<Message> {
     let log = &verified.report().log;
     let (digest, length) = (log.sha256, log.size);
+    let again = Some(Message::LogWanted { attempt, length: 0 });
+    let file = None;
+    let wanted = house
+        .ask(&house.queue, |reply| queue::Message::Upload { session, attempt, file, reply })
+        .await;
+    match wanted {
+        Ok(Ok(_)) => {}
+        // Not granted to it, or answered before: the queue's answer to the report is final.
+        Ok(Err(_)) => return None,
+        Err(_) => return again,
+    }
     let sealed = house
         .ask(&house.blobs, |reply| {
             let part = log_part(attempt);
@@ -66,26 +78,18 @@ async fn seal(
         .await;
     match sealed {
         Ok(Ok(())) => None,
-        Ok(Err(BlobError::Mismatch { .. } | BlobError::Gap { .. })) => {
-            let file = None;
-            let wanted = house
-                .ask(&house.queue, |reply| queue::Message::Upload { session, attempt, file, reply })
-                .await;
-            match wanted {
-                // An upload would be refused, so that the log never comes: an attempt that was not
-                // granted, or was answered. The queue's answer to the report is final then.
-                Ok(Err(_)) => None,
-                _ => Some(Message::LogWanted { attempt, length: 0 }),
-            }
-        }
+        Ok(Err(BlobError::Mismatch { .. } | BlobError::Gap { .. })) | Err(_) => again,
         Ok(Err(error)) => {
-            // Not the worker's fault: it is asked to send again, and its spool keeps everything.
+            // Not the worker's fault: its spool keeps everything. The pause is for the disk.
             tracing::error!(target: "rebuilder", "log of attempt {attempt} not kept: {error}");
-            Some(Message::LogWanted { attempt, length: 0 })
+            tokio::time::sleep(AGAIN).await;
+            again
         }
-        Err(_) => Some(Message::LogWanted { attempt, length: 0 }),
     }
 }
+
+/// Wait before a worker is asked again for a log that could not be kept.
+const AGAIN: core::time::Duration = core::time::Duration::from_secs(10);
 
 fn countersign(house: &House, signed: &SignedReport) -> Result<SignedReport, report::ReportError> {
     let signer = house.signer.as_ref();

@@ -1,6 +1,7 @@
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::sync::oneshot;
 
 use super::house::House;
@@ -69,6 +70,8 @@ pub struct State {
     quarantine: Arc<Quarantine>,
     children: Children,
     house: Option<House>,
+    /// Outlives restarts.
+    sessions: Arc<AtomicU64>,
 }
 
 /// Log slack over the worker's own limit: the note about what was cut.
@@ -89,6 +92,7 @@ impl Actor for Coordinator {
             quarantine: Arc::default(),
             children: Children::new(ended),
             house: None,
+            sessions: Arc::default(),
         };
         state.start(&myself).await?;
         Ok(state)
@@ -218,6 +222,7 @@ impl State {
             signer: parts.signer,
             entropy: parts.entropy,
             admins: Arc::new(parts.admins),
+            sessions: self.sessions.clone(),
             boot: parts.boot,
             public_address: parts.public_address,
             log_bytes_max: parts.settings.limits.log_bytes_max + LOG_SLACK,

@@ -135,9 +135,15 @@ impl Actor for LinkActor {
             Message::Restored(entries) => state.restored(&myself, entries),
             Message::Runners(runners) => {
                 state.runners = Some(runners);
+                state.runners_are_new(&myself);
                 state.connect(&myself, Duration::ZERO);
             }
-            Message::Event(event) => state.decide(&myself, event),
+            Message::Event(event) => {
+                if let Event::Ended(attempt) = &event {
+                    state.logs.remove(attempt);
+                }
+                state.decide(&myself, event);
+            }
             Message::Log(attempt, log) => {
                 state.logs.insert(attempt, log);
                 // Its assignment asked for this before there was a log.
@@ -332,6 +338,18 @@ impl State {
     fn uploaded(&mut self, attempt: AttemptId, result: Result<(), String>) -> Result<(), String> {
         self.uploading.remove(&attempt);
         result
+    }
+
+    /// What earlier runners ran is gone with them: nobody may wait for it.
+    fn runners_are_new(&mut self, myself: &ActorRef<Message>) {
+        let lost = self.machine.as_ref().map(Machine::running).unwrap_or_default();
+        for attempt in lost {
+            tracing::warn!(target: "rebuilder", "attempt {attempt} is gone with its runner");
+            if let Some(log) = self.logs.remove(&attempt) {
+                let _ = log.finish();
+            }
+            self.decide(myself, Event::Ended(attempt));
+        }
     }
 
     /// Unless a new connection has begun it already, or the report was answered.

@@ -263,7 +263,8 @@ impl Queue {
     fn has_others(&self, id: InputId, artifacts: &[Artifact]) -> bool {
         let Some(entry) = self.entries.get(&id) else { return false };
         let known: BTreeSet<_> = artifacts.iter().map(|a| (&a.file, &a.sha256)).collect();
-        let mut wanted = entry.job.memberships.iter().flat_map(|m| &m.artifacts);
+        let memberships = entry.job.memberships();
+        let mut wanted = memberships.iter().flat_map(|m| &m.artifacts);
         wanted.any(|(_, a)| !known.contains(&(&a.file, &a.sha256)))
     }
 
@@ -289,7 +290,7 @@ impl Queue {
     fn retry(&mut self, now: Now, id: InputId, effects: &mut Effects) {
         let Some(entry) = self.entries.get(&id) else { return };
         let retries = entry.state.retries;
-        let max_retries = self.wishes(&entry.job.memberships).max_retries;
+        let max_retries = self.wishes(&entry.job.memberships()).max_retries;
         let next = RetryPolicy { max_retries, ..self.settings.retry }.next(retries);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.state.confirmed.clear();

@@ -10,18 +10,38 @@ pub struct Job {
     pub id: InputId,
     /// Identity, shared with the index by it.
     pub key: Arc<JobKey>,
-    /// Sorted by profile, then release; empty once nobody wants it.
-    pub memberships: Vec<Membership>,
+    /// See [`Job::memberships`].
+    packed: Box<[u8]>,
 }
 
 impl Job {
+    /// A job that these want: sorted by profile, then release; none once nobody wants it.
+    pub fn new(id: InputId, key: Arc<JobKey>, memberships: &[Membership]) -> Self {
+        let packed = postcard::to_allocvec(memberships);
+        let packed = packed.expect("memberships have only types that postcard can write");
+        Self { id, key, packed: packed.into() }
+    }
+
+    /// Sorted by profile, then release; empty once nobody wants it. They are kept packed, for tens
+    /// of thousands of jobs have a dozen small texts each, and unpacked in about a microsecond.
+    pub fn memberships(&self) -> Vec<Membership> {
+        postcard::from_bytes(&self.packed).expect("packed by `Job::new`")
+    }
+
+    /// True when somebody wants it.
+    pub fn is_wanted(&self) -> bool {
+        // The length comes first.
+        self.packed.first().is_some_and(|length| *length != 0)
+    }
+
     /// All artifacts of all memberships, each file of each content once, in order of file name.
     pub fn artifacts(&self) -> Vec<Artifact> {
-        let mut artifacts: Vec<&Artifact> =
-            self.memberships.iter().flat_map(|m| m.artifacts.iter().map(|(_, a)| a)).collect();
+        let memberships = self.memberships().into_iter();
+        let mut artifacts: Vec<Artifact> =
+            memberships.flat_map(|m| m.artifacts.into_iter().map(|(_, a)| a)).collect();
         artifacts.sort_unstable_by(|a, b| (&a.file, &a.sha256).cmp(&(&b.file, &b.sha256)));
         artifacts.dedup_by(|a, b| a.file == b.file && a.sha256 == b.sha256);
-        artifacts.into_iter().cloned().collect()
+        artifacts
     }
 
     /// `hostname 3.23 (amd64)`, for people.
@@ -56,6 +76,6 @@ impl Entry {
 
     /// True when a membership is left.
     pub(super) fn wanted(&self) -> bool {
-        !self.job.memberships.is_empty()
+        self.job.is_wanted()
     }
 }

@@ -111,8 +111,9 @@ impl Queue {
     /// What a worker is told about an attempt: one build for all memberships.
     pub(super) fn assignment(&self, attempt: AttemptId) -> Assignment {
         let job = &self.entries[&attempt.job].job;
-        let first = job.memberships.first();
-        let index = job.memberships.iter().map(|m| m.index).max();
+        let memberships = job.memberships();
+        let first = memberships.first();
+        let index = memberships.iter().map(|m| m.index).max();
         let release = first.and_then(|m| {
             let record = self.profiles.get(&m.profile)?;
             let release = m.release.as_deref()?;

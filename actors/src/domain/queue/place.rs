@@ -167,9 +167,10 @@ impl Queue {
     /// The policies of a job's memberships; profiles without one are left out.
     pub(super) fn policies<'a>(
         &'a self,
-        entry: &'a Entry,
-    ) -> impl Iterator<Item = &'a ProfilePolicy> + 'a {
-        entry.job.memberships.iter().filter_map(|m| self.settings.profiles.get(&m.profile))
+        entry: &Entry,
+    ) -> impl Iterator<Item = &'a ProfilePolicy> + use<'a> {
+        let profiles = entry.job.memberships().into_iter().map(|m| m.profile);
+        profiles.filter_map(|profile| self.settings.profiles.get(&profile))
     }
 }
 

@@ -98,10 +98,8 @@ impl Restored {
         }
         let mut states = self.states;
         for (id, record) in self.jobs {
-            let job =
-                Arc::new(Job { id, key: Arc::new(record.key), memberships: record.memberships });
             let Some(state) = states.remove(&id) else { continue };
-            queue.restore_job(now, job, state);
+            queue.restore_job(now, id, record, state);
         }
         queue
     }
@@ -146,9 +144,9 @@ impl Queue {
         facts
     }
 
-    fn restore_job(&mut self, now: Now, job: Arc<Job>, state: JobState) {
-        let id = job.id;
-        for m in &job.memberships {
+    fn restore_job(&mut self, now: Now, id: InputId, record: JobRecord, state: JobState) {
+        let job = Arc::new(Job::new(id, Arc::new(record.key), &record.memberships));
+        for m in &record.memberships {
             let (key, release) = (&job.key, m.release.as_deref());
             let name = source_name(&key.distribution, release, &key.source, &key.version);
             self.sources.insert(name, m.source);

@@ -54,8 +54,7 @@ impl Queue {
         let known = self.by_key.get(&key).copied();
         let id = known.unwrap_or_else(|| InputId(self.next(|c| &mut c.input)));
         let old_job = known.and_then(|id| self.entries.get(&id)).map(|e| e.job.clone());
-        let mut memberships =
-            old_job.as_ref().map(|job| job.memberships.clone()).unwrap_or_default();
+        let mut memberships = old_job.as_ref().map(|job| job.memberships()).unwrap_or_default();
         let at =
             memberships.iter().position(|m| *m.profile == *profile && m.release == group.release);
         let old = at.map(|at| memberships.remove(at));
@@ -65,9 +64,8 @@ impl Queue {
         }
         memberships.push(membership);
         memberships.sort_by(|a, b| (&a.profile, &a.release).cmp(&(&b.profile, &b.release)));
-        memberships.shrink_to_fit();
         let key = old_job.as_ref().map_or_else(|| Arc::new(key), |job| job.key.clone());
-        let job = Arc::new(Job { id, key, memberships });
+        let job = Arc::new(Job::new(id, key, &memberships));
         self.replace_job(now, job, old_job.as_deref(), effects);
         id
     }
@@ -116,8 +114,7 @@ impl Queue {
     /// Puts a job that is new or changed into its place.
     fn replace_job(&mut self, now: Now, job: Arc<Job>, old: Option<&Job>, effects: &mut Effects) {
         let id = job.id;
-        let record =
-            JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships.clone() };
+        let record = JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships() };
         effects.batch.put(key::job(id), stored::write(&record));
         effects.facts.push(Fact::Job(job.clone()));
         let Some(old) = old else {
@@ -152,7 +149,7 @@ impl Queue {
     }
 
     fn first_place(&mut self, now: Now, job: &Job) -> Place {
-        let Wishes { priority, delay, .. } = self.wishes(&job.memberships);
+        let Wishes { priority, delay, .. } = self.wishes(&job.memberships());
         let due = if delay.is_zero() { UtcMillis(0) } else { now.utc.plus(delay) };
         let queue = QueueId(self.next(|c| &mut c.queue));
         Place::Queued { waiting: Waiting { queue, priority, queued_at: now.utc }, due }
@@ -161,7 +158,7 @@ impl Queue {
     /// A job that was never tried takes the wishes of who joined, where they are sooner.
     fn hurry(&mut self, id: InputId, effects: &mut Effects) {
         let Some(entry) = self.entries.get(&id) else { return };
-        let wishes = self.wishes(&entry.job.memberships);
+        let wishes = self.wishes(&entry.job.memberships());
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let Place::Queued { waiting, due } = &mut entry.state.place else { return };
         if entry.state.epoch != Epoch(0) || waiting.priority == PRIORITY_MANUAL {
@@ -192,7 +189,7 @@ impl Queue {
         let gone: Vec<InputId> = self
             .entries
             .values()
-            .filter(|e| e.job.memberships.iter().any(|m| m.profile == profile))
+            .filter(|e| e.job.memberships().iter().any(|m| m.profile == profile))
             .map(|e| e.job.id)
             .filter(|id| !named.contains(id))
             .collect();
@@ -218,13 +215,12 @@ impl Queue {
     fn leave_profile(&mut self, now: Now, id: InputId, profile: &str, effects: &mut Effects) {
         self.unindex(id);
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let mut job = Job::clone(&entry.job);
-        job.memberships.retain(|m| *m.profile != *profile);
-        let job = Arc::new(job);
+        let mut memberships = entry.job.memberships();
+        memberships.retain(|m| *m.profile != *profile);
+        let job = Arc::new(Job::new(id, entry.job.key.clone(), &memberships));
         entry.job = job.clone();
         self.index(now, id);
-        let record =
-            JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships.clone() };
+        let record = JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships() };
         effects.batch.put(key::job(id), stored::write(&record));
         effects.facts.push(Fact::Job(job));
     }
@@ -237,7 +233,7 @@ impl Queue {
             .filter_map(|id| {
                 let entry = &self.entries[id];
                 let Place::Parked { fault, waiting, .. } = &entry.state.place else { return None };
-                let wanted = entry.job.memberships.iter().any(|m| *m.profile == *profile);
+                let wanted = entry.job.memberships().iter().any(|m| *m.profile == *profile);
                 let unavailable = fault.kind == FaultKind::InputsUnavailable;
                 (wanted && unavailable).then_some((*id, waiting.priority))
             })

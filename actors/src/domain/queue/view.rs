@@ -125,13 +125,8 @@ impl Queue {
     fn queue_row(&self, id: InputId) -> Option<Queued> {
         let entry = self.entries.get(&id)?;
         let (waiting, place) = shown_place(entry)?;
-        let mut releases: Vec<String> = entry
-            .job
-            .memberships
-            .iter()
-            .filter_map(|m| m.release.as_deref())
-            .map(Into::into)
-            .collect();
+        let mut releases: Vec<String> =
+            entry.job.memberships().into_iter().filter_map(|m| m.release.map(Into::into)).collect();
         releases.dedup();
         Some(Queued {
             job: id,

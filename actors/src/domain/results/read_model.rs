@@ -153,18 +153,21 @@ impl ReadModel {
         Ok(PackagePage { rows, next: None })
     }
 
-    fn matching<'a>(
-        &'a self,
-        view: &'a View,
-        matcher: &'a PackageMatch<'a>,
+    fn matching(
+        &self,
+        view: &View,
+        matcher: &PackageMatch<'_>,
         status: Option<PackageStatus>,
-    ) -> impl Iterator<Item = Package> + 'a {
-        let memberships = view.job.memberships.iter().filter(|m| matcher.membership(&view.job, m));
+    ) -> Vec<Package> {
+        let memberships = view.job.memberships();
         memberships
+            .iter()
+            .filter(|m| matcher.membership(&view.job, m))
             .flat_map(|m| m.artifacts.iter().map(move |(_, artifact)| (m, artifact)))
             .filter(|(_, artifact)| matcher.artifact(&view.job, artifact))
             .map(|(m, artifact)| self.package(view, m, artifact))
-            .filter(move |row| status.is_none_or(|status| row.status == status))
+            .filter(|row| status.is_none_or(|status| row.status == status))
+            .collect()
     }
 
     fn package(&self, view: &View, membership: &Membership, artifact: &Artifact) -> Package {
@@ -229,7 +232,7 @@ impl ReadModel {
         let mut counts = BTreeMap::new();
         for view in self.jobs.values() {
             let record = view.best.as_ref().map(|(_, record)| record.as_ref());
-            for (_, artifact) in view.job.memberships.iter().flat_map(|m| &m.artifacts) {
+            for (_, artifact) in view.job.memberships().iter().flat_map(|m| &m.artifacts) {
                 let status = shown(record, &view.place, &artifact.file).status;
                 *counts.entry(status).or_insert(0) += 1;
             }
@@ -256,7 +259,7 @@ impl ReadModel {
             };
             rows.insert(name, row);
         }
-        for membership in self.jobs.values().flat_map(|view| &view.job.memberships) {
+        for membership in self.jobs.values().flat_map(|view| view.job.memberships()) {
             if let Some(row) = rows.get_mut(&*membership.profile) {
                 row.jobs += 1;
                 row.artifacts += u32::try_from(membership.artifacts.len()).unwrap_or(u32::MAX);

@@ -42,7 +42,7 @@ fn job() -> Fact {
         architecture: "amd64".into(),
         input: "suite".into(),
     };
-    Fact::Job(Arc::new(Job { id: JOB, key, memberships: vec![membership] }))
+    Fact::Job(Arc::new(Job { id: JOB, key: key.into(), memberships: vec![membership] }))
 }
 
 fn report(sequence: u64, outcome: Outcome, environment: EnvironmentKnowledge) -> Fact {

@@ -56,12 +56,12 @@ fn releases_and_profiles_do_not_touch_each_other() {
     house.sync("p", "1", vec![release("one"), release("two")]);
     house.sync("q", "1", vec![release("one")]);
     let shown = |house: &House| -> Vec<_> {
-        let memberships = &house.queue.entries[&JOB].job.memberships;
+        let memberships = &house.queue.entries[&JOB].job.memberships();
         memberships.iter().map(|m| (m.profile.to_string(), m.release.clone().unwrap())).collect()
     };
     let all = [("p".into(), "one".into()), ("p".into(), "two".into()), ("q".into(), "one".into())];
     assert_eq!(shown(&house), all);
-    let memberships = house.queue.entries[&JOB].job.memberships.clone();
+    let memberships = house.queue.entries[&JOB].job.memberships();
     assert_eq!(memberships[0].source, memberships[2].source, "one source in one release");
     assert_ne!(memberships[0].source, memberships[1].source);
     assert_ne!(memberships[0].artifacts[0].0, memberships[2].artifacts[0].0);

@@ -38,7 +38,7 @@ fn numbers_are_never_used_again() {
     house.sync("p", "3", groups(&["a", "b"]));
     let job = house.queue.entries.values().find(|e| &*e.job.key.source == "b").unwrap();
     assert_eq!(job.job.id.0, before.input + 1);
-    assert_eq!(job.job.memberships[0].artifacts[0].0.0, before.artifact + 2);
+    assert_eq!(job.job.memberships()[0].artifacts[0].0.0, before.artifact + 2);
 }
 
 #[derive(Clone, Debug)]
