@@ -44,7 +44,7 @@ pub fn behind_the_index(scene: &Scene) {
 
 pub fn broken(scene: &Scene) {
     let row = scene.node.package("tiny-broken");
-    expect(&row, "build-failed", "signed/recorded/full", false);
+    expect(&row, "build-failed", "signed/recorded/full", true);
     assert!(row["reason"].as_str().unwrap().contains("dpkg-buildpackage"), "{row:#}");
     let log = scene.node.ctl(&["pkgs", "log", "--name", "tiny-broken"]);
     assert!(log.contains("test -e /srv/lucky"), "{log}");

@@ -201,7 +201,9 @@ impl ReadModel {
             _ => None,
         };
         let key = &view.job.key;
-        let evidence = record.map(|record| record.evidence).filter(|_| seen.verdict.is_some());
+        // A failed build is a verdict too, though of the attempt and not of the file.
+        let is_judged = seen.verdict.is_some() || seen.status == PackageStatus::BuildFailed;
+        let evidence = record.map(|record| record.evidence).filter(|_| is_judged);
         Package {
             name: artifact.name.to_string(),
             version: artifact.version.to_string(),

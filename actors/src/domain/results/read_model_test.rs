@@ -92,6 +92,17 @@ fn a_fault_is_never_shown_as_a_verdict() {
 }
 
 #[test]
+fn a_failed_build_has_evidence_as_every_verdict() {
+    let mut model = ReadModel::default();
+    model.follow(job());
+    let failed = Outcome::BuildFailed { reason: "status 2".into() };
+    model.follow(report(1, failed, EnvironmentKnowledge::Recorded));
+    let row = shown(&model);
+    assert_eq!((row.status, row.verdict), (PackageStatus::BuildFailed, None));
+    assert!(row.evidence.is_some() && row.gate_grade);
+}
+
+#[test]
 fn the_latest_verdict_of_the_best_environment_is_shown_and_contradictions_are_flaky() {
     let mut model = ReadModel::default();
     model.follow(job());
