@@ -4,6 +4,7 @@
 //! the store, release its sends when they are durable, re-arm one timer. No handler waits for
 //! another actor's answer.
 
+mod caught;
 pub mod coordinator;
 mod supervisor;
 pub mod worker;

@@ -1,5 +1,8 @@
 use core::time::Duration;
+
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::VecDeque;
+use tokio::sync::oneshot;
 
 use crate::port::Monotonic;
 
@@ -45,6 +48,81 @@ impl Restarts {
 impl Default for Restarts {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The children of a supervision tree, in order: each knows only those before it. Rest for one.
+pub(super) struct Children {
+    children: Vec<(&'static str, ActorCell)>,
+    restarts: Restarts,
+    ended: Option<oneshot::Sender<TreeEnd>>,
+}
+
+/// Time for one child to stop in order.
+const STOP: Duration = Duration::from_secs(5);
+
+impl Children {
+    /// None yet; `ended` is told how the tree ended.
+    pub(super) fn new(ended: oneshot::Sender<TreeEnd>) -> Self {
+        Self { children: Vec::new(), restarts: Restarts::new(), ended: Some(ended) }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.children.len()
+    }
+
+    /// The child at this place; the caller knows what it takes.
+    pub(super) fn get<M: ractor::Message>(&self, at: usize) -> Option<ActorRef<M>> {
+        self.children.get(at).map(|(_, cell)| cell.clone().into())
+    }
+
+    /// Starts the next child.
+    pub(super) async fn spawn<A: Actor>(
+        &mut self,
+        supervisor: ActorCell,
+        name: &'static str,
+        actor: A,
+        arguments: A::Arguments,
+    ) -> Result<ActorRef<A::Msg>, ActorProcessingErr> {
+        let (child, _) = Actor::spawn_linked(None, actor, arguments, supervisor).await?;
+        self.children.push((name, child.get_cell()));
+        Ok(child)
+    }
+
+    /// Stops the children from `at` on, in reverse order, each before the next.
+    pub(super) async fn stop(&mut self, at: usize) {
+        for (_, child) in self.children.split_off(at).into_iter().rev() {
+            let _ = child.stop_and_wait(None, Some(STOP)).await;
+        }
+    }
+
+    /// The place of the child that an event says has failed, and how. `None`: none did, or it was
+    /// stopped on purpose and is no longer among them.
+    pub(super) fn failed(&self, event: SupervisionEvent) -> Option<(usize, String)> {
+        let (cell, reason) = match event {
+            SupervisionEvent::ActorFailed(cell, error) => (cell, error.to_string()),
+            SupervisionEvent::ActorTerminated(cell, _, reason) => {
+                (cell, reason.unwrap_or_else(|| "it stopped by itself".into()))
+            }
+            _ => return None,
+        };
+        let at = self.children.iter().position(|(_, child)| child.get_id() == cell.get_id())?;
+        let reason = format!("{} failed: {reason}", self.children[at].0);
+        tracing::error!(target: "rebuilder", "{reason}; it is started again, with all after it");
+        Some((at, reason))
+    }
+
+    /// Counts a restart; false when there were too many.
+    pub(super) fn may_restart(&mut self, now: Monotonic) -> bool {
+        self.restarts.allow(now)
+    }
+
+    /// Tells how the tree ended, once.
+    pub(super) fn end(&mut self, end: TreeEnd) {
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.send(end);
+        }
     }
 }
 

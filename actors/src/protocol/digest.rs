@@ -1,7 +1,3 @@
-use core::fmt;
-use core::str::FromStr;
-
-use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
 macro_rules! digest {
@@ -17,44 +13,7 @@ macro_rules! digest {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex::encode(self.0))
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = ParseDigestError;
-
-            fn from_str(text: &str) -> Result<Self, ParseDigestError> {
-                let mut bytes = [0; $len];
-                hex::decode_to_slice(text, &mut bytes)
-                    .map_err(|_| ParseDigestError { hex_digits: 2 * $len })?;
-                Ok(Self(bytes))
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                if serializer.is_human_readable() {
-                    serializer.collect_str(self)
-                } else {
-                    serializer.serialize_bytes(&self.0)
-                }
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                super::key::deserialize_bytes_or_text(deserializer).map(Self)
-            }
-        }
+        super::key::bytes_as_hex!($name, $len, ParseDigestError);
     };
 }
 

@@ -1,8 +1,3 @@
-use core::fmt;
-use core::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
 /// An ed25519 public key: the whole identity of a node (32 bytes; text form is 64 hex digits).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey(pub [u8; 32]);
@@ -36,31 +31,31 @@ impl Verifier {
 pub struct Signature(pub [u8; 64]);
 
 macro_rules! bytes_as_hex {
-    ($name:ident, $len:literal) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    ($name:ident, $len:literal, $error:ident) => {
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 f.write_str(&hex::encode(self.0))
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                core::fmt::Display::fmt(self, f)
             }
         }
 
-        impl FromStr for $name {
-            type Err = ParseKeyError;
+        impl core::str::FromStr for $name {
+            type Err = $error;
 
-            fn from_str(text: &str) -> Result<Self, ParseKeyError> {
+            fn from_str(text: &str) -> Result<Self, $error> {
                 let mut bytes = [0; $len];
                 hex::decode_to_slice(text, &mut bytes)
-                    .map_err(|_| ParseKeyError { hex_digits: 2 * $len })?;
+                    .map_err(|_| $error { hex_digits: 2 * $len })?;
                 Ok(Self(bytes))
             }
         }
 
-        impl Serialize for $name {
+        impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 if serializer.is_human_readable() {
                     serializer.collect_str(self)
@@ -70,16 +65,18 @@ macro_rules! bytes_as_hex {
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
+        impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserialize_bytes_or_text(deserializer).map(Self)
+                $crate::protocol::key::deserialize_bytes_or_text(deserializer).map(Self)
             }
         }
     };
 }
 
-bytes_as_hex!(PublicKey, 32);
-bytes_as_hex!(Signature, 64);
+bytes_as_hex!(PublicKey, 32, ParseKeyError);
+bytes_as_hex!(Signature, 64, ParseKeyError);
+
+pub(super) use bytes_as_hex;
 
 /// A key or signature in text form that is not exactly `hex_digits` hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,7 +103,7 @@ struct BytesVisitor<const N: usize>;
 impl<const N: usize> serde::de::Visitor<'_> for BytesVisitor<N> {
     type Value = [u8; N];
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{N} bytes or {} hex digits", 2 * N)
     }
 

@@ -1,6 +1,20 @@
 //! Content-addressed files behind the port `Blobs`.
 
 mod reader;
+/// Removes what a process that was killed had half written.
+fn sweep(blobs: &Path) -> Result<(), BlobError> {
+    for entry in fs::read_dir(blobs).map_err(failed("read", blobs))? {
+        let path = entry.map_err(failed("read", blobs))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        // A number of this process may be of an owner that failed and is still writing.
+        let number = name.and_then(|n| n.strip_prefix(FRESH)).and_then(|n| n.parse::<u64>().ok());
+        if number.is_some_and(|n| n >= FRESH_NUMBER.load(Ordering::Relaxed)) {
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -8,6 +22,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use rebuilder_actors::port::{BlobError, BlobName, Blobs};
@@ -22,8 +37,11 @@ use crate::durable;
 pub const MAX_READ: usize = 4 << 20;
 const LEVEL: i32 = 3;
 const PIECE: usize = 128 << 10;
-/// A blob that is being written; one owner writes one at a time.
-const FRESH: &str = "new";
+/// Begins the names of blobs that are being written, each a name of its own: an owner that failed
+/// may still be writing one when the next begins.
+const FRESH: &str = "new-";
+/// Numbers them in this process; the data directory's lock keeps other processes out.
+static FRESH_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// The port `Blobs` on files: `blobs/ab/cdef…`, compressed with zstd and named by the digest of the
 /// uncompressed content, and `parts/NAME`, as they are. Reads return at most [`MAX_READ`] bytes.
@@ -51,6 +69,7 @@ impl FileBlobs {
         }
         // A process may have been killed between making a folder for blobs and syncing its name.
         durable::sync_dir(&blobs).map_err(failed("sync", &blobs))?;
+        sweep(&blobs)?;
         Ok(Self { blobs, parts, readers: Readers::default(), _dir: dir.clone() })
     }
 
@@ -68,16 +87,15 @@ impl FileBlobs {
         self.blobs.join(folder).join(file)
     }
 
-    /// Compresses the part at `path` to a file beside the blobs; tells what was in it.
-    fn compress(&self, path: &Path) -> Result<(PathBuf, Sha256, u64), BlobError> {
-        let fresh = self.blobs.join(FRESH);
+    /// Compresses the part at `path` to the file `fresh`; tells what was in it.
+    fn compress(&self, path: &Path, fresh: &Path) -> Result<(Sha256, u64), BlobError> {
         let mut part = match File::open(path) {
             Ok(part) => Some(part),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(failed("open", path)(e)),
         };
-        let out = create(&fresh).map_err(failed("create", &fresh))?;
-        let write = |e: io::Error| failed("write", &fresh)(e);
+        let out = create(fresh).map_err(failed("create", fresh))?;
+        let write = |e: io::Error| failed("write", fresh)(e);
         let mut encoder = zstd::Encoder::new(out, LEVEL).map_err(write)?;
         encoder.include_checksum(true).map_err(write)?;
         let size = part.as_ref().map_or(Ok(0), |p| p.metadata().map(|m| m.len()));
@@ -97,8 +115,8 @@ impl FileBlobs {
             length += read as u64;
         }
         let out = encoder.finish().map_err(write)?;
-        out.sync_data().map_err(failed("sync", &fresh))?;
-        Ok((fresh, Sha256(hash.finalize().into()), length))
+        out.sync_data().map_err(failed("sync", fresh))?;
+        Ok((Sha256(hash.finalize().into()), length))
     }
 
     /// Moves the compressed file to its name, durably.
@@ -166,7 +184,9 @@ impl Blobs for FileBlobs {
             let sound = there == length;
             return sound.then_some(()).ok_or(Self::mismatch(part, digest, digest, there));
         }
-        let sealed = self.compress(&path).and_then(|(fresh, found, measured)| {
+        let number = FRESH_NUMBER.fetch_add(1, Ordering::Relaxed);
+        let fresh = self.blobs.join(format!("{FRESH}{number}"));
+        let sealed = self.compress(&path, &fresh).and_then(|(found, measured)| {
             if (found, measured) != (digest, length) {
                 self.discard(part)?;
                 return Err(Self::mismatch(part, digest, found, measured));
@@ -174,8 +194,8 @@ impl Blobs for FileBlobs {
             self.place(&fresh, &digest)
         });
         if sealed.is_err() {
-            // What is half written is of no use; the next one truncates it if it cannot go now.
-            let _ = fs::remove_file(self.blobs.join(FRESH));
+            // What is half written is of no use.
+            let _ = fs::remove_file(&fresh);
         }
         sealed?;
         self.discard(part)

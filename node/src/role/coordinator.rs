@@ -1,10 +1,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ractor::{Actor as _, ActorRef};
 use rebuilder_actors::actor::TreeEnd;
 use rebuilder_actors::actor::coordinator::syncs::Profile;
-use rebuilder_actors::actor::coordinator::{Coordinator, House, Message, Parts};
+use rebuilder_actors::actor::coordinator::{Coordinator, Message, Parts};
 use rebuilder_actors::port::Network;
 use rebuilder_actors::protocol::PublicKey;
 use rebuilder_transport::{Limits, system};
@@ -22,6 +23,9 @@ use crate::store::{SledStore, StoreOptions};
 
 /// Bytes of one difference that are taken from a worker: the peer's operators cap it at 40 MiB.
 const DIFFERENCE_BYTES_MAX: u64 = 64 << 20;
+
+/// Time for a tree to stop in order; what is durable does not need it.
+pub(super) const STOP: Duration = Duration::from_secs(20);
 
 /// A coordinator that runs.
 pub(super) struct Running {
@@ -78,16 +82,11 @@ impl Running {
         Ok(Self { tree, ended, address, key, network, _data_dir: data_dir })
     }
 
-    /// The actors as they are now; `None` while they are being started again.
-    pub(super) async fn house(&self) -> Option<House> {
-        let (reply, answer) = oneshot::channel();
-        self.tree.cast(Message::House(reply)).ok()?;
-        answer.await.ok()
-    }
-
     /// Stops in reverse order and tells the peers.
     pub(super) async fn stop(self) {
-        let _ = self.tree.stop_and_wait(None, None).await;
+        if self.tree.cast(Message::Stop).is_ok() {
+            let _ = self.tree.wait(Some(STOP)).await;
+        }
         let text = "the coordinator stops".to_owned();
         self.network.close(rebuilder_actors::port::CloseReason { code: 0, text }).await;
     }

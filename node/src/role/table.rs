@@ -97,6 +97,9 @@ fn why(package: &Package, expected: &Expected) -> String {
         .has_difference
         .then(|| format!("see: rebuilder-ctl pkgs diffoscope --name {}", package.name));
     let note = expected.note(&package.source, plain(package.status));
-    let parts = [note, package.reason.clone(), difference];
+    let fault = package.fault.map(|kind| format!("{kind}: "));
+    let reason = package.reason.as_ref();
+    let reason = reason.map(|reason| format!("{}{reason}", fault.unwrap_or_default()));
+    let parts = [note, reason, difference];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

@@ -12,6 +12,7 @@ use rebuilder_transport::key_file::{self, Access};
 use rebuilder_transport::{Identity, Limits, system};
 use tokio::sync::oneshot;
 
+use super::coordinator::STOP;
 use super::error::RoleError;
 use super::host::Host;
 use super::secret::Invitation;
@@ -115,8 +116,9 @@ impl Opened {
 impl Running {
     /// Stops in reverse order and tells the coordinator.
     pub(super) async fn stop(self) {
-        let _ = self.tree.cast(Message::Stop);
-        let _ = self.ended.await;
+        if self.tree.cast(Message::Stop).is_ok() {
+            let _ = self.tree.wait(Some(STOP)).await;
+        }
         let text = "the worker stops".to_owned();
         self.network.close(CloseReason { code: 0, text }).await;
     }

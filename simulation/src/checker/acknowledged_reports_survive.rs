@@ -8,7 +8,8 @@ use rebuilder_actors::protocol::{AttemptId, BuildId};
 use super::Checker;
 use crate::core::{End, Observation};
 
-/// What a worker was told to be accepted is stored at the end, once; an honest one is never refused.
+/// What a worker was told to be accepted is stored at the end, once; an honest one is never
+/// refused.
 #[derive(Default)]
 pub(super) struct AcknowledgedReportsSurvive {
     accepted: BTreeSet<AttemptId>,

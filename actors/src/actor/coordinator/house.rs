@@ -1,6 +1,7 @@
 use ractor::ActorRef;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::sync::oneshot;
 
 use super::quarantine::Quarantine;
@@ -32,6 +33,8 @@ pub struct House {
     pub entropy: Arc<dyn Entropy>,
     /// Keys that may change things.
     pub admins: Arc<BTreeSet<PublicKey>>,
+    /// Sessions so far: a number is never used twice, whatever restarts.
+    pub sessions: Arc<AtomicU64>,
     /// This process.
     pub boot: BootId,
     /// Where workers reach the coordinator, for invitations.

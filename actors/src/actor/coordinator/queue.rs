@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::quarantine::{Quarantine, Verdict};
-use super::{results, session, store};
+use super::{reader, results, session, store};
 use crate::domain::queue::{
     Effects, Event, Fact, Join, Line, Now, Order, Query, Queue, RequestId, Restored, Send,
     SessionId, Settings,
@@ -27,6 +27,8 @@ pub enum Message {
     Restored(Box<Restored>),
     /// Something happened.
     Event(Box<Event>),
+    /// Something happened, told by a peer that waits until it is handled.
+    Paced(Box<Event>, reader::Permit),
     /// A worker wants in.
     Join(Box<Join>, ActorRef<session::Message>),
     /// A report whose signatures and log are verified.
@@ -126,12 +128,13 @@ pub struct State {
 }
 
 /// Effects that wait until their batch, and all before it, are durable.
-#[derive(Default)]
 struct Ticket {
     sends: Vec<Send>,
     facts: Vec<Fact>,
     lines: Vec<Line>,
     done: Option<oneshot::Sender<()>>,
+    /// Whom alone the facts are for; `None`: all followers.
+    only: Option<ActorRef<results::Message>>,
 }
 
 enum Reply {
@@ -221,6 +224,7 @@ impl State {
                 }
                 self.decide(me, *event, None)
             }
+            Message::Paced(event, _permit) => self.decide(me, *event, None),
             Message::Join(join, session) => {
                 self.sessions.insert(join.session, session);
                 self.decide(me, Event::Joined(join), None)
@@ -241,12 +245,7 @@ impl State {
                 let request = self.owe(Reply::Ctl(reply));
                 self.decide(me, Event::Asked(request, query), None)
             }
-            Message::Follow(follower) => {
-                let snapshot = self.queue.as_ref().map(|q| q.snapshot()).unwrap_or_default();
-                let _ = follower.cast(results::Message::Facts(snapshot));
-                self.followers.push(follower);
-                Ok(())
-            }
+            Message::Follow(follower) => self.follow(me, follower),
             Message::Committed => {
                 if let Some(ticket) = self.tickets.pop_front() {
                     self.release(ticket);
@@ -271,13 +270,32 @@ impl State {
         let now = self.now();
         let Some(queue) = self.queue.as_mut() else { return Ok(()) };
         let Effects { batch, sends, facts, lines } = queue.handle(now, event);
-        let ticket = Ticket { sends, facts, lines, done };
+        let ticket = Ticket { sends, facts, lines, done, only: None };
         if batch.is_empty() && self.tickets.is_empty() {
             self.release(ticket);
             return Ok(());
         }
         self.tickets.push_back(ticket);
         self.commit(me, batch)
+    }
+
+    /// What is known now holds decisions that still wait for the disk: it leaves after them. Their
+    /// own facts go to the new follower too, as they may not be in what it reads from the store.
+    fn follow(
+        &mut self,
+        me: &ActorRef<Message>,
+        follower: ActorRef<results::Message>,
+    ) -> Result<(), ActorProcessingErr> {
+        let facts = self.queue.as_ref().map(|q| q.snapshot()).unwrap_or_default();
+        self.followers.push(follower.clone());
+        let (sends, lines, only) = (Vec::new(), Vec::new(), Some(follower));
+        let ticket = Ticket { sends, facts, lines, done: None, only };
+        if self.tickets.is_empty() {
+            self.release(ticket);
+            return Ok(());
+        }
+        self.tickets.push_back(ticket);
+        self.commit(me, Batch::default())
     }
 
     fn commit(&self, me: &ActorRef<Message>, batch: Batch) -> Result<(), ActorProcessingErr> {
@@ -305,24 +323,35 @@ impl State {
                 self.arguments.quarantine.end(digest);
                 result
             }
-            Verdict::SetAside { first } => {
-                let reason = "quarantined: it made the coordinator panic twice".to_owned();
-                let answer = Answer::Refused { reason: reason.clone() };
-                let sends = vec![Send::Worker(session, ToWorker::Answer { attempt, answer })];
-                let mut batch = Batch::default();
-                let at = self.now().utc;
-                if first {
-                    let text = format!("report of attempt {attempt}: {reason}");
-                    let record = QuarantineRecord { actor: "queue".into(), text, at };
-                    let sequence = self.arguments.quarantine.keep(record.clone());
-                    batch.put(key::quarantine(sequence), stored::write(&record));
-                }
-                let text = format!("report of attempt {attempt} {reason}");
-                let lines = vec![Line { at, warning: true, text }];
-                self.tickets.push_back(Ticket { sends, lines, ..Ticket::default() });
-                self.commit(me, batch)
-            }
+            Verdict::SetAside { first } => self.set_aside(me, session, attempt, first),
         }
+    }
+
+    fn set_aside(
+        &mut self,
+        me: &ActorRef<Message>,
+        session: SessionId,
+        attempt: AttemptId,
+        first: bool,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = self.now();
+        let Some(queue) = self.queue.as_mut() else { return Ok(()) };
+        let mut effects = queue.handle(now, Event::SetAside(session, attempt));
+        let reason = "quarantined: it made the coordinator panic twice".to_owned();
+        let text = format!("report of attempt {attempt}: {reason}");
+        if first {
+            let record =
+                QuarantineRecord { actor: "queue".into(), text: text.clone(), at: now.utc };
+            let sequence = self.arguments.quarantine.keep(record.clone());
+            effects.batch.put(key::quarantine(sequence), stored::write(&record));
+        }
+        effects.lines.insert(0, Line { at: now.utc, warning: true, text });
+        let answer = ToWorker::Answer { attempt, answer: Answer::Refused { reason } };
+        // Before a new assignment: the worker drops the report first.
+        effects.sends.insert(0, Send::Worker(session, answer));
+        let Effects { batch, sends, facts, lines } = effects;
+        self.tickets.push_back(Ticket { sends, facts, lines, done: None, only: None });
+        self.commit(me, batch)
     }
 
     /// What was decided is durable: it leaves.
@@ -334,7 +363,9 @@ impl State {
                 tracing::info!(target: "rebuilder", "{}", line.text);
             }
         }
-        if !ticket.facts.is_empty() {
+        if let Some(follower) = ticket.only {
+            let _ = follower.cast(results::Message::Facts(ticket.facts));
+        } else if !ticket.facts.is_empty() {
             self.followers
                 .retain(|f| f.cast(results::Message::Facts(ticket.facts.clone())).is_ok());
         }

@@ -36,7 +36,7 @@ pub(super) async fn take(
         return refused(format!("a log of {} bytes is over {}", log.size, house.log_bytes_max));
     }
     if log.size > 0
-        && let Some(message) = seal(&house, attempt, &verified).await
+        && let Some(message) = seal(&house, session, attempt, &verified).await
     {
         return Some(message);
     }
@@ -49,10 +49,27 @@ pub(super) async fn take(
     None
 }
 
-/// Makes the log durable under the digest that the worker signed, or asks for what is missing.
-async fn seal(house: &House, attempt: AttemptId, verified: &VerifiedReport) -> Option<Message> {
+/// Makes the log durable under the digest that the worker signed, or asks for what is missing. Only
+/// for an attempt whose log is wanted from this worker: sealing ends the part that others write to.
+async fn seal(
+    house: &House,
+    session: SessionId,
+    attempt: AttemptId,
+    verified: &VerifiedReport,
+) -> Option<Message> {
     let log = &verified.report().log;
     let (digest, length) = (log.sha256, log.size);
+    let again = Some(Message::LogWanted { attempt, length: 0 });
+    let file = None;
+    let wanted = house
+        .ask(&house.queue, |reply| queue::Message::Upload { session, attempt, file, reply })
+        .await;
+    match wanted {
+        Ok(Ok(_)) => {}
+        // Not granted to it, or answered before: the queue's answer to the report is final.
+        Ok(Err(_)) => return None,
+        Err(_) => return again,
+    }
     let sealed = house
         .ask(&house.blobs, |reply| {
             let part = log_part(attempt);
@@ -61,17 +78,18 @@ async fn seal(house: &House, attempt: AttemptId, verified: &VerifiedReport) -> O
         .await;
     match sealed {
         Ok(Ok(())) => None,
-        Ok(Err(BlobError::Mismatch { .. } | BlobError::Gap { .. })) => {
-            Some(Message::LogWanted { attempt, length: 0 })
-        }
+        Ok(Err(BlobError::Mismatch { .. } | BlobError::Gap { .. })) | Err(_) => again,
         Ok(Err(error)) => {
-            // Not the worker's fault: it is asked to send again, and its spool keeps everything.
+            // Not the worker's fault: its spool keeps everything. The pause is for the disk.
             tracing::error!(target: "rebuilder", "log of attempt {attempt} not kept: {error}");
-            Some(Message::LogWanted { attempt, length: 0 })
+            tokio::time::sleep(AGAIN).await;
+            again
         }
-        Err(_) => Some(Message::LogWanted { attempt, length: 0 }),
     }
 }
+
+/// Wait before a worker is asked again for a log that could not be kept.
+const AGAIN: core::time::Duration = core::time::Duration::from_secs(10);
 
 fn countersign(house: &House, signed: &SignedReport) -> Result<SignedReport, report::ReportError> {
     let signer = house.signer.as_ref();

@@ -6,13 +6,14 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::super::caught::caught;
 use super::house::House;
 use super::{queue, reader, report, request, upload};
 use crate::domain::queue::{Event, Join, SessionId};
 use crate::port::{CloseReason, Connection, FrameReceive, FrameSend};
 use crate::protocol::Sha256;
 use crate::protocol::wire::v1::coordinator::Message as ToWorker;
-use crate::protocol::wire::v1::worker::Message as FromWorker;
+use crate::protocol::wire::v1::worker::{Message as FromWorker, Report};
 use crate::protocol::wire::{self, CloseCode, Hello, Role, SOFTWARE, Welcome};
 
 /// To a session.
@@ -65,6 +66,8 @@ pub struct State {
     is_worker: bool,
 }
 
+/// Attempts in a status that wait for their answer; a worker has no more than it was granted.
+const SPOOLED_MAX: usize = 4_096;
 /// Time for a peer to say hello.
 pub(super) const HELLO: Duration = Duration::from_secs(10);
 
@@ -101,7 +104,7 @@ impl Actor for SessionActor {
             Message::Hello(hello, sender, receiver) => {
                 state.hello(&myself, *hello, sender, receiver);
             }
-            Message::Frame(frame, permit) => state.frame(&frame, permit),
+            Message::Frame(frame, permit) => state.frame(&myself, &frame, permit),
             Message::Tell(message) => state.tell(&message),
             Message::Admit { proof } => state.admit(&myself, proof),
             Message::Close { code, reason } => state.close(code, reason),
@@ -188,23 +191,14 @@ impl State {
         self.tasks.spawn(upload::accept(handle, self.house.clone(), self.id));
     }
 
-    fn frame(&mut self, frame: &[u8], permit: reader::Permit) {
+    fn frame(&mut self, myself: &ActorRef<Message>, frame: &[u8], permit: reader::Permit) {
         match wire::decode(frame) {
-            Ok(FromWorker::Status(status)) => {
+            Ok(FromWorker::Status(mut status)) => {
+                status.spooled.truncate(SPOOLED_MAX);
                 let told = Box::new(Event::Told(self.id, status));
-                let _ = self.house.queue.cast(queue::Message::Event(told));
+                let _ = self.house.queue.cast(queue::Message::Paced(told, permit));
             }
-            Ok(FromWorker::Report(report)) => {
-                let peer = self.connection.peer();
-                let task = report::take(self.house.clone(), self.id, peer, report, permit);
-                let writer = self.writer.clone();
-                self.tasks.spawn(async move {
-                    let answer = task.await;
-                    if let (Some(writer), Some(message)) = (writer, answer) {
-                        let _ = writer.send(wire::encode(&message));
-                    }
-                });
-            }
+            Ok(FromWorker::Report(report)) => self.report(myself, report, permit),
             Err(error) => {
                 let reason = format!("a control frame cannot be read: {error}");
                 tracing::warn!(target: "rebuilder", "worker {}: {reason}", self.connection.peer());
@@ -212,6 +206,25 @@ impl State {
             }
         }
         while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Verifies a report in a task of its own; one that makes it panic costs its connection.
+    fn report(&mut self, myself: &ActorRef<Message>, report: Report, permit: reader::Permit) {
+        let peer = self.connection.peer();
+        let task = report::take(self.house.clone(), self.id, peer, report, permit);
+        let (writer, me) = (self.writer.clone(), myself.clone());
+        self.tasks.spawn(async move {
+            match (writer, caught(task).await) {
+                (Some(writer), Ok(Some(message))) => {
+                    let _ = writer.send(wire::encode(&message));
+                }
+                (_, Err(panicked)) => {
+                    let reason = format!("a report could not be verified: {panicked}");
+                    let _ = me.cast(Message::Close { code: CloseCode::Internal, reason });
+                }
+                _ => {}
+            }
+        });
     }
 
     fn tell(&self, message: &ToWorker) {

@@ -2,6 +2,7 @@
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use super::house::House;
 use super::queue;
@@ -22,7 +23,6 @@ pub struct SessionsActor;
 /// How many there are.
 pub struct State {
     house: House,
-    next: u64,
     /// By the actor's number in this process.
     live: BTreeMap<u64, SessionId>,
 }
@@ -40,7 +40,7 @@ impl Actor for SessionsActor {
         _myself: ActorRef<Message>,
         house: House,
     ) -> Result<State, ActorProcessingErr> {
-        Ok(State { house, next: 0, live: BTreeMap::new() })
+        Ok(State { house, live: BTreeMap::new() })
     }
 
     async fn handle(
@@ -55,8 +55,8 @@ impl Actor for SessionsActor {
             connection.close(CloseReason { code: CloseCode::Busy as u32, text });
             return Ok(());
         }
-        state.next += 1;
-        let (id, house) = (SessionId(state.next), state.house.clone());
+        let next = state.house.sessions.fetch_add(1, Ordering::Relaxed) + 1;
+        let (id, house) = (SessionId(next), state.house.clone());
         let arguments = SessionArguments { id, connection, house };
         let (session, _) =
             Actor::spawn_linked(None, SessionActor, arguments, myself.get_cell()).await?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::super::caught::caught;
 use super::syncs::Profile;
 use super::{queue, results, store};
 use crate::domain::queue::Event;
@@ -138,7 +139,8 @@ impl State {
         };
         let myself = myself.clone();
         self.run = Some(tokio::spawn(async move {
-            let result = run.run().await;
+            let result = caught(run.run()).await;
+            let result = result.unwrap_or_else(|panicked| Err(panicked.to_string()));
             let _ = myself.cast(Message::Ended(result));
         }));
     }

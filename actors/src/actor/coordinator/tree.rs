@@ -1,12 +1,13 @@
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::sync::oneshot;
 
 use super::house::House;
 use super::quarantine::Quarantine;
 use super::{blobs, endpoint, queue, results, sessions, store, syncs};
-use crate::actor::supervisor::{Restarts, TreeEnd};
+use crate::actor::supervisor::{Children, TreeEnd};
 use crate::domain::queue::Settings;
 use crate::port::{BlobError, Blobs, Blocking, Clock, Entropy, Network, Signer, Store, StoreError};
 use crate::protocol::PublicKey;
@@ -66,11 +67,11 @@ pub struct Coordinator;
 /// The children, in order; each knows only those before it.
 pub struct State {
     parts: Parts,
-    ended: Option<oneshot::Sender<TreeEnd>>,
     quarantine: Arc<Quarantine>,
-    restarts: Restarts,
-    children: Vec<(&'static str, ActorCell)>,
+    children: Children,
     house: Option<House>,
+    /// Outlives restarts.
+    sessions: Arc<AtomicU64>,
 }
 
 /// Log slack over the worker's own limit: the note about what was cut.
@@ -88,11 +89,10 @@ impl Actor for Coordinator {
     ) -> Result<State, ActorProcessingErr> {
         let mut state = State {
             parts,
-            ended: Some(ended),
             quarantine: Arc::default(),
-            restarts: Restarts::new(),
-            children: Vec::new(),
+            children: Children::new(ended),
             house: None,
+            sessions: Arc::default(),
         };
         state.start(&myself).await?;
         Ok(state)
@@ -106,8 +106,8 @@ impl Actor for Coordinator {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Stop => {
-                state.stop(0).await;
-                state.end(TreeEnd::Stopped);
+                state.children.stop(0).await;
+                state.children.end(TreeEnd::Stopped);
                 myself.stop(None);
             }
             Message::House(reply) => {
@@ -125,71 +125,48 @@ impl Actor for Coordinator {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let (cell, reason) = match event {
-            SupervisionEvent::ActorFailed(cell, error) => (cell, error.to_string()),
-            SupervisionEvent::ActorTerminated(cell, _, reason) => {
-                (cell, reason.unwrap_or_else(|| "it stopped by itself".into()))
-            }
-            _ => return Ok(()),
-        };
-        let failed = state.children.iter().position(|(_, child)| child.get_id() == cell.get_id());
-        // One that was stopped on purpose is no longer among the children.
-        let Some(at) = failed else { return Ok(()) };
-        let name = state.children[at].0;
-        let reason = format!("{name} failed: {reason}");
-        tracing::error!(target: "rebuilder", "{reason}; it is started again, with all after it");
-        state.stop(at).await;
-        let mut last = reason;
-        while state.restarts.allow(state.parts.clock.monotonic()) {
+        let Some((at, mut last)) = state.children.failed(event) else { return Ok(()) };
+        state.children.stop(at).await;
+        // A report that the queue died of is set aside soon: several of them are not too often.
+        let mut explained = state.quarantine.take_blame();
+        while core::mem::take(&mut explained)
+            || state.children.may_restart(state.parts.clock.monotonic())
+        {
             match state.start(&myself).await {
                 Ok(()) => return Ok(()),
                 Err(error) => last = error.to_string(),
             }
-            state.stop(at).await;
+            state.children.stop(at).await;
         }
-        state.stop(0).await;
-        state.end(TreeEnd::GaveUp { reason: last });
+        state.children.stop(0).await;
+        state.children.end(TreeEnd::GaveUp { reason: last });
         myself.stop(None);
         Ok(())
     }
 }
 
 impl State {
-    fn end(&mut self, end: TreeEnd) {
-        if let Some(ended) = self.ended.take() {
-            let _ = ended.send(end);
-        }
-    }
-
-    /// Stops the children from `at` on, in reverse order, each before the next.
-    async fn stop(&mut self, at: usize) {
-        for (_, child) in self.children.split_off(at).into_iter().rev() {
-            let wait = core::time::Duration::from_secs(5);
-            let _ = child.stop_and_wait(None, Some(wait)).await;
-        }
-    }
-
     /// Starts every child that is not there, in order.
     async fn start(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
         let parts = self.parts.clone();
-        let store = match self.child(0) {
+        let store = match self.children.get(0) {
             Some(store) => store,
             None => {
                 let store = (parts.store)()?;
                 self.restore_quarantine(store.as_ref())?;
                 let arguments = store::Arguments { store, blocking: parts.blocking.clone() };
-                self.spawn(me, "store", store::StoreActor, arguments).await?
+                self.children.spawn(me.get_cell(), "store", store::StoreActor, arguments).await?
             }
         };
-        let blobs = match self.child(1) {
+        let blobs = match self.children.get(1) {
             Some(blobs) => blobs,
             None => {
                 let blobs = (parts.blobs)()?;
                 let arguments = blobs::Arguments { blobs, blocking: parts.blocking.clone() };
-                self.spawn(me, "blobs", blobs::BlobsActor, arguments).await?
+                self.children.spawn(me.get_cell(), "blobs", blobs::BlobsActor, arguments).await?
             }
         };
-        let queue = match self.child(2) {
+        let queue = match self.children.get(2) {
             Some(queue) => queue,
             None => {
                 let arguments = queue::Arguments {
@@ -199,15 +176,17 @@ impl State {
                     quarantine: self.quarantine.clone(),
                     wrap: parts.wrap.clone(),
                 };
-                self.spawn(me, "queue", queue::QueueActor, arguments).await?
+                self.children.spawn(me.get_cell(), "queue", queue::QueueActor, arguments).await?
             }
         };
-        let results = match self.child(3) {
+        let results = match self.children.get(3) {
             Some(results) => results,
             None => {
                 let (store, queue) = (store.clone(), queue.clone());
                 let arguments = results::Arguments { store, queue };
-                self.spawn(me, "results", results::ResultsActor, arguments).await?
+                self.children
+                    .spawn(me.get_cell(), "results", results::ResultsActor, arguments)
+                    .await?
             }
         };
         self.start_edge(me, store, blobs, queue, results).await
@@ -223,7 +202,7 @@ impl State {
         results: ActorRef<results::Message>,
     ) -> Result<(), ActorProcessingErr> {
         let parts = self.parts.clone();
-        let syncs = match self.child(4) {
+        let syncs = match self.children.get(4) {
             Some(syncs) => syncs,
             None => {
                 let arguments = syncs::Arguments {
@@ -233,7 +212,7 @@ impl State {
                     results: results.clone(),
                     clock: parts.clock.clone(),
                 };
-                self.spawn(me, "syncs", syncs::SyncsActor, arguments).await?
+                self.children.spawn(me.get_cell(), "syncs", syncs::SyncsActor, arguments).await?
             }
         };
         let house = House {
@@ -247,38 +226,29 @@ impl State {
             signer: parts.signer,
             entropy: parts.entropy,
             admins: Arc::new(parts.admins),
+            sessions: self.sessions.clone(),
             boot: parts.boot,
             public_address: parts.public_address,
             log_bytes_max: parts.settings.limits.log_bytes_max + LOG_SLACK,
             difference_bytes_max: parts.difference_bytes_max,
         };
         self.house = Some(house.clone());
-        let sessions = match self.child(5) {
+        let sessions = match self.children.get(5) {
             Some(sessions) => sessions,
-            None => self.spawn(me, "sessions", sessions::SessionsActor, house).await?,
+            None => {
+                self.children
+                    .spawn(me.get_cell(), "sessions", sessions::SessionsActor, house)
+                    .await?
+            }
         };
         if self.children.len() == 6 {
             let arguments = endpoint::Arguments { network: parts.network, sessions };
-            let _: ActorRef<endpoint::Message> =
-                self.spawn(me, "endpoint", endpoint::EndpointActor, arguments).await?;
+            let _: ActorRef<endpoint::Message> = self
+                .children
+                .spawn(me.get_cell(), "endpoint", endpoint::EndpointActor, arguments)
+                .await?;
         }
         Ok(())
-    }
-
-    fn child<M: ractor::Message>(&self, at: usize) -> Option<ActorRef<M>> {
-        self.children.get(at).map(|(_, cell)| cell.clone().into())
-    }
-
-    async fn spawn<A: Actor>(
-        &mut self,
-        me: &ActorRef<Message>,
-        name: &'static str,
-        actor: A,
-        arguments: A::Arguments,
-    ) -> Result<ActorRef<A::Msg>, ActorProcessingErr> {
-        let (child, _) = Actor::spawn_linked(None, actor, arguments, me.get_cell()).await?;
-        self.children.push((name, child.get_cell()));
-        Ok(child)
     }
 
     /// Messages that were set aside before this process, or before the store failed.

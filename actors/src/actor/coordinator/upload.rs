@@ -73,10 +73,15 @@ async fn log(
 ) -> Result<(), String> {
     let part = log_part(attempt);
     let Some(from) = part_length(house, &part).await else { return Ok(()) };
+    let max = house.log_bytes_max;
+    if from >= max {
+        // The report that names so long a log is refused for good.
+        return refuse(&mut sender, format!("the log is over the limit of {max} bytes")).await;
+    }
     if sender.send(wire::encode(&Resume::From(from))).await.is_err() {
         return Ok(());
     }
-    if let Some(length) = chunks(house, &part, from, house.log_bytes_max, receiver).await? {
+    if let Some(length) = chunks(house, &part, from, max, receiver).await {
         let _ = sender.send(wire::encode(&Stored { length })).await;
         let _ = sender.finish();
     }
@@ -107,7 +112,7 @@ async fn difference(
     if sender.send(wire::encode(&Resume::From(from))).await.is_err() {
         return Ok(());
     }
-    let Some(length) = chunks(house, &part, from, what.size, receiver).await? else {
+    let Some(length) = chunks(house, &part, from, what.size, receiver).await else {
         return Ok(());
     };
     let (digest, size) = (what.sha256, what.size);
@@ -118,7 +123,10 @@ async fn difference(
         Ok(Ok(())) => {
             let (build, file) = (what.build, what.file);
             let stored = Box::new(Event::DifferenceStored { build, file, sha256: digest, size });
-            let _ = house.queue.cast(queue::Message::Event(stored));
+            let durable = house.ask(&house.queue, |done| queue::Message::Sync(stored, done)).await;
+            if durable.is_err() {
+                return Ok(());
+            }
             let _ = sender.send(wire::encode(&Stored { length })).await;
             let _ = sender.finish();
         }
@@ -154,33 +162,41 @@ async fn chunks(
     from: u64,
     max: u64,
     mut receiver: Box<dyn FrameReceive>,
-) -> Result<Option<u64>, String> {
+) -> Option<u64> {
     let mut offset = from;
     loop {
         let bytes: Bytes = match receiver.receive().await {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(Some(offset)),
-            Err(_) => return Ok(None),
+            Ok(None) => return Some(offset),
+            Err(_) => return None,
         };
         let length = bytes.len() as u64;
         if offset + length > max {
-            return Err(format!("`{part}` is over the limit of {max} bytes"));
+            // Ends this stream only; what is there is refused when it is offered again.
+            tracing::warn!(target: "rebuilder", "`{part}` is over the limit of {max} bytes");
+            let rest = &bytes[..usize::try_from(max - offset).unwrap_or(0)];
+            append(house, part, offset, bytes.slice_ref(rest)).await;
+            return None;
         }
-        let appended = house
-            .ask(&house.blobs, |reply| blobs::Message::Append {
-                part: part.to_owned(),
-                offset,
-                bytes,
-                reply,
-            })
-            .await;
-        match appended {
-            Ok(Ok(())) => offset += length,
-            Ok(Err(error)) => {
-                tracing::error!(target: "rebuilder", "part {part}: {error}");
-                return Ok(None);
-            }
-            Err(_) => return Ok(None),
+        if !append(house, part, offset, bytes).await {
+            return None;
         }
+        offset += length;
+    }
+}
+
+/// True once the bytes are written.
+async fn append(house: &House, part: &str, offset: u64, bytes: Bytes) -> bool {
+    let part = part.to_owned();
+    let appended = house
+        .ask(&house.blobs, |reply| blobs::Message::Append { part, offset, bytes, reply })
+        .await;
+    match appended {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::error!(target: "rebuilder", "upload: {error}");
+            false
+        }
+        Err(_) => false,
     }
 }

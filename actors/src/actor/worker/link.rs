@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use core::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
@@ -36,6 +36,8 @@ pub enum Message {
     Down(CloseReason),
     /// A log was sent whole, or not.
     Uploaded(AttemptId, Result<(), String>),
+    /// A log that was not sent to its end is tried again, on whatever connection there is then.
+    UploadAgain(AttemptId),
     /// A handle to the connection; `None` while there is none.
     Connection(oneshot::Sender<Option<Box<dyn Connection>>>),
     /// The timer.
@@ -71,6 +73,8 @@ pub struct State {
     runners: Option<ActorRef<runners::Message>>,
     logs: BTreeMap<AttemptId, Arc<Log>>,
     live: Option<Live>,
+    /// Logs that are on their way on this connection.
+    uploading: BTreeSet<AttemptId>,
     /// Tasks without a connection: the one that connects.
     tasks: JoinSet<()>,
     failures: u32,
@@ -87,6 +91,8 @@ struct Live {
     tasks: JoinSet<()>,
 }
 
+/// Wait before a log is sent again whose stream broke off.
+const UPLOAD_AGAIN: Duration = Duration::from_secs(10);
 /// Longest wait between two tries.
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 
@@ -110,6 +116,7 @@ impl Actor for LinkActor {
             runners: None,
             logs: BTreeMap::new(),
             live: None,
+            uploading: BTreeSet::new(),
             tasks: JoinSet::new(),
             failures: 0,
             last_failure: String::new(),
@@ -128,9 +135,15 @@ impl Actor for LinkActor {
             Message::Restored(entries) => state.restored(&myself, entries),
             Message::Runners(runners) => {
                 state.runners = Some(runners);
+                state.runners_are_new(&myself);
                 state.connect(&myself, Duration::ZERO);
             }
-            Message::Event(event) => state.decide(&myself, event),
+            Message::Event(event) => {
+                if let Event::Ended(attempt) = &event {
+                    state.logs.remove(attempt);
+                }
+                state.decide(&myself, event);
+            }
             Message::Log(attempt, log) => {
                 state.logs.insert(attempt, log);
                 // Its assignment asked for this before there was a log.
@@ -139,12 +152,14 @@ impl Actor for LinkActor {
             Message::Up(up) => state.up(&myself, *up),
             Message::Failed(reason) => state.failed(&myself, reason),
             Message::Down(reason) => state.down(&myself, &reason),
-            Message::Uploaded(attempt, result) => match result {
+            Message::Uploaded(attempt, result) => match state.uploaded(attempt, result) {
                 Ok(()) => state.decide(&myself, Event::LogStored(attempt)),
                 Err(reason) => {
                     tracing::debug!("log of attempt {attempt} not sent to its end: {reason}");
+                    myself.send_after(UPLOAD_AGAIN, move || Message::UploadAgain(attempt));
                 }
             },
+            Message::UploadAgain(attempt) => state.upload_again(&myself, attempt),
             Message::Connection(reply) => {
                 let _ = reply.send(state.live.as_ref().map(|l| l.connection.clone_handle()));
             }
@@ -239,6 +254,7 @@ impl State {
 
     fn down(&mut self, myself: &ActorRef<Message>, reason: &CloseReason) {
         self.live = None;
+        self.uploading.clear();
         tracing::warn!(target: "rebuilder", "connection lost: {reason}; builds go on");
         self.decide(myself, Event::Disconnected);
         self.failures += 1;
@@ -319,14 +335,48 @@ impl State {
         }
     }
 
+    fn uploaded(&mut self, attempt: AttemptId, result: Result<(), String>) -> Result<(), String> {
+        self.uploading.remove(&attempt);
+        result
+    }
+
+    /// What earlier runners ran is gone with them: nobody may wait for it.
+    fn runners_are_new(&mut self, myself: &ActorRef<Message>) {
+        let lost = self.machine.as_ref().map(Machine::running).unwrap_or_default();
+        for attempt in lost {
+            tracing::warn!(target: "rebuilder", "attempt {attempt} is gone with its runner");
+            if let Some(log) = self.logs.remove(&attempt) {
+                let _ = log.finish();
+            }
+            self.decide(myself, Event::Ended(attempt));
+        }
+    }
+
+    /// Unless a new connection has begun it already, or the report was answered.
+    fn upload_again(&mut self, myself: &ActorRef<Message>, attempt: AttemptId) {
+        let waiting = self.machine.as_ref().is_some_and(|m| m.waits_for_log(attempt));
+        if waiting && !self.uploading.contains(&attempt) {
+            self.upload(myself, attempt);
+        }
+    }
+
     /// Starts sending a log. One that has not begun yet is sent when it does.
     fn upload(&mut self, myself: &ActorRef<Message>, attempt: AttemptId) {
         let Some(live) = &mut self.live else { return };
         let Some(log) = self.logs.get(&attempt).cloned() else { return };
+        if !self.uploading.insert(attempt) {
+            return;
+        }
         let (connection, me) = (live.connection.clone_handle(), myself.clone());
         live.tasks.spawn(async move {
-            let result = upload::log(connection, attempt, log).await;
-            let result = result.map_err(|error| error.to_string());
+            let result = match upload::log(connection, attempt, log).await {
+                // Without a wish for the log there is an answer to the report: it is asked for.
+                Err(upload::UploadError::Refused(reason)) => {
+                    tracing::debug!("log of attempt {attempt} is not wanted: {reason}");
+                    Ok(())
+                }
+                result => result.map_err(|error| error.to_string()),
+            };
             let _ = me.cast(Message::Uploaded(attempt, result));
         });
         while live.tasks.try_join_next().is_some() {}

@@ -69,11 +69,8 @@ impl Log {
         length
     }
 
-    /// Ends the log and makes it durable.
-    ///
-    /// # Errors
-    /// It could not be written whole.
-    pub(super) fn finish(&self) -> Result<LogDigest, BlobError> {
+    /// Ends the log and makes it durable: the digest of what is kept, and why that is not all.
+    pub(super) fn finish(&self) -> (LogDigest, Option<BlobError>) {
         let mut inner = self.lock();
         let truncated = inner.limit.truncated();
         let end = inner.limit.finish();
@@ -86,17 +83,15 @@ impl Log {
             size: inner.length,
             truncated,
         };
-        let failed = inner.error.clone();
+        let mut failed = inner.error.clone();
         drop(inner);
         self.grown.notify_waiters();
-        if let Some(error) = failed {
-            return Err(error);
-        }
         if digest.size > 0 {
             // Its length is only told once it would survive.
-            with(&self.logs, |logs| logs.part_length(&part(self.attempt)))?;
+            let synced = with(&self.logs, |logs| logs.part_length(&part(self.attempt)));
+            failed = failed.or(synced.err());
         }
-        Ok(digest)
+        (digest, failed)
     }
 
     fn append(&self, inner: &mut Inner, bytes: &[u8]) {
@@ -133,10 +128,9 @@ impl Log {
             if offset < length {
                 let name = part(self.attempt);
                 let read = with(&self.logs, |logs| logs.read(BlobName::Part(&name), offset, max))?;
-                if let Some(bytes) = read.filter(|bytes| !bytes.is_empty()) {
-                    return Ok(Some(bytes));
-                }
-                return Ok(None);
+                let name = part(self.attempt);
+                let gone = BlobError::Gap { part: name, length: offset, offset: length };
+                return read.filter(|bytes| !bytes.is_empty()).ok_or(gone).map(Some);
             }
             if finished {
                 return Ok(None);

@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
+use super::super::caught::caught;
 use super::log::{self, Log, Logs};
 use super::{link, spool, upload};
 use crate::domain::report::{self, AttemptReport, Judgement};
 use crate::domain::worker::{Event, Spooled};
-use crate::port::{Backend, BoxFuture, Difference, Progress, Signer};
+use crate::port::{Backend, BlobError, BoxFuture, Difference, Progress, Signer};
 use crate::protocol::wire::SOFTWARE;
-use crate::protocol::{Assignment, AttemptId, Attempted, SignerKind, Stage, Verdict};
+use crate::protocol::{
+    Assignment, AttemptId, Attempted, Ending, Fault, FaultKind, SignerKind, Stage, Verdict,
+};
 
 /// To a runner.
 pub enum Message {
@@ -20,6 +23,10 @@ pub enum Message {
     Stop,
     /// The backend is done.
     Attempted(Box<Attempted>),
+    /// The backend panicked.
+    Panicked(String),
+    /// Try again to keep the report.
+    Keep(Box<Spooled>),
     /// The report is durable in the spool, or the spool failed.
     Kept(Box<Spooled>, Result<(), String>),
     /// The report had its final answer; true: it was accepted.
@@ -53,6 +60,9 @@ pub struct Arguments {
     /// What every runner is given.
     pub shared: Shared,
 }
+
+/// Wait before the spool is asked again to keep a report.
+const KEEP_AGAIN: core::time::Duration = core::time::Duration::from_secs(10);
 
 /// The actor.
 pub struct RunnerActor;
@@ -97,8 +107,11 @@ impl Actor for RunnerActor {
         let mut tasks = JoinSet::new();
         let (work, backend) = (assignment.clone(), shared.backend.clone());
         tasks.spawn(async move {
-            let attempted = backend.attempt(&work, &progress).await;
-            let _ = myself.cast(Message::Attempted(Box::new(attempted)));
+            let message = match caught(backend.attempt(&work, &progress)).await {
+                Ok(attempted) => Message::Attempted(Box::new(attempted)),
+                Err(panicked) => Message::Panicked(panicked.to_string()),
+            };
+            let _ = myself.cast(message);
         });
         let (answered, wait_answer) = oneshot::channel();
         let (answered, wait_answer) = (Some(answered), Some(wait_answer));
@@ -116,6 +129,11 @@ impl Actor for RunnerActor {
                 state.stop.set.store(true, Ordering::Release);
                 state.stop.notify.notify_waiters();
             }
+            Message::Panicked(reason) => {
+                tracing::error!(target: "rebuilder", "the backend: {reason}");
+                state.end_without_report(&myself)?;
+            }
+            Message::Keep(spooled) => state.keep(&myself, spooled)?,
             Message::Attempted(attempted) => state.attempted(&myself, *attempted)?,
             Message::Kept(spooled, result) => state.kept(&myself, *spooled, result)?,
             Message::Answered(accepted) => {
@@ -135,7 +153,7 @@ impl State {
     fn attempted(
         &mut self,
         myself: &ActorRef<Message>,
-        attempted: Attempted,
+        mut attempted: Attempted,
     ) -> Result<(), ActorProcessingErr> {
         let attempt = self.assignment.attempt;
         if self.stop.set.load(Ordering::Acquire) {
@@ -143,13 +161,14 @@ impl State {
         }
         let event = Event::StageEntered(attempt, Stage::Sign);
         self.shared.link.cast(link::Message::Event(event))?;
-        let log = match self.log.finish() {
-            Ok(log) => log,
-            Err(error) => {
-                tracing::error!(target: "rebuilder", "log of attempt {attempt}: {error}");
-                return self.end_without_report(myself);
-            }
-        };
+        let (log, failed) = self.log.finish();
+        if let Some(error) = failed {
+            // What cannot be shown is not claimed: a full disk here says nothing about the package.
+            let full = matches!(error, BlobError::Full { .. });
+            let kind = if full { FaultKind::DiskFull } else { FaultKind::WorkerFailed };
+            let detail = format!("the log could not be written: {error}");
+            attempted.ending = Ending::Fault(Fault { kind, detail });
+        }
         let report = AttemptReport {
             attempt,
             key: self.assignment.key.clone(),
@@ -166,7 +185,15 @@ impl State {
         let artifacts = &self.assignment.artifacts;
         let signed = report::sign(&report, artifacts, input, self.shared.signer.as_ref());
         self.explain(myself, &report);
-        let spooled = Box::new(Spooled { signed, log_bytes: report.log.size });
+        self.keep(myself, Box::new(Spooled { signed, log_bytes: report.log.size }))
+    }
+
+    fn keep(
+        &mut self,
+        myself: &ActorRef<Message>,
+        spooled: Box<Spooled>,
+    ) -> Result<(), ActorProcessingErr> {
+        let attempt = self.assignment.attempt;
         let (me, kept) = (myself.clone(), spooled.clone());
         let done: spool::Done = Box::new(move |result| {
             let result = result.map_err(|error| error.to_string());
@@ -187,8 +214,11 @@ impl State {
                 Ok(self.shared.link.cast(link::Message::Event(event))?)
             }
             Err(error) => {
-                tracing::error!(target: "rebuilder", "{error}");
-                self.end_without_report(myself)
+                // A signed report is not thrown away: again, until there is room.
+                tracing::error!(target: "rebuilder", "{error}; again in 10 s");
+                let spooled = Box::new(spooled);
+                myself.send_after(KEEP_AGAIN, move || Message::Keep(spooled));
+                Ok(())
             }
         }
     }
@@ -225,7 +255,9 @@ impl State {
         };
         let (me, wait) = (myself.clone(), self.wait_answer.take());
         self.tasks.spawn(async move {
-            explain.run(differing, wait).await;
+            if let Err(panicked) = caught(explain.run(differing, wait)).await {
+                tracing::error!(target: "rebuilder", "a difference: {panicked}");
+            }
             explain.shared.backend.release(explain.attempt).await;
             let _ = me.cast(Message::Done);
         });

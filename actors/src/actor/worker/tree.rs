@@ -1,4 +1,4 @@
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -7,7 +7,7 @@ use super::log::Logs;
 use super::runner::Shared;
 use super::{link, runners, spool};
 use crate::actor::coordinator::Open;
-use crate::actor::supervisor::{Restarts, TreeEnd};
+use crate::actor::supervisor::{Children, TreeEnd};
 use crate::port::{Backend, BlobError, Blobs, Blocking, Clock, Network, Signer, Spool, SpoolError};
 use crate::protocol::wire::Offer;
 
@@ -51,9 +51,7 @@ pub struct Worker;
 pub struct State {
     parts: Parts,
     logs: Logs,
-    ended: Option<oneshot::Sender<TreeEnd>>,
-    restarts: Restarts,
-    children: Vec<(&'static str, ActorCell)>,
+    children: Children,
 }
 
 impl Actor for Worker {
@@ -67,8 +65,7 @@ impl Actor for Worker {
         (parts, ended): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let logs = Arc::new(Mutex::new((parts.logs)()?));
-        let (ended, restarts) = (Some(ended), Restarts::new());
-        let mut state = State { parts, logs, ended, restarts, children: Vec::new() };
+        let mut state = State { parts, logs, children: Children::new(ended) };
         state.start(&myself).await?;
         Ok(state)
     }
@@ -79,8 +76,8 @@ impl Actor for Worker {
         Message::Stop: Message,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        state.stop(0).await;
-        state.end(TreeEnd::Stopped);
+        state.children.stop(0).await;
+        state.children.end(TreeEnd::Stopped);
         myself.stop(None);
         Ok(())
     }
@@ -91,61 +88,36 @@ impl Actor for Worker {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let (cell, reason) = match event {
-            SupervisionEvent::ActorFailed(cell, error) => (cell, error.to_string()),
-            SupervisionEvent::ActorTerminated(cell, _, reason) => {
-                (cell, reason.unwrap_or_else(|| "it stopped by itself".into()))
-            }
-            _ => return Ok(()),
-        };
-        let failed = state.children.iter().position(|(_, child)| child.get_id() == cell.get_id());
-        let Some(at) = failed else { return Ok(()) };
-        let mut last = format!("{} failed: {reason}", state.children[at].0);
-        tracing::error!(target: "rebuilder", "{last}; it is started again, with all after it");
-        state.stop(at).await;
-        while state.restarts.allow(state.parts.clock.monotonic()) {
+        let Some((at, mut last)) = state.children.failed(event) else { return Ok(()) };
+        state.children.stop(at).await;
+        while state.children.may_restart(state.parts.clock.monotonic()) {
             match state.start(&myself).await {
                 Ok(()) => return Ok(()),
                 Err(error) => last = error.to_string(),
             }
-            state.stop(at).await;
+            state.children.stop(at).await;
         }
-        state.stop(0).await;
-        state.end(TreeEnd::GaveUp { reason: last });
+        state.children.stop(0).await;
+        state.children.end(TreeEnd::GaveUp { reason: last });
         myself.stop(None);
         Ok(())
     }
 }
 
 impl State {
-    fn end(&mut self, end: TreeEnd) {
-        if let Some(ended) = self.ended.take() {
-            let _ = ended.send(end);
-        }
-    }
-
-    async fn stop(&mut self, at: usize) {
-        for (_, child) in self.children.split_off(at).into_iter().rev() {
-            let wait = core::time::Duration::from_secs(5);
-            let _ = child.stop_and_wait(None, Some(wait)).await;
-        }
-    }
-
     async fn start(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
         let parts = self.parts.clone();
-        let spool: ActorRef<spool::Message> = match self.children.first() {
-            Some((_, cell)) => cell.clone().into(),
+        let spool = match self.children.get(0) {
+            Some(spool) => spool,
             None => {
-                let (spool, blocking) = ((parts.spool)()?, parts.blocking);
-                let arguments = spool::Arguments { spool, blocking };
-                let (spool, _) =
-                    Actor::spawn_linked(None, spool::SpoolActor, arguments, me.get_cell()).await?;
-                self.children.push(("spool", spool.get_cell()));
-                spool
+                let arguments =
+                    spool::Arguments { spool: (parts.spool)()?, blocking: parts.blocking };
+                let me = me.get_cell();
+                self.children.spawn(me, "spool", spool::SpoolActor, arguments).await?
             }
         };
-        let link: ActorRef<link::Message> = match self.children.get(1) {
-            Some((_, cell)) => cell.clone().into(),
+        let link = match self.children.get(1) {
+            Some(link) => link,
             None => {
                 let arguments = link::Arguments {
                     network: parts.network,
@@ -156,10 +128,8 @@ impl State {
                     measure: parts.measure,
                     logs: self.logs.clone(),
                 };
-                let (link, _) =
-                    Actor::spawn_linked(None, link::LinkActor, arguments, me.get_cell()).await?;
-                self.children.push(("link", link.get_cell()));
-                link
+                let me = me.get_cell();
+                self.children.spawn(me, "link", link::LinkActor, arguments).await?
             }
         };
         if self.children.len() == 2 {
@@ -172,9 +142,8 @@ impl State {
                 differences: Arc::new(Semaphore::new(1)),
                 logs: self.logs.clone(),
             };
-            let (runners, _) =
-                Actor::spawn_linked(None, runners::RunnersActor, shared, me.get_cell()).await?;
-            self.children.push(("runners", runners.get_cell()));
+            let me = me.get_cell();
+            self.children.spawn(me, "runners", runners::RunnersActor, shared).await?;
         }
         Ok(())
     }

@@ -13,8 +13,8 @@ use crate::protocol::stored::v1::{DifferenceRecord, Grant, Outcome, Place, Repor
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
 use crate::protocol::{
-    Artifact, AttemptId, BuildId, Ending, Fault, InputId, Sha256, SignerKind, Verdict, WorkerId,
-    artifact_set_digest,
+    Artifact, AttemptId, BuildId, Ending, Fault, FaultKind, InputId, Sha256, SignerKind, Verdict,
+    WorkerId, artifact_set_digest,
 };
 
 /// Priority of a retry: after manual and new jobs.
@@ -107,6 +107,26 @@ impl Queue {
         };
         self.verdict(now, worker, attempt, &assigned.artifacts, reproduced, effects);
         Answer::Accepted
+    }
+
+    /// A report that nobody can read without a panic: its job is parked, since a report of the next
+    /// attempt would do the same, and each costs two restarts.
+    pub(super) fn set_aside(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        attempt: AttemptId,
+        effects: &mut Effects,
+    ) {
+        let worker = self.sessions.get(&session).copied();
+        let lease = self.leases.get(attempt.job).filter(|lease| lease.attempt == attempt);
+        if worker.is_none() || lease.map(|lease| lease.worker) != worker {
+            return;
+        }
+        self.mark_answered(attempt);
+        self.release(attempt.job);
+        let detail = "its report made the coordinator panic: see the quarantine".into();
+        self.park(now, attempt.job, Fault { kind: FaultKind::Cancelled, detail }, effects);
     }
 
     /// The grant that the report answers.

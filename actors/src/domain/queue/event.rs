@@ -61,6 +61,9 @@ pub enum Event {
         /// The same with the coordinator's signature added.
         countersigned: SignedReport,
     },
+    /// A report of this attempt, over this connection, made the coordinator panic twice and was set
+    /// aside unread.
+    SetAside(SessionId, AttemptId),
     /// A worker wants to send a log or a difference.
     UploadAsked {
         /// Over which connection.

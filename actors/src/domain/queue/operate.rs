@@ -8,7 +8,8 @@ use crate::protocol::stored::{self, key};
 use crate::protocol::wire::CloseCode;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::ctl::{PackageFilter, RefusalCode, Response};
-use crate::protocol::{InputId, WorkerId};
+use crate::protocol::wire::v1::worker::Running;
+use crate::protocol::{InputId, Stage, WorkerId};
 
 impl Queue {
     /// Carries out an operator's order.
@@ -163,8 +164,14 @@ impl Queue {
         {
             entry.state.epoch.0 += 1;
         }
-        let session = self.workers.get(&lease.worker).and_then(|w| w.session.as_ref());
+        let session = self.workers.get_mut(&lease.worker).and_then(|w| w.session.as_mut());
         if let Some(session) = session {
+            // The slot is occupied until the worker tells that the processes are gone.
+            session.running.push(Running {
+                attempt: lease.attempt,
+                stage: lease.stage.unwrap_or(Stage::Fetch),
+                log_bytes: lease.log_bytes,
+            });
             let message = Message::Cancel { attempt: lease.attempt, reason: reason.into() };
             effects.sends.push(Send::Worker(session.id, message));
         }

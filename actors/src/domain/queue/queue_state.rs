@@ -68,6 +68,9 @@ impl Queue {
             Event::Reported { session, report, countersigned } => {
                 self.report(now, session, &report, &countersigned, &mut effects);
             }
+            Event::SetAside(session, attempt) => {
+                self.set_aside(now, session, attempt, &mut effects);
+            }
             Event::UploadAsked { session, request, attempt, file } => {
                 self.upload_asked(session, request, attempt, file.as_deref(), &mut effects);
             }

@@ -186,6 +186,11 @@ impl Queue {
     pub(super) fn expire_leases(&mut self, now: Now, effects: &mut Effects) {
         while let Some(job) = self.leases.lost(now.monotonic) {
             let detail = format!("silent for {} s", self.settings.lease.as_secs());
+            let holder = self.leases.get(job).and_then(|l| self.workers.get_mut(&l.worker));
+            if let Some(session) = holder.and_then(|holder| holder.session.as_mut()) {
+                // Whatever its connection says: nothing is given to it before its next status.
+                session.told = false;
+            }
             self.lose(now, job, detail, effects);
         }
     }

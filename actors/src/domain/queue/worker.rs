@@ -55,7 +55,8 @@ impl Worker {
         leased: impl Fn(InputId) -> Option<(AttemptId, bool)>,
     ) -> usize {
         let Some(session) = self.session.as_ref().filter(|s| s.is_attentive(now)) else { return 0 };
-        // Both lists are about as long as there are slots: looking through them costs less than a set.
+        // Both lists are about as long as there are slots: looking through them costs less than a
+        // set.
         let told = &session.running;
         let mut taken = told.len();
         let mut spooled = 0;
@@ -68,8 +69,9 @@ impl Worker {
     }
 }
 
-/// Silence after which a worker is given nothing: three statuses.
-const ATTENTIVE: Duration = Duration::from_secs(30);
+/// Silence after which a worker is given nothing: it missed a status. Shorter than the shortest
+/// lease, so that a job lost by silence does not go back to the silent worker.
+const ATTENTIVE: Duration = Duration::from_secs(15);
 
 /// Finished attempts that occupy no slot: more of them without a report, and the worker's reports
 /// do not get through, so that it would only draw the queue into its spool.

@@ -32,10 +32,7 @@ pub(super) fn shown(record: Option<&ReportRecord>, place: &Whereabouts, file: &s
             none(PackageStatus::BuildFailed, Some(reason.clone()))
         }
         Some(Outcome::Fault(_)) | None => match place {
-            Whereabouts::Parked(fault) => {
-                let reason = format!("{}: {}", fault.kind, fault.detail);
-                none(PackageStatus::Parked, Some(reason))
-            }
+            Whereabouts::Parked(fault) => none(PackageStatus::Parked, Some(fault.detail.clone())),
             _ => none(PackageStatus::Unknown, None),
         },
     }

@@ -1,1 +1,178 @@
+use std::sync::Arc;
 
+use super::*;
+use crate::domain::queue::{Fact, Job, Whereabouts};
+use crate::port::UtcMillis;
+use crate::protocol::stored::v1::{DifferenceRecord, Membership, Outcome, ReportRecord};
+use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus};
+use crate::protocol::{
+    Artifact, ArtifactId, AttemptId, BuildId, BuildInput, EnvironmentKnowledge, Epoch, Evidence,
+    Fault, FaultKind, IndexTrust, InputId, Isolation, JobKey, Sha256, SignerKind, SourceId,
+    Verdict, WorkerId,
+};
+
+const JOB: InputId = InputId(1);
+
+fn job() -> Fact {
+    let artifact = Artifact {
+        name: "hello".into(),
+        version: "1".into(),
+        component: Some("main".into()),
+        architecture: "amd64".into(),
+        file: "hello_1_amd64.deb".into(),
+        url: "http://m/hello_1_amd64.deb".into(),
+        size: None,
+        sha256: Some(Sha256([1; 32])),
+    };
+    let membership = Membership {
+        profile: "p".into(),
+        release: Some("bookworm".into()),
+        source: SourceId(1),
+        input: BuildInput::Suite,
+        source_file: None,
+        archives: 1,
+        index: IndexTrust::Signed,
+        artifacts: vec![(ArtifactId(1), artifact)],
+    };
+    let key = JobKey {
+        distribution: "debian".into(),
+        backend: "debian".into(),
+        source: "hello-source".into(),
+        version: "1".into(),
+        architecture: "amd64".into(),
+        input: "suite".into(),
+    };
+    Fact::Job(Arc::new(Job::new(JOB, key.into(), &[membership])))
+}
+
+fn report(sequence: u64, outcome: Outcome, environment: EnvironmentKnowledge) -> Fact {
+    let build = i32::try_from(sequence).unwrap();
+    let record = ReportRecord {
+        attempt: AttemptId { job: JOB, epoch: Epoch(1) },
+        worker: WorkerId(1),
+        accepted_at: UtcMillis(5),
+        started_at: UtcMillis(1),
+        finished_at: UtcMillis(4),
+        build: (!matches!(outcome, Outcome::Fault(_))).then_some(BuildId(build)),
+        outcome,
+        evidence: Evidence {
+            index: IndexTrust::Signed,
+            environment,
+            isolation: Isolation::Full,
+            signer: SignerKind::WorkerKey,
+        },
+        log: Sha256([2; 32]),
+        log_bytes: 7,
+    };
+    Fact::Accepted(Arc::new(record), sequence)
+}
+
+fn verdict(verdict: Verdict) -> Outcome {
+    Outcome::Verdicts(vec![("hello_1_amd64.deb".into(), verdict, None)])
+}
+
+fn shown(model: &ReadModel) -> crate::protocol::wire::v1::ctl::Package {
+    let page = model.packages(&PackageFilter::default(), None, 10).unwrap();
+    assert_eq!(page.next, None);
+    page.rows.into_iter().next().unwrap()
+}
+
+#[test]
+fn a_fault_is_never_shown_as_a_verdict() {
+    let mut model = ReadModel::default();
+    let fault = Fault { kind: FaultKind::DiskFull, detail: "no space".into() };
+    model.follow(job());
+    model.follow(report(1, Outcome::Fault(fault.clone()), EnvironmentKnowledge::Recorded));
+    assert_eq!(shown(&model).status, PackageStatus::Unknown);
+    model.follow(Fact::Placed(JOB, Whereabouts::Parked(fault)));
+    let row = shown(&model);
+    assert_eq!((row.status, row.verdict, row.evidence), (PackageStatus::Parked, None, None));
+    assert_eq!((row.fault, row.reason.as_deref()), (Some(FaultKind::DiskFull), Some("no space")));
+    assert!(!row.gate_grade);
+}
+
+#[test]
+fn a_failed_build_has_evidence_as_every_verdict() {
+    let mut model = ReadModel::default();
+    model.follow(job());
+    let failed = Outcome::BuildFailed { reason: "status 2".into() };
+    model.follow(report(1, failed, EnvironmentKnowledge::Recorded));
+    let row = shown(&model);
+    assert_eq!((row.status, row.verdict), (PackageStatus::BuildFailed, None));
+    assert!(row.evidence.is_some() && row.gate_grade);
+}
+
+#[test]
+fn the_latest_verdict_of_the_best_environment_is_shown_and_contradictions_are_flaky() {
+    let mut model = ReadModel::default();
+    model.follow(job());
+    model.follow(report(1, verdict(Verdict::Differs), EnvironmentKnowledge::Suite));
+    assert_eq!(shown(&model).status, PackageStatus::Differs);
+    assert!(!shown(&model).gate_grade);
+    model.follow(report(2, verdict(Verdict::Reproduced), EnvironmentKnowledge::Recorded));
+    assert_eq!(shown(&model).status, PackageStatus::Reproduced);
+    assert!(shown(&model).gate_grade && shown(&model).flaky);
+    model.follow(report(3, verdict(Verdict::Differs), EnvironmentKnowledge::Suite));
+    assert_eq!(shown(&model).build, Some(BuildId(2)), "suite does not hide recorded");
+}
+
+#[test]
+fn facts_fold_to_the_same_in_any_order_and_twice() {
+    let facts = [
+        job(),
+        report(1, verdict(Verdict::Differs), EnvironmentKnowledge::Suite),
+        report(2, verdict(Verdict::Differs), EnvironmentKnowledge::Suite),
+        Fact::Difference(
+            BuildId(2),
+            "hello_1_amd64.deb".into(),
+            DifferenceRecord { sha256: Sha256([3; 32]), size: 9 },
+        ),
+    ];
+    let mut forward = ReadModel::default();
+    facts.iter().cloned().for_each(|fact| forward.follow(fact));
+    let mut backward = ReadModel::default();
+    facts.iter().rev().chain(&facts).cloned().for_each(|fact| backward.follow(fact));
+    assert_eq!(shown(&forward), shown(&backward));
+    assert!(shown(&forward).has_difference && !shown(&forward).flaky);
+    assert_eq!(forward.log(JOB), Some(LogPlace::Kept(kept(1))));
+}
+
+fn kept(epoch: u32) -> KeptLog {
+    let attempt = AttemptId { job: JOB, epoch: Epoch(epoch) };
+    KeptLog { attempt, sha256: Sha256([2; 32]), bytes: 7 }
+}
+
+#[test]
+fn a_log_is_never_taken_for_that_of_another_attempt() {
+    let mut model = ReadModel::default();
+    model.follow(job());
+    assert_eq!(model.log(JOB), None);
+    model.follow(Fact::Placed(JOB, Whereabouts::Running(1)));
+    let [first, second] = [1, 2].map(|epoch| AttemptId { job: JOB, epoch: Epoch(epoch) });
+    assert_eq!(model.log(JOB), Some(LogPlace::Growing(first, None)));
+    model.follow(report(1, verdict(Verdict::Differs), EnvironmentKnowledge::Suite));
+    model.follow(Fact::Placed(JOB, Whereabouts::Running(2)));
+    let place = model.log(JOB).unwrap();
+    assert_eq!(place, LogPlace::Growing(second, Some(kept(1))));
+    assert_eq!(place.clone().kept_of(first), Some(kept(1)));
+    assert_eq!(place.kept_of(second), None);
+    // The second is lost: what is kept is still the first's.
+    model.follow(Fact::Placed(JOB, Whereabouts::Waiting));
+    assert_eq!(model.log(JOB).unwrap().kept_of(second), None);
+}
+
+#[test]
+fn filters_name_binary_or_source_and_every_field_must_match() {
+    let mut model = ReadModel::default();
+    model.follow(job());
+    let count = |filter: PackageFilter| model.packages(&filter, None, 10).unwrap().rows.len();
+    let name = |name: &str| PackageFilter { name: Some(name.into()), ..Default::default() };
+    assert_eq!(count(name("hello")), 1);
+    assert_eq!(count(name("hello-*")), 1);
+    assert_eq!(count(name("hell")), 0);
+    let release = PackageFilter { release: Some("trixie".into()), ..name("hello") };
+    assert_eq!(count(release), 0);
+    let status = PackageFilter { status: Some(PackageStatus::Differs), ..name("hello") };
+    assert_eq!(count(status), 0);
+    assert!(model.packages(&name("["), None, 10).is_err());
+}

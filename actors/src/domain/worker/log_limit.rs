@@ -49,7 +49,7 @@ impl LogLimit {
             );
             end.extend_from_slice(note.as_bytes());
         }
-        end.extend(self.tail.drain(..));
+        end.extend(core::mem::take(&mut self.tail));
         end
     }
 

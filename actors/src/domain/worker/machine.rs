@@ -74,7 +74,7 @@ pub struct Machine {
     seen: GrantNumber,
     running: BTreeMap<AttemptId, Running>,
     /// Ended on order; they occupy their slot until their processes are gone.
-    stopping: BTreeMap<AttemptId, ()>,
+    stopping: BTreeMap<AttemptId, Running>,
     spooled: BTreeMap<AttemptId, Spooled>,
     /// Logs that the coordinator has whole, as told on this connection.
     uploaded: BTreeSet<AttemptId>,
@@ -153,6 +153,17 @@ impl Machine {
         self.connected.then_some(self.next_status)
     }
 
+    /// Attempts that occupy slots.
+    pub fn running(&self) -> Vec<AttemptId> {
+        self.running.keys().chain(self.stopping.keys()).copied().collect()
+    }
+
+    /// True while the attempt runs, or its report waits for its log.
+    pub fn waits_for_log(&self, attempt: AttemptId) -> bool {
+        self.running.contains_key(&attempt)
+            || (self.spooled.contains_key(&attempt) && !self.uploaded.contains(&attempt))
+    }
+
     /// True while an attempt runs or a report waits for its answer.
     pub fn is_busy(&self) -> bool {
         !self.running.is_empty() || !self.spooled.is_empty()
@@ -183,7 +194,7 @@ impl Machine {
                     let text =
                         format!("attempt {attempt} cancelled in {}: {reason}", running.stage);
                     effects.push(Effect::Line(text));
-                    self.stopping.insert(attempt, ());
+                    self.stopping.insert(attempt, running);
                     effects.push(Effect::Stop(attempt, reason));
                 }
             }
@@ -252,7 +263,8 @@ impl Machine {
     fn status(&self) -> Status {
         Status {
             seen: self.seen,
-            running: self.running.values().copied().collect(),
+            // What is being stopped still occupies its slot.
+            running: self.running.values().chain(self.stopping.values()).copied().collect(),
             spooled: self.spooled.keys().copied().collect(),
             free_memory: self.free_memory,
             free_disk: self.free_disk,

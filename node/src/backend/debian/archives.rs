@@ -92,11 +92,6 @@ impl Suite {
         format!("{} {}", self.url, self.suite)
     }
 
-    /// Release name, as in the assignment.
-    pub(super) fn suite(&self) -> &str {
-        &self.suite
-    }
-
     /// The local folder that apt reads, if it is one.
     pub(super) fn local(&self) -> Option<std::path::PathBuf> {
         crate::fetch::local_path(&self.url)
@@ -142,7 +137,7 @@ pub(super) fn base_key(
 }
 
 /// Grows with every change of what a base root is made to contain.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// Most archives of one assignment that are looked at.
 const ARCHIVES_MAX: usize = 64;

@@ -73,7 +73,6 @@ impl Bootstrap<'_> {
         progress: &dyn Progress,
     ) -> Result<(), Ended> {
         let mode = if is_searchable(scratch) { "unshare" } else { "root" };
-        let suite = self.archives.suites[0].suite();
         let mut command = Command::new("unshare");
         command
             .args(["--fork", "--kill-child=KILL", "--pid", "--mount-proc", "mmdebstrap"])
@@ -87,7 +86,9 @@ impl Bootstrap<'_> {
             .arg("--skip=cleanup/apt")
             .arg(format!("--customize-hook={}", scratch.join("hook").display()))
             .arg("--format=tar")
-            .arg(suite)
+            // Which suite has the essential packages is not said: an archive of somebody's own,
+            // which may well be the first one, has none.
+            .arg("")
             .arg(tar)
             .arg(scratch.join("base.list"))
             .env_clear()

@@ -1,7 +1,7 @@
 use core::time::Duration;
 
 use super::house::{GIB, HOUR, House, assignments, fault, good, group, groups, offer};
-use crate::domain::queue::SessionId;
+use crate::domain::queue::{Event, SessionId};
 use crate::protocol::stored::v1::Place;
 use crate::protocol::{Assignment, FaultKind, Stage};
 
@@ -158,4 +158,23 @@ fn a_parked_job_that_nobody_wants_stays_out_and_comes_back_with_interest() {
     assert_eq!(house.queue.next_deadline(house.now), None);
     let effects = house.sync("p", "3", vec![group("a", &["a.deb"])]);
     assert_eq!(assignments(&effects)[0].attempt.job, job);
+}
+
+/// Each attempt would cost two restarts, and more than five in a minute end the process.
+#[test]
+fn a_job_whose_report_cannot_be_read_is_parked_until_somebody_looked() {
+    let (mut house, session, assignment) = one();
+    let (stranger, _) = house.ready(2);
+    let (job, attempt) = (assignment.attempt.job, assignment.attempt);
+    house.handle(Event::SetAside(stranger, attempt));
+    assert!(matches!(house.place(job), Place::Leased { .. }), "not its own attempt");
+    house.handle(Event::SetAside(session, attempt));
+    let Place::Parked { fault: why, .. } = house.place(job) else { panic!() };
+    assert_eq!(why.kind, FaultKind::Cancelled);
+    let parked = house.place(job).clone();
+    // The same report again, after the answer was lost.
+    house.handle(Event::SetAside(session, attempt));
+    assert_eq!(*house.place(job), parked);
+    assert_eq!(tell_idle(&mut house, session, 1), [], "nobody tries it");
+    assert_eq!(assignments(&house.push("a"))[0].attempt.epoch.0, 2, "until it is pushed");
 }

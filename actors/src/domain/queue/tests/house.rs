@@ -1,5 +1,6 @@
-//! A queue with a store and clocks. After every event what is stored is restored into a second queue
-//! and compared with the first: state, numbers and every index, which restoring computes afresh.
+//! A queue with a store and clocks. After every event what is stored is restored into a second
+//! queue and compared with the first: state, numbers and every index, which restoring computes
+//! afresh.
 
 use core::time::Duration;
 use std::collections::BTreeMap;

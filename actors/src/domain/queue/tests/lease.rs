@@ -129,7 +129,8 @@ fn a_late_verdict_counts_and_cancels_the_second_attempt() {
     assert_eq!(house.queue.counters.report, 2);
 }
 
-/// Found by simulation (seed 4): a status that crossed the order to stop brought the lease back, and
+/// Found by simulation (seed 4): a status that crossed the order to stop brought the lease
+/// back, and
 /// when the worker had stopped, the job was granted at once, a day before its retry.
 #[test]
 fn a_status_that_crosses_the_order_to_stop_does_not_bring_the_lease_back() {
@@ -237,4 +238,23 @@ fn at_each_deadline_time_moves_on() {
         assert!(next > Duration::ZERO);
         house.advance(next);
     }
+}
+
+/// The shortest lease ends when a worker just still counts as attentive.
+#[test]
+fn a_job_lost_by_silence_is_not_given_back_to_the_silent_worker() {
+    let lease = Duration::from_secs(30);
+    let mut house = House::with(Settings { lease, ..Settings::default() });
+    house.sync("p", "1", groups(&["a"]));
+    let (silent, granted) = house.ready(1);
+    house.advance(Duration::from_millis(500));
+    house.told(silent, 1, &[granted[0].attempt], &[]);
+    let job = granted[0].attempt.job;
+    // From the grant on, as the status came within the step in which leases are extended.
+    let lost = house.advance(lease - Duration::from_millis(500));
+    assert_eq!(assignments(&lost), [], "nobody else is there");
+    assert!(matches!(house.place(job), Place::Queued { .. }));
+    // It was only slow: it goes on.
+    house.told(silent, 1, &[granted[0].attempt], &[]);
+    assert!(matches!(house.place(job), Place::Leased { .. }));
 }

@@ -330,7 +330,7 @@ pub struct Package {
     pub worker: Option<WorkerId>,
     /// True when a difference is kept.
     pub has_difference: bool,
-    /// The last fault, while there is no verdict, or why a build failed.
+    /// What the fault is about, while the job is parked without a verdict, or why a build failed.
     pub reason: Option<String>,
     /// Kind of that fault.
     pub fault: Option<FaultKind>,

@@ -7,3 +7,6 @@ pub mod coordinator;
 pub mod ctl;
 pub mod upload;
 pub mod worker;
+
+#[cfg(test)]
+mod golden_test;

@@ -1,0 +1,126 @@
+//! The bytes of version 1. A test that fails here means that two releases no longer understand each
+//! other: make a new version instead of changing the literal.
+
+use super::{coordinator, ctl, upload, worker};
+use crate::domain::report::SignedReport;
+use crate::protocol::wire::{decode, encode};
+use crate::protocol::{
+    Archive, Artifact, Assignment, AttemptId, AttemptLimits, BuildInput, Epoch, GrantNumber,
+    IndexTrust, InputId, JobKey, RemoteFile, Sha256, Stage,
+};
+
+const ATTEMPT: AttemptId = AttemptId { job: InputId(7), epoch: Epoch(2) };
+
+fn check<M>(message: &M, golden: &str)
+where
+    M: serde::Serialize + serde::de::DeserializeOwned + PartialEq + core::fmt::Debug,
+{
+    let bytes = encode(message);
+    assert_eq!(hex::encode(&bytes), golden);
+    assert_eq!(decode::<M>(&bytes).as_ref(), Ok(message));
+    let mut longer = bytes.to_vec();
+    longer.push(0);
+    assert!(decode::<M>(&longer).is_err(), "a remainder is an error");
+}
+
+#[test]
+fn worker_messages() {
+    let running = worker::Running { attempt: ATTEMPT, stage: Stage::Build, log_bytes: 300 };
+    let status = worker::Status {
+        seen: GrantNumber(5),
+        running: vec![running],
+        spooled: vec![ATTEMPT],
+        free_memory: 1 << 30,
+        free_disk: 0,
+    };
+    check(&worker::Message::Status(status), GOLDEN[0]);
+    let signed = SignedReport { statement: "{}".into(), links: Vec::new() };
+    let report = worker::Report { attempt: ATTEMPT, signed };
+    check(&worker::Message::Report(report), GOLDEN[1]);
+}
+
+#[test]
+fn coordinator_messages() {
+    let attempt = ATTEMPT;
+    let assignment = Box::new(assignment());
+    let number = GrantNumber(5);
+    check(&coordinator::Message::Assign { number, assignment }, GOLDEN[2]);
+    let reason = "x".to_owned();
+    check(&coordinator::Message::Cancel { attempt, reason: reason.clone() }, GOLDEN[3]);
+    let answer = coordinator::Answer::Refused { reason };
+    check(&coordinator::Message::Answer { attempt, answer }, GOLDEN[4]);
+    check(&coordinator::Message::LogWanted { attempt, length: 1 }, GOLDEN[5]);
+}
+
+#[test]
+fn upload_messages() {
+    check(&upload::Start::Log { attempt: ATTEMPT }, GOLDEN[6]);
+    check(&upload::Resume::From(300), GOLDEN[7]);
+    check(&upload::Stored { length: 300 }, GOLDEN[8]);
+}
+
+#[test]
+fn ctl_messages() {
+    let filter = ctl::PackageFilter { name: Some("ucf".into()), ..Default::default() };
+    check(&ctl::Request::QueuePush { filter, priority: -5 }, GOLDEN[9]);
+    check(&ctl::Request::Status, GOLDEN[10]);
+    check(&ctl::Request::Quarantine, GOLDEN[11]);
+    let refused = ctl::Response::Refused { code: ctl::RefusalCode::Denied, text: "no".into() };
+    check(&refused, GOLDEN[12]);
+    check(&ctl::Response::Chunk("ab".into()), GOLDEN[13]);
+}
+
+fn assignment() -> Assignment {
+    let key = JobKey {
+        distribution: "debian".into(),
+        backend: "debian".into(),
+        source: "ucf".into(),
+        version: "1".into(),
+        architecture: "all".into(),
+        input: "suite".into(),
+    };
+    let artifact = Artifact {
+        name: "ucf".into(),
+        version: "1".into(),
+        component: Some("main".into()),
+        architecture: "all".into(),
+        file: "u.deb".into(),
+        url: "http://m/u.deb".into(),
+        size: Some(9),
+        sha256: Some(Sha256([1; 32])),
+    };
+    let url: Box<str> = "http://m".into();
+    Assignment {
+        attempt: ATTEMPT,
+        key,
+        input: BuildInput::Suite,
+        source: Some(RemoteFile { url: url.clone(), size: None, sha256: None }),
+        archives: vec![Archive::Suite { url, suite: "s".into(), components: vec!["main".into()] }],
+        artifacts: vec![artifact],
+        index: IndexTrust::Signed,
+        index_sha256: None,
+        limits: AttemptLimits::default(),
+    }
+}
+
+const GOLDEN: [&str; 14] = [
+    "0005010e0202ac02010e02808080800400",
+    "010e02027b7d00",
+    concat!(
+        "00050e020664656269616e0664656269616e03756366013103616c6c057375697465010108687474",
+        "703a2f2f6d0000010008687474703a2f2f6d017301046d61696e0103756366013101046d61696e03",
+        "616c6c05752e6465620e687474703a2f2f6d2f752e64656201090120010101010101010101010101",
+        "0101010101010101010101010101010101010101000080a305901c80808005",
+    ),
+    "010e020178",
+    "020e02020178",
+    "030e0201",
+    "000e02",
+    "00ac02",
+    "ac02",
+    "0b010375636600000000000009",
+    "00",
+    "0d",
+    "0a00026e6f",
+    "05026162",
+];

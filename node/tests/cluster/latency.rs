@@ -1,0 +1,38 @@
+use rebuilder_actors::protocol::wire::v1::ctl::{PackageFilter, Request, Response};
+
+use crate::peer::Admin;
+use crate::tools::{until_true, utc_ms};
+use crate::world::{Wishes, World};
+
+const ROUNDS: usize = 9;
+
+/// Work is pushed: how long from an operator's order until the build's script runs, on an idle
+/// node.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_starts_soon_after_it_is_queued() {
+    let world = World::new(Wishes::default());
+    let _coordinator = world.coordinator();
+    let _worker = world.joined_worker("w1");
+    world.go("all");
+    world.until_reproduced(20);
+    let key = rebuilder_transport::key_file::load(
+        &world.join("c/ctl.key"),
+        rebuilder_transport::key_file::Access::Group,
+    );
+    let admin = Admin::connect(&world.address, &key.unwrap()).await;
+    let mut took_ms = Vec::new();
+    for round in 1..=ROUNDS {
+        let filter = PackageFilter { name: Some("p00".into()), ..PackageFilter::default() };
+        let ordered_at = utc_ms();
+        let rows = admin.ask(&Request::QueuePush { filter, priority: 0 }).await;
+        assert!(matches!(rows[..], [Response::Done { affected: 1, .. }]), "{rows:?}");
+        let run = world.until_begun(10, "p00", round);
+        took_ms.push(run.at_ms - ordered_at);
+        let ctl = world.ctl();
+        until_true(10, "the job is decided again", || ctl.ask(&["status"])["jobs"]["decided"] == 1);
+    }
+    took_ms.sort_unstable();
+    let median = took_ms[ROUNDS / 2];
+    eprintln!("from order to running script: median {median} ms of {took_ms:?}");
+    assert!(median < 2000, "{took_ms:?}");
+}

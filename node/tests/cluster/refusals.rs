@@ -1,0 +1,150 @@
+use serde_json::Value;
+
+use crate::ctl::Ctl;
+use crate::tools::{until_true, utc_ms};
+use crate::world::{Wishes, World, names, stranger_key};
+
+const SECRET: &str = "correct horse battery staple";
+const SECRET_LINE: &str = "signup_secret = \"correct horse battery staple\"";
+
+/// Who may not in is told why, on both sides, and leaves no trace; the same with what is right gets
+/// in.
+#[test]
+fn workers_without_the_right_to_work_are_refused() {
+    let wishes = Wishes { coordinator: SECRET_LINE, listed: &["w1"], ..Wishes::default() };
+    let world = World::new(wishes);
+    let coordinator = world.coordinator();
+    let before = state(&world.ctl());
+    let pin = format!("coordinator_key = \"{}\"\n", world.coordinator_key().public_key());
+    let other = world.key("other").public_key();
+    let not_enrolled = format!("the key {} is not enrolled", world.key("x3").public_key());
+    let other_here = "another coordinator answers here";
+    for (name, enrolment, worker_says, coordinator_says) in [
+        // Listed, but it expects another coordinator.
+        ("w1", format!("coordinator_key = \"{other}\"\n"), other_here, "connection attempt failed"),
+        (
+            "x2",
+            format!("signup_secret = \"{SECRET}!\"\n"),
+            "the signup secret is wrong",
+            "refused: the signup secret is wrong",
+        ),
+        ("x3", pin, not_enrolled.as_str(), not_enrolled.as_str()),
+    ] {
+        world.write_worker(name, &enrolment);
+        let mut worker = world.worker(name);
+        worker.until_said(20, 1, worker_says);
+        coordinator.until_said(20, 1, coordinator_says);
+        assert!(worker.is_alive(), "it tries again, as somebody may mend it");
+        assert!(!worker.said().contains("connected to"), "{}", worker.said());
+        assert_eq!(state(&world.ctl()), before, "{name} changed something");
+    }
+
+    world.write_worker("x4", &format!("signup_secret = \"{SECRET}\"\n"));
+    let worker = world.joined_worker("x4");
+    world.until_begun(20, "p00", 0);
+    let pinned = std::fs::read_to_string(world.join("x4/coordinator.pub")).unwrap();
+    assert_eq!(pinned.trim(), world.coordinator_key().public_key().to_string(), "pinned");
+    let said = coordinator.said() + &worker.said();
+    assert!(!said.contains(SECRET), "the secret is in no log");
+}
+
+/// An invitation lets one key in, once; one that expired lets none in.
+#[test]
+fn an_invitation_works_once_and_for_its_time() {
+    let world = World::new(Wishes { listed: &[], ..Wishes::default() });
+    let coordinator = world.coordinator();
+    let ctl = world.ctl();
+    let invite = |ttl: &str| {
+        let row = ctl.ask(&["worker", "invite", "--ttl", ttl]);
+        (row["token"].as_str().unwrap().to_owned(), utc_ms())
+    };
+    let (token, _) = invite("1h");
+    let (short, made_at) = invite("1s");
+    world.write_worker("x1", &format!("invitation = \"{token}\"\n"));
+    let first = world.joined_worker("x1");
+    world.until_begun(20, "p00", 0);
+
+    until_true(10, "the second invitation is over", || utc_ms() > made_at + 1100);
+    let reason = "the invitation is unknown here, used, or expired";
+    for (count, (name, token)) in [("x2", &token), ("x3", &short)].into_iter().enumerate() {
+        let before = state(&ctl);
+        world.write_worker(name, &format!("invitation = \"{token}\"\n"));
+        let worker = world.worker(name);
+        worker.until_said(20, 1, reason);
+        coordinator.until_said(20, count + 1, reason);
+        assert!(!worker.said().contains("connected to"), "{}", worker.said());
+        assert_eq!(state(&ctl), before, "{name} changed something");
+    }
+
+    // The key that used it comes back with the same configuration.
+    first.stop();
+    until_true(10, "x1 is gone", || !ctl.is_connected("x1"));
+    let _again = world.joined_worker("x1");
+}
+
+/// A worker whose rights are taken is put out at once and stays out; its job goes elsewhere.
+#[test]
+fn a_revoked_worker_is_put_out_and_its_job_goes_elsewhere() {
+    let world = World::new(Wishes::default());
+    let coordinator = world.coordinator();
+    let revoked = world.joined_worker("w1");
+    world.until_begun(20, "p00", 0);
+    let _other = world.joined_worker("w2");
+    let ctl = world.ctl();
+    let id = ctl.worker("w1").unwrap()["id"].as_i64().unwrap();
+    let done = ctl.ask(&["worker", "revoke", "w1"]);
+    assert_eq!(done["affected"], 1, "{done}");
+    revoked.until_said(10, 1, "an operator revoked this key");
+    coordinator.until_said(10, 1, "its worker was revoked");
+    assert_eq!(world.until_begun(10, "p00", 1).worker, "w2", "at once");
+    // What it still builds is of no use any more.
+    world.go("p00@w1");
+    until_true(20, "its build ends", || world.runs().iter().any(|run| run.is_end));
+    revoked.until_said(30, 1, "the rights of this key were revoked");
+    assert_eq!(ctl.verdicts(), [], "its report does not get in");
+    assert!(!ctl.is_connected("w1"));
+    world.go("all");
+    world.until_reproduced(20);
+    assert_ne!(ctl.verdicts()[0].worker, id);
+    assert_eq!(ctl.verdicts()[0].build, 1);
+}
+
+/// Everybody may read; only the admin key may write.
+#[test]
+fn a_ctl_without_rights_may_only_read() {
+    let world = World::new(Wishes { packages: names(2), ..Wishes::default() });
+    let coordinator = world.coordinator();
+    let admin = world.ctl();
+    let stranger = Ctl { key: stranger_key(&world.join("")), ..world.ctl() };
+    assert_eq!(stranger.rows(&["pkgs", "ls"]).len(), 2);
+    assert_eq!(stranger.ask(&["status"])["jobs"]["ready"], 2);
+    let before = state(&admin);
+    for order in [
+        ["queue", "push", "--all"].as_slice(),
+        &["queue", "drop", "--all"],
+        &["worker", "invite"],
+        &["worker", "revoke", "w1"],
+        &["sync", "run", "cluster"],
+    ] {
+        let answer = stranger.call(order);
+        assert_eq!(answer.code, 4, "{order:?}: {answer:?}");
+        assert!(answer.err.contains("this key may only read"), "{answer:?}");
+        assert_eq!(answer.out, "");
+        assert_eq!(state(&admin), before, "{order:?} changed something");
+    }
+    coordinator.until_said(10, 1, "may only read");
+    let answer = admin.call(&["queue", "drop", "--name", "p00"]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(admin.ask(&["status"])["jobs"]["dropped"], 1);
+}
+
+/// All that an order or a worker could change, without what time changes.
+pub fn state(ctl: &Ctl) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
+    let mut workers = ctl.rows(&["worker", "ls"]);
+    for row in &mut workers {
+        for field in ["last_seen", "free_memory_bytes", "free_disk_bytes"] {
+            row[field] = Value::Null;
+        }
+    }
+    (ctl.rows(&["pkgs", "ls"]), ctl.rows(&["queue", "ls", "--planned"]), workers)
+}

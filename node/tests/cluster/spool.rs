@@ -1,0 +1,77 @@
+use crate::tools::{run, until_true};
+use crate::world::{Wishes, World};
+
+/// A report that is finished while the coordinator is down outlives a kill of its worker.
+#[test]
+fn a_spooled_report_outlives_its_worker_and_is_delivered_later() {
+    let world = World::new(Wishes::default());
+    let coordinator = world.coordinator();
+    let mut worker = world.joined_worker("w1");
+    world.until_begun(20, "p00", 0);
+    coordinator.stop();
+    world.go("p00");
+    until_true(20, "the report waits in the spool", || world.spooled("w1") == 1);
+    worker.kill();
+    let worker = world.worker("w1");
+    worker.until_said(20, 1, "1 reports wait in the spool");
+
+    let _coordinator = world.coordinator();
+    world.until_reproduced(60);
+    world.until_spools_empty(&["w1"]);
+    worker.until_said(10, 1, "report of attempt 1-1 accepted");
+    world.assert_built_once();
+    let log = world.ctl().call(&["pkgs", "log", "--name", "p00"]);
+    assert_eq!((log.code, log.out.as_str()), (0, "building p00\n"), "its log came along");
+}
+
+/// The answer was lost, or the removal from the spool was: the report is offered again, and
+/// answered again, although its log is no longer wanted.
+#[test]
+fn a_report_that_was_answered_already_is_answered_again() {
+    let world = World::new(Wishes::default());
+    let coordinator = world.coordinator();
+    let mut worker = world.joined_worker("w1");
+    world.until_begun(20, "p00", 0);
+    coordinator.stop();
+    world.go("p00");
+    until_true(20, "the report waits in the spool", || world.spooled("w1") == 1);
+    worker.kill();
+    let folder = world.join("");
+    run(&folder, &["cp", "-a", "w1", "before"]);
+
+    let _coordinator = world.coordinator();
+    let worker = world.joined_worker("w1");
+    worker.until_said(20, 1, "report of attempt 1-1 accepted");
+    worker.stop();
+    assert_eq!(world.spooled("w1"), 0);
+    run(&folder, &["rm", "-r", "w1"]);
+    run(&folder, &["cp", "-a", "before", "w1"]);
+    assert_eq!(world.spooled("w1"), 1);
+    let worker = world.worker("w1");
+    worker.until_said(40, 2, "report of attempt 1-1 accepted");
+    world.until_spools_empty(&["w1"]);
+    let verdicts = world.ctl().verdicts();
+    assert_eq!((verdicts.len(), verdicts[0].build), (1, 1), "it counts once");
+    world.assert_built_once();
+}
+
+/// A disk of the coordinator that fails for a while, on which logs should be kept.
+#[test]
+fn a_log_that_could_not_be_kept_is_sent_again() {
+    let world = World::new(Wishes::default());
+    let coordinator = world.coordinator();
+    let (parts, away) = (world.join("c/parts"), world.join("c/away"));
+    std::fs::rename(&parts, &away).unwrap();
+    std::fs::write(&parts, "in the way").unwrap();
+    let worker = world.joined_worker("w1");
+    world.go("p00");
+    coordinator.until_said(20, 1, "part log-1-1: ");
+    until_true(20, "the report waits in the spool", || world.spooled("w1") == 1);
+    std::fs::remove_file(&parts).unwrap();
+    std::fs::rename(&away, &parts).unwrap();
+    world.until_reproduced(30);
+    world.until_spools_empty(&["w1"]);
+    assert!(!worker.said().contains("connection lost"), "{}", worker.said());
+    let log = world.ctl().call(&["pkgs", "log", "--name", "p00"]);
+    assert_eq!(log.out, "building p00\n");
+}
