@@ -4,6 +4,7 @@
 //!
 //! Needs root, and `rebuilder-ctl` beside `rebuilder-node`: `cargo build -p rebuilder-ctl` first.
 
+#![expect(clippy::disallowed_macros, reason = "every `tokio::select!` here begins with `biased;`")]
 #![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 #![expect(clippy::print_stderr, reason = "a failed test shows what its processes said")]
 
