@@ -38,9 +38,12 @@ impl Default for Limits {
             // Three statuses of a worker (one every 10 s).
             idle_timeout: Duration::from_secs(30),
             keep_alive: None,
-            streams_max: 64,
-            // A worker sends one log a slot, and may have as many slots as cores.
-            streams_one_way_max: 256,
+            // A worker sends one log a slot, and may have as many slots as cores: 256 logs, its
+            // control stream, and differences beside them. A stream that must wait for another
+            // holds its log back for as long as a build takes.
+            streams_max: 320,
+            // The protocol has none.
+            streams_one_way_max: 8,
             stream_window: 1 << 20,
             connection_window: 4 << 20,
             send_window: 4 << 20,

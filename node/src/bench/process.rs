@@ -108,8 +108,9 @@ impl Coordinator {
             let Ok(identity) = key_file::load(&data.join("ctl.key"), Access::Group) else {
                 continue;
             };
-            let quic: Quic =
-                system::client(identity, Limits::default()).map_err(|e| e.to_string())?;
+            // Nothing is asked while a measurement runs.
+            let limits = Limits { keep_alive: Some(KEEP_ALIVE), ..Limits::default() };
+            let quic: Quic = system::client(identity, limits).map_err(|e| e.to_string())?;
             let opened =
                 tokio::time::timeout(Duration::from_millis(250), Ctl::open(quic, &address));
             if let Ok(Ok(ctl)) = opened.await {
@@ -131,6 +132,8 @@ pub(super) struct Settings {
 
 /// Longest wait for a coordinator's first answer.
 const START: Duration = Duration::from_secs(60);
+
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 fn free_address() -> Result<String, String> {
     let socket = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());

@@ -37,8 +37,8 @@ use crate::durable;
 pub const MAX_READ: usize = 4 << 20;
 const LEVEL: i32 = 3;
 const PIECE: usize = 128 << 10;
-/// Begins the names of blobs that are being written, each a name of its own: an owner that failed may
-/// still be writing one when the next begins.
+/// Begins the names of blobs that are being written, each a name of its own: an owner that failed
+/// may still be writing one when the next begins.
 const FRESH: &str = "new-";
 /// Numbers them in this process; the data directory's lock keeps other processes out.
 static FRESH_NUMBER: AtomicU64 = AtomicU64::new(0);

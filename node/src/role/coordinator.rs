@@ -5,7 +5,7 @@ use std::time::Duration;
 use ractor::{Actor as _, ActorRef};
 use rebuilder_actors::actor::TreeEnd;
 use rebuilder_actors::actor::coordinator::syncs::Profile;
-use rebuilder_actors::actor::coordinator::{Coordinator, House, Message, Parts};
+use rebuilder_actors::actor::coordinator::{Coordinator, Message, Parts};
 use rebuilder_actors::port::Network;
 use rebuilder_actors::protocol::PublicKey;
 use rebuilder_transport::{Limits, system};
@@ -33,8 +33,6 @@ pub(super) struct Running {
     pub(super) ended: oneshot::Receiver<TreeEnd>,
     pub(super) address: SocketAddr,
     pub(super) key: PublicKey,
-    /// Names of the profiles that it follows.
-    pub(super) profiles: Vec<String>,
     network: Arc<dyn Network>,
     /// Its lock is held as long as the coordinator runs.
     _data_dir: DataDir,
@@ -81,15 +79,7 @@ impl Running {
             .await
             .map_err(|error| RoleError::Start(error.to_string()))?;
         tracing::info!(target: "rebuilder", "coordinator {key} listens on {address} (UDP)");
-        let profiles = config.profiles.iter().map(|profile| profile.name.clone()).collect();
-        Ok(Self { tree, ended, address, key, profiles, network, _data_dir: data_dir })
-    }
-
-    /// The actors as they are now; `None` while they are being started again.
-    pub(super) async fn house(&self) -> Option<House> {
-        let (reply, answer) = oneshot::channel();
-        self.tree.cast(Message::House(reply)).ok()?;
-        answer.await.ok()
+        Ok(Self { tree, ended, address, key, network, _data_dir: data_dir })
     }
 
     /// Stops in reverse order and tells the peers.

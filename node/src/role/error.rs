@@ -43,6 +43,9 @@ pub enum RoleError {
     /// The tree did not start.
     #[error("cannot start: {0}")]
     Start(String),
+    /// Profiles that could not be synced, each with its reason.
+    #[error("not all is rebuilt: {0}")]
+    Profiles(String),
     /// The tree gave up; the service manager starts the process again.
     #[error("gave up: {0}")]
     GaveUp(String),

@@ -1,10 +1,16 @@
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rebuilder_actors::actor::coordinator::{House, queue, results};
+use ractor::ActorRef;
+use rebuilder_actors::actor::coordinator::{Gone, House, Message, queue, results};
+use rebuilder_actors::domain::architecture;
 use rebuilder_actors::domain::queue::Query;
-use rebuilder_actors::protocol::wire::v1::ctl::{Profile, Response, Status};
+use rebuilder_actors::protocol::wire::v1::ctl::{
+    Package, PackageFilter, PackageStatus, Place, Profile, Queued, Response, Status, Worker,
+};
+use tokio::sync::oneshot;
 
 use super::error::RoleError;
 use super::expected::Expected;
@@ -16,36 +22,56 @@ const SOON: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(500);
 /// Time between two lines where there is no terminal.
 const LINE: u32 = 20;
+/// Looks, 30 s, after which a coordinator that does not answer has given up.
+const PATIENCE: u32 = 60;
+/// Looks, 60 s, after which what does not change is not waited for.
+const LONG: u32 = 120;
 
-/// Shows progress until the indexes of all `configured` profiles were looked at and nothing is left
-/// to do, then a table of verdicts on standard output.
+/// What is waited for.
+pub(super) struct Until<'a> {
+    /// Profiles configured: each must have ended a sync of this process.
+    pub(super) profiles: usize,
+    /// A worker of this process explains differences.
+    pub(super) diffoscope: bool,
+    /// What the table is compared with.
+    pub(super) expected: &'a Expected,
+}
+
+/// Shows progress until nothing is left to do, then a table of verdicts on standard output.
 pub(super) async fn until_idle(
-    house: &House,
-    configured: &[String],
-    expected: &Expected,
+    tree: &ActorRef<Message>,
+    until: &Until<'_>,
 ) -> Result<(), RoleError> {
     let bar = bar();
-    let mut looks = 0_u32;
+    let mut waits = Waits::default();
+    let (mut looks, mut missed) = (0_u32, 0_u32);
     loop {
-        let (status, profiles) = look(house).await?;
-        // The next look is set when this process has ended one, not by what an earlier one stored.
-        let is_synced =
-            |name: &String| profiles.iter().any(|p| p.name == *name && p.next_at.is_some());
-        let synced = configured.iter().all(is_synced);
-        let jobs = &status.jobs;
-        let soon = jobs.next_due_ms.is_some_and(|ms| ms <= SOON.as_millis() as u64);
-        let text = describe(&status, synced);
-        bar.set_message(text.clone());
-        bar.tick();
-        if bar.is_hidden() && looks.is_multiple_of(LINE) {
-            tracing::info!(target: "rebuilder", "{text}");
+        match look(tree, until).await {
+            Ok(look) => {
+                missed = 0;
+                let text = look.describe();
+                bar.set_message(text.clone());
+                bar.tick();
+                if bar.is_hidden() && looks.is_multiple_of(LINE) {
+                    tracing::info!(target: "rebuilder", "{text}");
+                }
+                if waits.over(&look) {
+                    bar.finish_and_clear();
+                    if let Some(asked) = &look.unfit {
+                        tracing::warn!(
+                            target: "rebuilder",
+                            "{} jobs are left that no connected worker can do: {asked}",
+                            look.status.jobs.ready
+                        );
+                    }
+                    table::print(&look.house, until.expected).await?;
+                    return failed(&look.profiles);
+                }
+            }
+            Err(gone) if missed >= PATIENCE => return Err(RoleError::GaveUp(gone.to_string())),
+            Err(_) => missed += 1,
         }
         looks += 1;
-        if synced && jobs.ready == 0 && jobs.running == 0 && !soon {
-            bar.finish_and_clear();
-            table::print(house, expected).await?;
-            return failed(&profiles);
-        }
         tokio::time::sleep(LOOK).await;
     }
 }
@@ -61,44 +87,160 @@ fn bar() -> ProgressBar {
     bar.with_style(style.expect("the template is a constant"))
 }
 
-async fn look(house: &House) -> Result<(Status, Vec<Profile>), RoleError> {
-    let gone = |e: rebuilder_actors::actor::coordinator::Gone| RoleError::GaveUp(e.to_string());
-    // Profiles first: the jobs of a look that ended are in the queue.
-    let profiles = house.ask(&house.results, results::Message::Profiles).await.map_err(gone)?;
-    let ask = |reply| queue::Message::Ask(Query::Status, reply);
-    let rows = house.ask(&house.queue, ask).await.map_err(gone)?;
-    match rows.into_iter().next() {
-        Some(Response::Status(status)) => Ok((status, profiles)),
-        _ => Err(RoleError::GaveUp("the queue has no status".into())),
+/// How things are.
+struct Look {
+    house: House,
+    status: Status,
+    profiles: Vec<Profile>,
+    /// Every configured profile ended a sync of this process.
+    synced: bool,
+    /// What the ready jobs ask for when none of the connected workers can do one of them.
+    unfit: Option<String>,
+    /// Artifacts whose difference a connected worker may still be making.
+    unexplained: usize,
+}
+
+/// Takes the actors anew, as they may have been started again.
+async fn look(tree: &ActorRef<Message>, until: &Until<'_>) -> Result<Look, Gone> {
+    let (reply, answer) = oneshot::channel();
+    tree.cast(Message::House(reply)).map_err(|_| Gone)?;
+    let house = answer.await.map_err(|_| Gone)?;
+    // The profiles first: what a sync brought is in the status that is asked for after its end.
+    let profiles = house.ask(&house.results, results::Message::Profiles).await?;
+    // Rows of profiles that are no longer configured never have a next sync.
+    let ended = profiles.iter().filter(|profile| profile.next_at.is_some()).count();
+    let synced = ended >= until.profiles;
+    let Some(Response::Status(status)) = ask(&house, Query::Status).await?.into_iter().next()
+    else {
+        return Err(Gone);
+    };
+    let mut look = Look { house, status, profiles, synced, unfit: None, unexplained: 0 };
+    if !look.at_rest() {
+        return Ok(look);
+    }
+    let house = &look.house;
+    let rows = ask(house, Query::Workers).await?.into_iter();
+    let workers: Vec<Worker> = rows
+        .filter_map(|row| if let Response::Worker(worker) = row { Some(worker) } else { None })
+        .filter(|worker| worker.address.is_some())
+        .collect();
+    if look.status.jobs.ready > 0 && !workers.is_empty() {
+        look.unfit = unfit(house, &workers).await?;
+    } else if until.diffoscope && look.status.jobs.ready == 0 {
+        look.unexplained = unexplained(house, &workers).await?;
+    }
+    Ok(look)
+}
+
+async fn ask(house: &House, query: Query) -> Result<Vec<Response>, Gone> {
+    house.ask(&house.queue, |reply| queue::Message::Ask(query, reply)).await
+}
+
+/// `debian/arm64, …`; `None` when a worker can do one of the ready jobs.
+async fn unfit(house: &House, workers: &[Worker]) -> Result<Option<String>, Gone> {
+    let rows = ask(house, Query::Queue { planned: false, limit: None }).await?;
+    let mut asked = BTreeSet::new();
+    for row in rows {
+        let Response::Queued(Queued { key, place: Place::Ready, .. }) = row else { continue };
+        asked.insert((key.backend.to_string(), key.architecture.to_string()));
+    }
+    let fits = |(backend, architecture): &(String, String)| {
+        workers.iter().any(|worker| {
+            worker.backends.contains(backend)
+                && architecture::offers(&worker.architectures, architecture)
+        })
+    };
+    if asked.is_empty() || asked.iter().any(fits) {
+        return Ok(None);
+    }
+    let asked: Vec<String> = asked.iter().map(|(b, a)| format!("{b}/{a}")).collect();
+    Ok(Some(asked.join(", ")))
+}
+
+/// Artifacts that differ, whose worker is here, and of which no difference is kept.
+async fn unexplained(house: &House, workers: &[Worker]) -> Result<usize, Gone> {
+    let (mut count, mut after) = (0, None);
+    loop {
+        let filter =
+            PackageFilter { status: Some(PackageStatus::Differs), ..PackageFilter::default() };
+        let ask = |reply| results::Message::Packages { filter, after, limit: 500, reply };
+        // A filter without a name is always understood.
+        let page = house.ask(&house.results, ask).await?.map_err(|_| Gone)?;
+        let here = |package: &&Package| workers.iter().any(|w| Some(w.id) == package.worker);
+        count += page.rows.iter().filter(|p| !p.has_difference).filter(here).count();
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(count),
+        }
     }
 }
 
-/// `5 done, 2 running (ucf build 4 s, …), 7 waiting`.
-fn describe(status: &Status, synced: bool) -> String {
-    let jobs = &status.jobs;
-    let running: Vec<String> = status
-        .running
-        .iter()
-        .map(|job| {
-            let stage = job.stage.map_or_else(|| "start".to_owned(), |stage| stage.to_string());
-            format!("{} {stage} {} s", job.key.source, job.age_ms / 1000)
-        })
-        .collect();
-    let shown =
-        if running.is_empty() { String::new() } else { format!(" ({})", running.join(", ")) };
-    let sync = if synced { "" } else { ", syncing" };
-    format!(
-        "{} done, {} running{shown}, {} waiting, {} parked{sync}",
-        jobs.decided + jobs.delayed,
-        jobs.running,
-        jobs.ready,
-        jobs.parked
-    )
+/// How long nothing has changed, in looks.
+#[derive(Default)]
+struct Waits {
+    /// Nothing but jobs that no worker can do.
+    unfit: u32,
+    /// The same differences are missing.
+    unexplained: u32,
+    missing: usize,
+}
+
+impl Waits {
+    /// True when nothing is left to wait for.
+    fn over(&mut self, look: &Look) -> bool {
+        let unfit = look.unfit.is_some();
+        self.unfit = if unfit { self.unfit + 1 } else { 0 };
+        let same = look.unexplained > 0 && look.unexplained == self.missing;
+        self.unexplained = if same { self.unexplained + 1 } else { 0 };
+        self.missing = look.unexplained;
+        if !look.at_rest() {
+            return false;
+        }
+        if look.status.jobs.ready > 0 {
+            return self.unfit >= LONG;
+        }
+        look.unexplained == 0 || self.unexplained >= LONG
+    }
+}
+
+impl Look {
+    /// Every sync ended, nothing runs, and nothing is due soon.
+    fn at_rest(&self) -> bool {
+        let jobs = &self.status.jobs;
+        let soon = jobs.next_due_ms.is_some_and(|ms| u128::from(ms) <= SOON.as_millis());
+        self.synced && jobs.running == 0 && !soon
+    }
+
+    /// `5 done, 2 running (ucf build 4 s, …), 7 waiting`.
+    fn describe(&self) -> String {
+        let jobs = &self.status.jobs;
+        let rows = self.status.running.iter();
+        let running: Vec<String> = rows
+            .map(|job| {
+                let stage = job.stage.map_or_else(|| "start".to_owned(), |s| s.to_string());
+                format!("{} {stage} {} s", job.key.source, job.age_ms / 1000)
+            })
+            .collect();
+        let shown =
+            if running.is_empty() { String::new() } else { format!(" ({})", running.join(", ")) };
+        let sync = if self.synced { "" } else { ", syncing" };
+        let differences = match self.unexplained {
+            0 => String::new(),
+            missing => format!(", {missing} differences to come"),
+        };
+        format!(
+            "{} done, {} running{shown}, {} waiting, {} parked{differences}{sync}",
+            jobs.decided + jobs.delayed,
+            jobs.running,
+            jobs.ready,
+            jobs.parked
+        )
+    }
 }
 
 /// What went wrong with profiles.
 fn failed(profiles: &[Profile]) -> Result<(), RoleError> {
     let errors = profiles.iter().filter_map(|p| Some((&p.name, p.error.as_ref()?)));
     let failed: Vec<String> = errors.map(|(name, e)| format!("profile {name}: {e}")).collect();
-    if failed.is_empty() { Ok(()) } else { Err(RoleError::Start(failed.join("; "))) }
+    if failed.is_empty() { Ok(()) } else { Err(RoleError::Profiles(failed.join("; "))) }
 }

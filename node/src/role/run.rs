@@ -40,7 +40,12 @@ pub async fn run(config: &Config, options: &Options) -> Result<(), RoleError> {
         }
         _ => None,
     };
-    let result = wait(coordinator.as_mut(), worker.as_mut(), options).await;
+    let until = progress::Until {
+        profiles: config.coordinator.as_ref().map_or(0, |settings| settings.profiles.len()),
+        diffoscope: config.worker.as_ref().is_some_and(|settings| settings.diffoscope.enabled),
+        expected: &options.expected,
+    };
+    let result = wait(coordinator.as_mut(), worker.as_mut(), options, &until).await;
     if let Some(worker) = worker {
         worker.stop().await;
     }
@@ -55,22 +60,16 @@ async fn wait(
     mut coordinator: Option<&mut coordinator::Running>,
     worker: Option<&mut worker::Running>,
     options: &Options,
+    until: &progress::Until<'_>,
 ) -> Result<(), RoleError> {
     let handler = |kind| signal(kind).map_err(|e| RoleError::Start(e.to_string()));
     let mut terminate = handler(SignalKind::terminate())?;
     let mut interrupt = handler(SignalKind::interrupt())?;
     let idle = {
-        let house = match &coordinator {
-            Some(coordinator) if options.until_idle => {
-                coordinator.house().await.map(|house| (house, coordinator.profiles.clone()))
-            }
-            _ => None,
-        };
+        let tree = coordinator.as_ref().map(|coordinator| coordinator.tree.clone());
         async move {
-            match house {
-                Some((house, profiles)) => {
-                    progress::until_idle(&house, &profiles, &options.expected).await
-                }
+            match tree.filter(|_| options.until_idle) {
+                Some(tree) => progress::until_idle(&tree, until).await,
                 None => std::future::pending().await,
             }
         }

@@ -6,7 +6,7 @@ use crate::tools::{require, run};
 /// Packages `p00` … of version 1.0 for amd64, indexed and signed by a key made here, each with a
 /// file in the place of its `.buildinfo`.
 pub struct Archive {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
 }
 
 /// Packages that there are.
@@ -18,18 +18,28 @@ pub static ARCHIVE: LazyLock<Archive> = LazyLock::new(Archive::new);
 impl Archive {
     fn new() -> Self {
         require();
-        let folder = tempfile::Builder::new().prefix("rebuilder-archive-").tempdir().unwrap();
-        run(folder.path(), &["sh", "-ec", MAKE, "sh", &PACKAGES.to_string()]);
+        // A static is never dropped: what processes that are gone left is removed by the next one.
+        let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster-archives");
+        std::fs::create_dir_all(&all).unwrap();
+        for left in std::fs::read_dir(&all).unwrap().map(Result::unwrap) {
+            if !Path::new("/proc").join(left.file_name()).exists() {
+                let _ = std::fs::remove_dir_all(left.path());
+            }
+        }
+        let folder = all.join(std::process::id().to_string());
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir(&folder).unwrap();
+        run(&folder, &["sh", "-ec", MAKE, "sh", &PACKAGES.to_string()]);
         Self { folder }
     }
 
     fn join(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     /// The archive's base.
     pub fn base(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// The keyring that its index is signed with.

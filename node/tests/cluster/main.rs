@@ -7,7 +7,6 @@
 #![expect(clippy::disallowed_macros, reason = "every `tokio::select!` here begins with `biased;`")]
 #![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 #![expect(clippy::print_stderr, reason = "a failed test shows what its processes said")]
-#![expect(clippy::disallowed_macros, reason = "every `tokio::select!` here begins with `biased;`")]
 
 mod archive;
 mod coordinator_killed;

@@ -54,8 +54,8 @@ pub fn unsigned(scene: &Scene) {
     expect(&node.package("tiny-plain"), "reproduced", "hash-only/recorded/full", false);
 }
 
-/// A run after the index has lost a package knows it no more. (It also tries again what is parked for
-/// want of inputs, on a new base root.)
+/// A run after the index has lost a package knows it no more. It also tries again what is parked
+/// for want of inputs, on a new base root.
 pub fn moved(scene: &Scene) {
     let script = "rm own/pool/tiny-random_*";
     crate::tools::run(&scene.archive.folder, &["sh", "-ec", script]);

@@ -24,8 +24,8 @@ impl Checker for NoJobIsLostOrStuck {
     fn observe(&mut self, _: u64, _: &Settings, observation: &Observation) -> Result<(), String> {
         match observation {
             Observation::Wanted(job) => {
-                let key = self.known.entry(job.id).or_insert_with(|| job.key.clone());
-                if *key != job.key {
+                let key = self.known.entry(job.id).or_insert_with(|| JobKey::clone(&job.key));
+                if *key != *job.key {
                     return Err(format!(
                         "number {} was given to {key:?} and {:?}",
                         job.id, job.key

@@ -5,14 +5,16 @@ use tokio::sync::oneshot;
 
 use super::blobs::log_part;
 use super::house::{Blob, Gone, House};
+use super::matches::{Found, Matches};
 use super::{blobs, queue, results, store};
 use crate::domain::queue::{Order, Query};
 use crate::domain::report::SignedReport;
-use crate::domain::results::{LogPlace, PackagePage};
+use crate::domain::results::{KeptLog, LogPlace, PackagePage};
 use crate::port::FrameSend;
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire;
 use crate::protocol::wire::v1::ctl::{Package, PackageFilter, RefusalCode, Response};
+use crate::protocol::{AttemptId, InputId};
 
 /// `Err`: the reader went away.
 pub(super) type Outcome = Result<(), Left>;
@@ -24,6 +26,8 @@ pub(super) struct Left;
 const PAGE: usize = 500;
 /// Bytes in one chunk.
 const CHUNK: usize = 64 << 10;
+/// Bytes read in one turn of the blobs: their owner is asked as seldom as memory allows.
+const TURN: usize = 1 << 20;
 /// A reader that follows hears at least this often, so that its connection lives.
 const FOLLOW: Duration = Duration::from_secs(10);
 
@@ -71,7 +75,7 @@ impl Answering {
             let page = self.page(&filter, after).await;
             let PackagePage { rows, next } = match page {
                 Ok(page) => page,
-                Err(text) => return self.refuse(RefusalCode::Invalid, &text).await,
+                Err((code, text)) => return self.refuse(code, &text).await,
             };
             self.rows(rows.into_iter().map(Response::Package).collect()).await?;
             match next {
@@ -84,35 +88,39 @@ impl Answering {
     async fn page(
         &mut self,
         filter: &PackageFilter,
-        after: Option<crate::protocol::InputId>,
-    ) -> Result<PackagePage, String> {
+        after: Option<InputId>,
+    ) -> Result<PackagePage, (RefusalCode, String)> {
         let filter = filter.clone();
         let ask = |reply| results::Message::Packages { filter, after, limit: PAGE, reply };
         let page = self.house.ask(&self.house.results, ask).await;
-        page.map_err(|gone| gone.to_string())?.map_err(|error| error.to_string())
+        page.map_err(|gone| (RefusalCode::Internal, gone.to_string()))?
+            .map_err(|error| (RefusalCode::Invalid, error.to_string()))
     }
 
     /// The one artifact, or the artifacts of the one job, that a filter names. Otherwise the answer
     /// is sent and `None` is returned.
     async fn one(&mut self, filter: PackageFilter, of_job: bool) -> Result<Option<Package>, Left> {
-        let page = match self.page(&filter, None).await {
-            Ok(page) => page,
-            Err(text) => {
-                self.refuse(RefusalCode::Invalid, &text).await?;
-                return Ok(None);
+        let mut matches = Matches::new(&filter, of_job);
+        let mut after = None;
+        loop {
+            let page = match self.page(&filter, after).await {
+                Ok(page) => page,
+                Err((code, text)) => {
+                    self.refuse(code, &text).await?;
+                    return Ok(None);
+                }
+            };
+            matches.take(page.rows);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
             }
-        };
-        let mut rows = page.rows;
-        if of_job {
-            rows.dedup_by(|a, b| a.job == b.job);
-        } else {
-            rows.dedup_by(|a, b| a.job == b.job && a.file == b.file);
         }
-        match rows.len() {
+        let Found { mut rows, count } = matches.found();
+        match count {
             0 => self.refuse(RefusalCode::NotFound, "no package matches").await?,
             1 => return Ok(rows.pop()),
-            several => {
-                let matches = u32::try_from(several).unwrap_or(u32::MAX);
+            matches => {
                 self.row(Response::Ambiguous { matches }).await?;
                 self.rows(rows.into_iter().map(Response::Package).collect()).await?;
             }
@@ -152,23 +160,29 @@ impl Answering {
                 let text = format!("{} {} has not been built yet", package.name, package.version);
                 self.refuse(RefusalCode::NotFound, &text).await
             }
-            Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
+            Err(text) => self.refuse(RefusalCode::Internal, &text).await,
         }
     }
 
-    async fn signed(&mut self, package: &Package) -> Result<Option<SignedReport>, Gone> {
+    async fn signed(&mut self, package: &Package) -> Result<Option<SignedReport>, String> {
+        let gone = |gone: Gone| gone.to_string();
         let house = &self.house;
         let ask = |reply| results::Message::Shown(package.job, reply);
-        let Some(sequence) = house.ask(&house.results, ask).await? else { return Ok(None) };
+        let shown = house.ask(&house.results, ask).await.map_err(gone)?;
+        let Some(sequence) = shown else { return Ok(None) };
         let value = house
             .ask(&house.store, |reply| {
                 store::Message::Read(Box::new(move |store| {
-                    let _ = reply.send(store.get(&key::signed(sequence))?);
+                    // A failed read is this reader's alone: the store goes on.
+                    let _ = reply.send(store.get(&key::signed(sequence)));
                     Ok(())
                 }))
             })
-            .await?;
-        Ok(value.and_then(|value| stored::read(&value).ok()))
+            .await
+            .map_err(gone)?
+            .map_err(|error| error.to_string())?;
+        let report = value.map(|value| stored::read(&value)).transpose();
+        report.map_err(|error| format!("report {sequence} cannot be read: {error}"))
     }
 
     pub(super) async fn log(&mut self, filter: PackageFilter, follow: bool) -> Outcome {
@@ -180,21 +194,21 @@ impl Answering {
                 let text = format!("{} {} has not been built yet", package.source, package.version);
                 self.refuse(RefusalCode::NotFound, &text).await
             }
-            Some(LogPlace::Kept(_, 0)) => Ok(()),
-            Some(LogPlace::Kept(digest, _)) => self.blob(Blob::Kept(digest), 0).await.map(|_| ()),
-            Some(LogPlace::Growing(attempt)) => {
-                self.growing(package.job, log_part(attempt), follow).await
-            }
+            Some(LogPlace::Kept(kept)) => self.kept(kept, 0).await,
+            Some(LogPlace::Growing(attempt, _)) => self.growing(attempt, follow).await,
         }
     }
 
+    async fn kept(&mut self, log: KeptLog, offset: u64) -> Outcome {
+        if log.bytes == 0 {
+            return Ok(());
+        }
+        self.blob(Blob::Kept(log.sha256), offset).await.map(|_| ())
+    }
+
     /// What is there of a growing log, and, when followed, the rest as it comes.
-    async fn growing(
-        &mut self,
-        job: crate::protocol::InputId,
-        part: String,
-        follow: bool,
-    ) -> Outcome {
+    async fn growing(&mut self, attempt: AttemptId, follow: bool) -> Outcome {
+        let part = log_part(attempt);
         let mut offset = 0;
         loop {
             // First the watch, then the read: nothing falls between.
@@ -207,24 +221,33 @@ impl Answering {
             if tokio::time::timeout(FOLLOW, wake).await.is_err() {
                 self.row(Response::Chunk(bytes::Bytes::new())).await?;
             }
-            let ask = |reply| results::Message::Log(job, reply);
-            match self.house.ask(&self.house.results, ask).await {
-                Ok(Some(LogPlace::Growing(attempt))) if log_part(attempt) == part => {}
-                Ok(Some(LogPlace::Kept(digest, length))) if length > 0 => {
-                    return self.blob(Blob::Kept(digest), offset).await.map(|_| ());
+            let ask = |reply| results::Message::Log(attempt.job, reply);
+            let place = match self.house.ask(&self.house.results, ask).await {
+                Ok(Some(LogPlace::Growing(now, _))) if now == attempt => continue,
+                Ok(place) => place,
+                Err(gone) => return self.refuse(RefusalCode::Internal, &gone.to_string()).await,
+            };
+            // What another attempt wrote is no continuation of this.
+            return match place.and_then(|place| place.kept_of(attempt)) {
+                Some(kept) => self.kept(kept, offset).await,
+                None => {
+                    let text = format!("\nrebuilder: attempt {attempt} was lost\n");
+                    self.row(Response::Chunk(text.into())).await
                 }
-                _ => return Ok(()),
-            }
+            };
         }
     }
 
     /// Sends a blob from `offset` on; the offset at its end.
     async fn blob(&mut self, blob: Blob, mut offset: u64) -> Result<u64, Left> {
         loop {
-            match self.house.read_blob(blob.clone(), offset, CHUNK).await {
-                Ok(Ok(Some(bytes))) if !bytes.is_empty() => {
+            match self.house.read_blob(blob.clone(), offset, TURN).await {
+                Ok(Ok(Some(mut bytes))) if !bytes.is_empty() => {
                     offset += bytes.len() as u64;
-                    self.row(Response::Chunk(bytes)).await?;
+                    while !bytes.is_empty() {
+                        let chunk = bytes.split_to(bytes.len().min(CHUNK));
+                        self.row(Response::Chunk(chunk)).await?;
+                    }
                 }
                 Ok(Ok(_)) => return Ok(offset),
                 Ok(Err(error)) => {

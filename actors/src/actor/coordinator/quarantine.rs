@@ -15,6 +15,8 @@ pub struct Quarantine {
 struct Inner {
     /// Begun and not ended, by digest: how often. One that ended is not here.
     begun: BTreeMap<Sha256, u8>,
+    /// The one that is being handled, or was when the actor panicked.
+    handling: Option<Sha256>,
     records: Vec<QuarantineRecord>,
     set_aside: u64,
 }
@@ -49,11 +51,13 @@ impl Quarantine {
             }
             Some(panics) => {
                 *panics += 1;
+                inner.handling = Some(digest);
                 Verdict::Try
             }
             None if full => Verdict::Try,
             None => {
                 inner.begun.insert(digest, 1);
+                inner.handling = Some(digest);
                 Verdict::Try
             }
         }
@@ -61,7 +65,15 @@ impl Quarantine {
 
     /// It was handled without a panic.
     pub fn end(&self, digest: Sha256) {
-        self.lock().begun.remove(&digest);
+        let mut inner = self.lock();
+        inner.begun.remove(&digest);
+        inner.handling = None;
+    }
+
+    /// True, once, when the actor died while it handled a message that will be set aside if it
+    /// happens again: at most twice for each message. Such a restart says nothing about the actor.
+    pub fn take_blame(&self) -> bool {
+        self.lock().handling.take().is_some()
     }
 
     /// Keeps a record; returns its number, the first is 1 after those restored.
@@ -106,5 +118,23 @@ mod tests {
             assert_eq!(quarantine.begin(good), Verdict::Try);
             quarantine.end(good);
         }
+    }
+
+    #[test]
+    fn each_message_explains_two_deaths_and_no_more() {
+        let quarantine = Quarantine::default();
+        assert!(!quarantine.take_blame());
+        for bad in [b"1", b"2", b"3"].map(|text| Sha256::of(text)) {
+            for _ in 0..2 {
+                assert_eq!(quarantine.begin(bad), Verdict::Try);
+                assert!(quarantine.take_blame() && !quarantine.take_blame());
+            }
+            assert_eq!(quarantine.begin(bad), Verdict::SetAside { first: true });
+            assert!(!quarantine.take_blame(), "it was not handled");
+        }
+        let good = Sha256::of(b"good");
+        quarantine.begin(good);
+        quarantine.end(good);
+        assert!(!quarantine.take_blame());
     }
 }

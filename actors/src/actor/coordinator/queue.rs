@@ -133,6 +133,8 @@ struct Ticket {
     facts: Vec<Fact>,
     lines: Vec<Line>,
     done: Option<oneshot::Sender<()>>,
+    /// Whom alone the facts are for; `None`: all followers.
+    only: Option<ActorRef<results::Message>>,
 }
 
 enum Reply {
@@ -243,12 +245,7 @@ impl State {
                 let request = self.owe(Reply::Ctl(reply));
                 self.decide(me, Event::Asked(request, query), None)
             }
-            Message::Follow(follower) => {
-                let snapshot = self.queue.as_ref().map(|q| q.snapshot()).unwrap_or_default();
-                let _ = follower.cast(results::Message::Facts(snapshot));
-                self.followers.push(follower);
-                Ok(())
-            }
+            Message::Follow(follower) => self.follow(me, follower),
             Message::Committed => {
                 if let Some(ticket) = self.tickets.pop_front() {
                     self.release(ticket);
@@ -273,13 +270,32 @@ impl State {
         let now = self.now();
         let Some(queue) = self.queue.as_mut() else { return Ok(()) };
         let Effects { batch, sends, facts, lines } = queue.handle(now, event);
-        let ticket = Ticket { sends, facts, lines, done };
+        let ticket = Ticket { sends, facts, lines, done, only: None };
         if batch.is_empty() && self.tickets.is_empty() {
             self.release(ticket);
             return Ok(());
         }
         self.tickets.push_back(ticket);
         self.commit(me, batch)
+    }
+
+    /// What is known now holds decisions that still wait for the disk: it leaves after them. Their
+    /// own facts go to the new follower too, as they may not be in what it reads from the store.
+    fn follow(
+        &mut self,
+        me: &ActorRef<Message>,
+        follower: ActorRef<results::Message>,
+    ) -> Result<(), ActorProcessingErr> {
+        let facts = self.queue.as_ref().map(|q| q.snapshot()).unwrap_or_default();
+        self.followers.push(follower.clone());
+        let (sends, lines, only) = (Vec::new(), Vec::new(), Some(follower));
+        let ticket = Ticket { sends, facts, lines, done: None, only };
+        if self.tickets.is_empty() {
+            self.release(ticket);
+            return Ok(());
+        }
+        self.tickets.push_back(ticket);
+        self.commit(me, Batch::default())
     }
 
     fn commit(&self, me: &ActorRef<Message>, batch: Batch) -> Result<(), ActorProcessingErr> {
@@ -334,7 +350,7 @@ impl State {
         // Before a new assignment: the worker drops the report first.
         effects.sends.insert(0, Send::Worker(session, answer));
         let Effects { batch, sends, facts, lines } = effects;
-        self.tickets.push_back(Ticket { sends, facts, lines, done: None });
+        self.tickets.push_back(Ticket { sends, facts, lines, done: None, only: None });
         self.commit(me, batch)
     }
 
@@ -347,7 +363,9 @@ impl State {
                 tracing::info!(target: "rebuilder", "{}", line.text);
             }
         }
-        if !ticket.facts.is_empty() {
+        if let Some(follower) = ticket.only {
+            let _ = follower.cast(results::Message::Facts(ticket.facts));
+        } else if !ticket.facts.is_empty() {
             self.followers
                 .retain(|f| f.cast(results::Message::Facts(ticket.facts.clone())).is_ok());
         }

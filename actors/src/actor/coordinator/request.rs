@@ -1,6 +1,7 @@
 //! Questions and orders of ctl, each on a stream of its own.
 
 use base64::Engine as _;
+use core::net::SocketAddr;
 use tokio::task::JoinSet;
 
 use super::answer::{Answering, Outcome};
@@ -14,6 +15,8 @@ use crate::protocol::wire::{self, CHUNK_FRAME_BYTES_MAX};
 
 /// Largest time to live of an invitation: 30 days.
 const INVITATION_SECS_MAX: u32 = 30 * 24 * 3600;
+/// Most rows of the queue that a key which may only read is given: the queue's own time.
+const READ_ROWS_MAX: u32 = 500;
 
 /// Takes the requests of one ctl.
 pub(super) async fn accept(connection: Box<dyn Connection>, house: House, admin: bool) {
@@ -35,7 +38,7 @@ pub(super) async fn accept(connection: Box<dyn Connection>, house: House, admin:
                                 coordinator's database), or add this key to `admins`";
                     answering.refuse(RefusalCode::Denied, text).await
                 }
-                Ok(request) => answer(&mut answering, request).await,
+                Ok(request) => answer(&mut answering, request, admin).await,
                 Err(error) => {
                     let text = format!("the request cannot be read: {error}");
                     answering.refuse(RefusalCode::Invalid, &text).await
@@ -68,19 +71,23 @@ fn is_order(request: &Request) -> bool {
     }
 }
 
-async fn answer(to: &mut Answering, request: Request) -> Outcome {
+async fn answer(to: &mut Answering, request: Request, admin: bool) -> Outcome {
     match request {
         Request::Status => status(to).await,
         Request::Workers => to.ask_queue(Query::Workers).await,
-        Request::Queue { planned, limit } => to.ask_queue(Query::Queue { planned, limit }).await,
+        Request::Queue { planned, limit } => {
+            let limit = if admin { limit } else { Some(read_rows(limit)) };
+            to.ask_queue(Query::Queue { planned, limit }).await
+        }
         Request::Invite { ttl_secs } => invite(to, ttl_secs).await,
         Request::Revoke { worker } => to.order(Order::Revoke { worker }).await,
         Request::QueuePush { filter, priority } => to.order(Order::Push { filter, priority }).await,
         Request::QueueDrop { filter } => to.order(Order::Drop { filter }).await,
         Request::Profiles => {
-            let profiles = to.house.ask(&to.house.results, results::Message::Profiles).await;
-            let rows = profiles.unwrap_or_default().into_iter().map(Response::Profile);
-            to.rows(rows.collect()).await
+            match to.house.ask(&to.house.results, results::Message::Profiles).await {
+                Ok(rows) => to.rows(rows.into_iter().map(Response::Profile).collect()).await,
+                Err(gone) => to.refuse(RefusalCode::Internal, &gone.to_string()).await,
+            }
         }
         Request::SyncRun { profile } => {
             let run = |reply| syncs::Message::Run(profile, reply);
@@ -103,13 +110,29 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
     }
 }
 
+/// Rows of the queue for a key that may only read.
+fn read_rows(limit: Option<u32>) -> u32 {
+    limit.map_or(READ_ROWS_MAX, |limit| limit.min(READ_ROWS_MAX))
+}
+
+/// True for an address that says "all of mine", which nobody can connect to.
+fn nowhere(address: &str) -> bool {
+    address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified())
+}
+
 /// The queue's status, with what the results and the quarantine know.
 async fn status(to: &mut Answering) -> Outcome {
     let counts = to.house.ask(&to.house.results, results::Message::Counts).await;
     let ask = |reply| queue::Message::Ask(Query::Status, reply);
-    let mut rows = to.house.ask(&to.house.queue, ask).await.unwrap_or_default();
+    let rows = to.house.ask(&to.house.queue, ask).await;
+    let (mut rows, counts) = match (rows, counts) {
+        (Ok(rows), Ok(counts)) => (rows, counts),
+        (Err(gone), _) | (_, Err(gone)) => {
+            return to.refuse(RefusalCode::Internal, &gone.to_string()).await;
+        }
+    };
     if let Some(Response::Status(status)) = rows.first_mut() {
-        status.artifacts = counts.unwrap_or_default();
+        status.artifacts = counts;
         let set_aside = to.house.quarantine.records().len();
         status.quarantined = u32::try_from(set_aside).unwrap_or(u32::MAX);
     }
@@ -122,12 +145,22 @@ async fn invite(to: &mut Answering, ttl_secs: u32) -> Outcome {
         let text = format!("an invitation lasts from 1 s to {INVITATION_SECS_MAX} s");
         return to.refuse(RefusalCode::Invalid, &text).await;
     }
+    if nowhere(&to.house.public_address) {
+        let text = format!(
+            "workers cannot connect to {}: set `public_address` in [coordinator]",
+            to.house.public_address
+        );
+        return to.refuse(RefusalCode::Invalid, &text).await;
+    }
     let (mut id, mut secret) = ([0; 8], [0; 32]);
     to.house.entropy.fill(&mut id);
     to.house.entropy.fill(&mut secret);
     let order = Order::Invite { id, secret_sha256: Sha256::of(&secret), ttl_secs };
     let ordered = |reply| queue::Message::Order(order, reply);
-    let mut rows = to.house.ask(&to.house.queue, ordered).await.unwrap_or_default();
+    let mut rows = match to.house.ask(&to.house.queue, ordered).await {
+        Ok(rows) => rows,
+        Err(gone) => return to.refuse(RefusalCode::Internal, &gone.to_string()).await,
+    };
     if let Some(Response::Invitation { token, .. }) = rows.first_mut() {
         let base64 = base64::engine::general_purpose::URL_SAFE_NO_PAD;
         *token = format!(
@@ -139,4 +172,20 @@ async fn invite(to: &mut Answering, ttl_secs: u32) -> Outcome {
         );
     }
     to.rows(rows).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invitation_names_an_address_that_can_be_reached() {
+        assert!(nowhere("0.0.0.0:7400") && nowhere("[::]:7400"));
+        assert!(!nowhere("192.0.2.1:7400") && !nowhere("rebuilder.example.org:7400"));
+    }
+
+    #[test]
+    fn a_key_that_may_only_read_gets_at_most_500_rows() {
+        assert_eq!([None, Some(7), Some(501)].map(read_rows), [500, 7, 500]);
+    }
 }

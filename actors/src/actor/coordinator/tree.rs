@@ -127,7 +127,11 @@ impl Actor for Coordinator {
     ) -> Result<(), ActorProcessingErr> {
         let Some((at, mut last)) = state.children.failed(event) else { return Ok(()) };
         state.children.stop(at).await;
-        while state.children.may_restart(state.parts.clock.monotonic()) {
+        // A report that the queue died of is set aside soon: several of them are not too often.
+        let mut explained = state.quarantine.take_blame();
+        while core::mem::take(&mut explained)
+            || state.children.may_restart(state.parts.clock.monotonic())
+        {
             match state.start(&myself).await {
                 Ok(()) => return Ok(()),
                 Err(error) => last = error.to_string(),

@@ -22,7 +22,8 @@ use crate::protocol::{AttemptId, InputId, PublicKey};
 #[derive(Debug, Default)]
 pub struct Restored {
     counters: Counters,
-    jobs: BTreeMap<InputId, JobRecord>,
+    /// Packed as they come: all of them unpacked at once would be most of a coordinator's memory.
+    jobs: BTreeMap<InputId, Arc<Job>>,
     states: BTreeMap<InputId, JobState>,
     workers: BTreeMap<PublicKey, WorkerRecord>,
     invitations: BTreeMap<[u8; 8], InvitationRecord>,
@@ -54,7 +55,9 @@ impl Restored {
         match *table {
             table::COUNTERS => self.counters = stored::read(value).map_err(fail)?,
             table::JOB => {
-                self.jobs.insert(InputId(number()?), stored::read(value).map_err(fail)?);
+                let id = InputId(number()?);
+                let JobRecord { key, memberships } = stored::read(value).map_err(fail)?;
+                self.jobs.insert(id, Arc::new(Job::new(id, Arc::new(key), &memberships)));
             }
             table::STATE => {
                 self.states.insert(InputId(number()?), stored::read(value).map_err(fail)?);
@@ -97,9 +100,9 @@ impl Restored {
             queue.workers.insert(worker.record.id, worker);
         }
         let mut states = self.states;
-        for (id, record) in self.jobs {
+        for (id, job) in self.jobs {
             let Some(state) = states.remove(&id) else { continue };
-            queue.restore_job(now, id, record, state);
+            queue.restore_job(now, job, state);
         }
         queue
     }
@@ -144,9 +147,9 @@ impl Queue {
         facts
     }
 
-    fn restore_job(&mut self, now: Now, id: InputId, record: JobRecord, state: JobState) {
-        let job = Arc::new(Job::new(id, Arc::new(record.key), &record.memberships));
-        for m in &record.memberships {
+    fn restore_job(&mut self, now: Now, job: Arc<Job>, state: JobState) {
+        let id = job.id;
+        for m in job.memberships() {
             let (key, release) = (&job.key, m.release.as_deref());
             let name = source_name(&key.distribution, release, &key.source, &key.version);
             self.sources.insert(name, m.source);

@@ -69,7 +69,8 @@ impl Worker {
     }
 }
 
-/// Silence after which a worker is given nothing: three statuses.
+/// Silence after which a worker is given nothing: it missed a status. Shorter than the shortest
+/// lease, so that a job lost by silence does not go back to the silent worker.
 const ATTENTIVE: Duration = Duration::from_secs(15);
 
 /// Finished attempts that occupy no slot: more of them without a report, and the worker's reports

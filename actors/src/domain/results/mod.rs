@@ -3,7 +3,7 @@
 mod artifact;
 mod read_model;
 
-pub use read_model::{LogPlace, PackagePage, ReadModel, SyncState};
+pub use read_model::{KeptLog, LogPlace, PackagePage, ReadModel, SyncState};
 
 #[cfg(test)]
 mod read_model_test;

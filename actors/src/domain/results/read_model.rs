@@ -60,10 +60,32 @@ pub struct PackagePage {
 /// Where a job's newest log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogPlace {
-    /// Of an attempt that runs now.
-    Growing(AttemptId),
-    /// Kept whole; 0 bytes: there was none.
-    Kept(Sha256, u64),
+    /// Of an attempt that runs now, and the newest that is kept of those before it.
+    Growing(AttemptId, Option<KeptLog>),
+    /// No attempt runs.
+    Kept(KeptLog),
+}
+
+impl LogPlace {
+    /// The log of this attempt, if it is the newest that is kept.
+    pub fn kept_of(self, attempt: AttemptId) -> Option<KeptLog> {
+        let kept = match self {
+            Self::Growing(_, kept) => kept,
+            Self::Kept(kept) => Some(kept),
+        };
+        kept.filter(|kept| kept.attempt == attempt)
+    }
+}
+
+/// A log that is kept whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptLog {
+    /// Of which attempt.
+    pub attempt: AttemptId,
+    /// Its digest.
+    pub sha256: Sha256,
+    /// Bytes; 0: there was none.
+    pub bytes: u64,
 }
 
 impl ReadModel {
@@ -217,11 +239,15 @@ impl ReadModel {
     /// Where the newest log of a job is; `None`: there was no attempt.
     pub fn log(&self, job: InputId) -> Option<LogPlace> {
         let view = self.jobs.get(&job)?;
+        let kept = view.newest.as_ref().map(|(_, record)| KeptLog {
+            attempt: record.attempt,
+            sha256: record.log,
+            bytes: record.log_bytes,
+        });
         if let Whereabouts::Running(epoch) = view.place {
-            return Some(LogPlace::Growing(AttemptId { job, epoch: Epoch(epoch) }));
+            return Some(LogPlace::Growing(AttemptId { job, epoch: Epoch(epoch) }, kept));
         }
-        let (_, record) = view.newest.as_ref()?;
-        Some(LogPlace::Kept(record.log, record.log_bytes))
+        kept.map(LogPlace::Kept)
     }
 
     /// Number of the report that is shown for a job.

@@ -42,7 +42,7 @@ fn job() -> Fact {
         architecture: "amd64".into(),
         input: "suite".into(),
     };
-    Fact::Job(Arc::new(Job { id: JOB, key: key.into(), memberships: vec![membership] }))
+    Fact::Job(Arc::new(Job::new(JOB, key.into(), &[membership])))
 }
 
 fn report(sequence: u64, outcome: Outcome, environment: EnvironmentKnowledge) -> Fact {
@@ -134,7 +134,31 @@ fn facts_fold_to_the_same_in_any_order_and_twice() {
     facts.iter().rev().chain(&facts).cloned().for_each(|fact| backward.follow(fact));
     assert_eq!(shown(&forward), shown(&backward));
     assert!(shown(&forward).has_difference && !shown(&forward).flaky);
-    assert_eq!(forward.log(JOB), Some(LogPlace::Kept(Sha256([2; 32]), 7)));
+    assert_eq!(forward.log(JOB), Some(LogPlace::Kept(kept(1))));
+}
+
+fn kept(epoch: u32) -> KeptLog {
+    let attempt = AttemptId { job: JOB, epoch: Epoch(epoch) };
+    KeptLog { attempt, sha256: Sha256([2; 32]), bytes: 7 }
+}
+
+#[test]
+fn a_log_is_never_taken_for_that_of_another_attempt() {
+    let mut model = ReadModel::default();
+    model.follow(job());
+    assert_eq!(model.log(JOB), None);
+    model.follow(Fact::Placed(JOB, Whereabouts::Running(1)));
+    let [first, second] = [1, 2].map(|epoch| AttemptId { job: JOB, epoch: Epoch(epoch) });
+    assert_eq!(model.log(JOB), Some(LogPlace::Growing(first, None)));
+    model.follow(report(1, verdict(Verdict::Differs), EnvironmentKnowledge::Suite));
+    model.follow(Fact::Placed(JOB, Whereabouts::Running(2)));
+    let place = model.log(JOB).unwrap();
+    assert_eq!(place, LogPlace::Growing(second, Some(kept(1))));
+    assert_eq!(place.clone().kept_of(first), Some(kept(1)));
+    assert_eq!(place.kept_of(second), None);
+    // The second is lost: what is kept is still the first's.
+    model.follow(Fact::Placed(JOB, Whereabouts::Waiting));
+    assert_eq!(model.log(JOB).unwrap().kept_of(second), None);
 }
 
 #[test]
