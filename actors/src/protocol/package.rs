@@ -78,7 +78,8 @@ pub enum Archive {
         /// Empty for a flat repository.
         components: Vec<Box<str>>,
     },
-    /// A service with the interface of snapshot.debian.org, asked for versions that no suite has.
+    /// A service with the interface of Debian's snapshot archive, asked for versions that no suite
+    /// has.
     Snapshot {
         /// Base URL.
         url: Box<str>,

@@ -33,7 +33,7 @@ pub struct ProfileConfig {
     pub filter: Filter,
     /// Where build environments are known from.
     pub environment: Environment,
-    /// Services like snapshot.debian.org.
+    /// Services with the interface of Debian's snapshot archive.
     pub snapshots: Vec<String>,
     /// Where packages of the environment come from besides the release itself.
     pub archives: Vec<Archive>,
@@ -134,7 +134,7 @@ impl ProfileConfig {
         let architectures = one_or_list(words(file.architectures), older, keys, problems);
         let release = |r: file::Release| Release { name: r.name, source: r.source.map(|s| s.0) };
         let snapshots = file.snapshots.map(|list| list.into_iter().map(|place| place.0).collect());
-        let snapshots = snapshots.unwrap_or_else(|| default_snapshots(&distribution, &environment));
+        let snapshots: Vec<String> = snapshots.unwrap_or_default();
         Some(Self {
             name: name.to_owned(),
             distribution,
@@ -180,8 +180,6 @@ const SHRINK_GUARD_PERCENT: u8 = 50;
 const INTERVAL_SECS: u64 = 3600;
 /// Where Debian publishes what its builders recorded.
 const DEBIAN_BUILDINFOS: &str = "https://buildinfos.debian.net/buildinfo-pool";
-/// Where Debian keeps every version of every package.
-const DEBIAN_SNAPSHOTS: &str = "https://snapshot.debian.org";
 
 fn distribution(
     file: &file::Profile,
@@ -273,11 +271,6 @@ fn environment(
         file::Environment::RecordedOrSuite => Environment::RecordedOrSuite { buildinfo_url },
         _ => Environment::Recorded { buildinfo_url },
     }
-}
-
-fn default_snapshots(distribution: &str, environment: &Environment) -> Vec<String> {
-    let recorded = *environment != Environment::Suite && distribution == "debian";
-    recorded.then(|| DEBIAN_SNAPSHOTS.to_owned()).into_iter().collect()
 }
 
 fn require_lists(

@@ -112,18 +112,8 @@ const NAME_BYTES_MAX: usize = 128;
 
 /// Where a recorded build may have run. None of them holds anything of the system, so that making
 /// the folder and giving it to the builder changes nothing else.
-const BUILD_PREFIXES: [&str; 10] = [
-    "/build/",
-    "/builds/",
-    "/buildd/",
-    "/home/",
-    "/mnt/",
-    "/opt/",
-    "/srv/",
-    "/usr/src/",
-    "/work/",
-    "/data/",
-];
+const BUILD_PREFIXES: [&str; 9] =
+    ["/build/", "/builds/", "/buildd/", "/home/", "/mnt/", "/opt/", "/srv/", "/usr/src/", "/data/"];
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use super::packages::fetch_failed;
 use crate::backend::Ended;
 use crate::fetch::{FetchError, Fetcher};
 
-/// A service with the interface of snapshot.debian.org. It is asked when a package was first
+/// A service with the interface of Debian's snapshot archive. It is asked when a package was first
 /// seen; the package then comes through apt from the archive as it was at that moment, whose
 /// Release file the distribution signed. Its unsigned files by digest are not used: whoever serves
 /// them could decide what a build makes.

@@ -29,7 +29,7 @@ pub struct DebianSettings {
     pub keyring: Option<PathBuf>,
     /// False: signatures are not looked at, and every group says so.
     pub check_signature: bool,
-    /// Base URLs of services like snapshot.debian.org.
+    /// Base URLs of services with the interface of Debian's snapshot archive.
     pub snapshots: Vec<String>,
     /// Where packages of the environment come from besides the release itself.
     pub archives: Vec<Archive>,
