@@ -52,7 +52,11 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
                 theirs.for_each(|attempt| attempt.ended = true);
             }
             Observation::CoordinatorStarted => {
-                self.current.values_mut().for_each(|attempt| attempt.since = now);
+                // What was lost before the crash stays lost; every other lease gets a whole period.
+                for attempt in self.current.values_mut() {
+                    attempt.ended |= lost(attempt.since);
+                    attempt.since = now;
+                }
             }
             Observation::Ordered => {
                 self.current.values_mut().for_each(|attempt| attempt.ended = true);
