@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::connection::{self, Credentials, Refused, Up};
+use super::connection::{self, Credentials, Up};
 use super::log::{self, Log, Logs};
 use super::{runners, spool, upload};
 use crate::domain::worker::{Effect, Event, Machine, Spooled};
@@ -208,7 +208,7 @@ impl State {
             let Arguments { network, credentials, offer, .. } = &arguments;
             let message = match connection::connect(network.as_ref(), credentials, offer).await {
                 Ok(up) => Message::Up(Box::new(up)),
-                Err(refused) => Message::Failed(explain(&refused)),
+                Err(refused) => Message::Failed(refused.to_string()),
             };
             let _ = me.cast(message);
         });
@@ -381,11 +381,6 @@ impl State {
         });
         while live.tasks.try_join_next().is_some() {}
     }
-}
-
-/// What a person can do about it.
-fn explain(refused: &Refused) -> String {
-    refused.to_string()
 }
 
 async fn write(mut sender: Box<dyn FrameSend>, mut frames: mpsc::UnboundedReceiver<Bytes>) {

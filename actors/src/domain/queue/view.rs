@@ -7,7 +7,7 @@ use crate::protocol::wire::SOFTWARE;
 use crate::protocol::wire::v1::ctl::{
     JobCounts, Place as ShownPlace, Queued, Response, RunningJob, Status, Worker,
 };
-use crate::protocol::{InputId, JobKey, WorkerId};
+use crate::protocol::{InputId, JobKey};
 
 /// A question that only the queue can answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,11 +137,6 @@ impl Queue {
             place,
             attempts: entry.state.epoch.0,
         })
-    }
-
-    /// How a worker is called; its number when it is not known.
-    pub fn worker_name(&self, id: WorkerId) -> String {
-        self.workers.get(&id).map_or_else(|| id.to_string(), |w| w.record.name.clone())
     }
 }
 

@@ -295,9 +295,4 @@ impl ReadModel {
         }
         rows.into_values().collect()
     }
-
-    /// Blobs that are named: logs and differences.
-    pub fn named_blobs(&self) -> impl Iterator<Item = Sha256> + '_ {
-        self.differences.values().map(|record| record.sha256)
-    }
 }
