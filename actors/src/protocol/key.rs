@@ -3,7 +3,7 @@
 pub struct PublicKey(pub [u8; 32]);
 
 impl PublicKey {
-    /// True when `signature` over `message` was made by this key (RFC 8032, strict verification).
+    /// True when `signature` over `message` was made by this key: see [`Verifier::verifies`].
     pub fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
         Verifier::new(self).verifies(message, signature)
     }
@@ -14,15 +14,20 @@ impl PublicKey {
 pub struct Verifier(Option<ed25519_dalek::VerifyingKey>);
 
 impl Verifier {
-    /// Of a key that is none, nothing verifies.
+    /// Of a key that is none, or of one of small order, nothing verifies.
     pub fn new(key: &PublicKey) -> Self {
-        Self(ed25519_dalek::VerifyingKey::from_bytes(&key.0).ok())
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&key.0).ok();
+        Self(key.filter(|key| !key.is_weak()))
     }
 
-    /// As [`PublicKey::verifies`].
+    /// True when the key made `signature` over `message`: RFC 8032 §5.1.7 without the cofactor,
+    /// and `S` below the group's order, exactly as OpenSSL decides it. A key of small order, for
+    /// which one signature would fit many messages, was refused before.
     pub fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
+        use ed25519_dalek::Verifier as _;
+
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        self.0.as_ref().is_some_and(|key| key.verify_strict(message, &signature).is_ok())
+        self.0.as_ref().is_some_and(|key| key.verify(message, &signature).is_ok())
     }
 }
 
@@ -34,7 +39,9 @@ macro_rules! bytes_as_hex {
     ($name:ident, $len:literal, $error:ident) => {
         impl core::fmt::Display for $name {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                f.write_str(&hex::encode(self.0))
+                let mut digits = [0; 2 * $len];
+                hex::encode_to_slice(self.0, &mut digits).expect("two digits for each byte");
+                f.write_str(core::str::from_utf8(&digits).expect("hex digits are ASCII"))
             }
         }
 

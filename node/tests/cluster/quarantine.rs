@@ -124,6 +124,7 @@ async fn coordinator(
         public_address: world.address.clone(),
         profiles: profiles.collect(),
         difference_bytes_max: 1 << 20,
+        verifying_max: 1,
         wrap: Arc::new(move |queue| Box::new(Weak { queue, panics: panics.clone() })),
         boot: BootId([5; 16]),
     };

@@ -2,7 +2,7 @@ use ractor::ActorRef;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::quarantine::Quarantine;
 use super::{blobs, queue, results, store, syncs};
@@ -29,6 +29,8 @@ pub struct House {
     pub clock: Arc<dyn Clock>,
     /// The coordinator's key.
     pub signer: Arc<dyn Signer>,
+    /// Reports that are verified at a time.
+    pub verifying: Arc<Semaphore>,
     /// For invitations.
     pub entropy: Arc<dyn Entropy>,
     /// Keys that may change things.

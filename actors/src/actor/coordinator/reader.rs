@@ -9,8 +9,8 @@ use crate::protocol::wire::{self, CONTROL_FRAME_BYTES_MAX, CloseCode, Hello};
 /// Held while a frame is being handled.
 pub type Permit = OwnedSemaphorePermit;
 
-/// Frames of one connection that may be under way at a time; flow control holds the rest back.
-const FRAMES_MAX: usize = 32;
+/// Frames of one stream that may be under way at a time; flow control holds the rest back.
+const FRAMES_MAX: usize = 16;
 
 /// Waits for the first frame of the first stream.
 pub(super) async fn hello(connection: Box<dyn Connection>, session: ActorRef<Message>) {
@@ -35,7 +35,14 @@ pub(super) async fn hello(connection: Box<dyn Connection>, session: ActorRef<Mes
     connection.close(CloseReason { code: CloseCode::Protocol as u32, text: reason });
 }
 
-/// Passes the frames of the control stream on, at most [`FRAMES_MAX`] at a time.
+/// Waits for the stream of reports, of which a connection has one, and passes its frames on.
+pub(super) async fn reports(connection: Box<dyn Connection>, session: ActorRef<Message>) {
+    if let Ok(receiver) = connection.accept_one_way(CONTROL_FRAME_BYTES_MAX).await {
+        frames(receiver, session).await;
+    }
+}
+
+/// Passes the frames of a stream of messages on, at most [`FRAMES_MAX`] at a time.
 pub(super) async fn frames(mut receiver: Box<dyn FrameReceive>, session: ActorRef<Message>) {
     let permits = Arc::new(Semaphore::new(FRAMES_MAX));
     let reason = loop {
@@ -46,11 +53,11 @@ pub(super) async fn frames(mut receiver: Box<dyn FrameReceive>, session: ActorRe
                     return;
                 }
             }
-            Ok(None) => break "the control stream ended".to_owned(),
+            Ok(None) => break "a stream of messages ended".to_owned(),
             Err(StreamError::Closed(_)) => return,
             Err(error) => break error.to_string(),
         }
     };
-    tracing::warn!(target: "rebuilder", "a worker's control stream failed: {reason}");
+    tracing::warn!(target: "rebuilder", "a worker's stream failed: {reason}");
     let _ = session.cast(Message::Close { code: CloseCode::Protocol, reason });
 }

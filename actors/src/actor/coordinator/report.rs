@@ -1,21 +1,26 @@
 //! Takes a report: signatures, then the log, then the queue.
 
+use std::sync::Arc;
+
 use super::blobs::{self, log_part};
 use super::house::House;
 use super::{queue, reader};
 use crate::domain::queue::SessionId;
-use crate::domain::report::{self, SignedReport, VerifiedReport};
+use crate::domain::report::{self, KnownKey, VerifiedReport};
 use crate::port::BlobError;
+use crate::protocol::AttemptId;
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
 use crate::protocol::wire::v1::worker::Report;
-use crate::protocol::{AttemptId, PublicKey};
 
 /// Verifies and countersigns a report and gives it to the queue. An answer is returned where the
 /// queue is not asked.
+///
+/// A signature takes the processor longer than all else that a report needs, and nobody waits for
+/// one: so few are verified at a time that assignments never wait behind them.
 pub(super) async fn take(
     house: House,
     session: SessionId,
-    worker: PublicKey,
+    worker: Arc<KnownKey>,
     sent: Report,
     _permit: reader::Permit,
 ) -> Option<Message> {
@@ -24,8 +29,11 @@ pub(super) async fn take(
         tracing::warn!(target: "rebuilder", "report of attempt {attempt} refused: {reason}");
         Some(Message::Answer { attempt, answer: Answer::Refused { reason } })
     };
-    let verified = match report::verify(&sent.signed, &worker) {
-        Ok(verified) => verified,
+    let turn = house.verifying.acquire().await.ok()?;
+    let verified = report::verify_and_countersign(&sent.signed, &worker, house.signer.as_ref());
+    drop(turn);
+    let (verified, countersigned) = match verified {
+        Ok(both) => both,
         Err(error) => return refused(error.to_string()),
     };
     if verified.report().attempt != attempt {
@@ -40,10 +48,6 @@ pub(super) async fn take(
     {
         return Some(message);
     }
-    let countersigned = match countersign(&house, &sent.signed) {
-        Ok(countersigned) => countersigned,
-        Err(error) => return refused(error.to_string()),
-    };
     let report = Box::new(verified);
     let _ = house.queue.cast(queue::Message::Report { session, report, countersigned });
     None
@@ -90,13 +94,3 @@ async fn seal(
 
 /// Wait before a worker is asked again for a log that could not be kept.
 const AGAIN: core::time::Duration = core::time::Duration::from_secs(10);
-
-fn countersign(house: &House, signed: &SignedReport) -> Result<SignedReport, report::ReportError> {
-    let signer = house.signer.as_ref();
-    let statement = report::countersign_statement(&signed.statement, signer)?;
-    let links = signed.links.iter().map(|link| {
-        let metablock = report::countersign_link(&link.metablock, signer)?;
-        Ok(report::SignedLink { file: link.file.clone(), metablock })
-    });
-    Ok(SignedReport { statement, links: links.collect::<Result<_, report::ReportError>>()? })
-}

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use core::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -10,6 +11,7 @@ use super::super::caught::caught;
 use super::house::House;
 use super::{queue, reader, report, request, upload};
 use crate::domain::queue::{Event, Join, SessionId};
+use crate::domain::report::KnownKey;
 use crate::port::{CloseReason, Connection, FrameReceive, FrameSend};
 use crate::protocol::Sha256;
 use crate::protocol::wire::v1::coordinator::Message as ToWorker;
@@ -64,6 +66,8 @@ pub struct State {
     writer: Option<mpsc::UnboundedSender<Bytes>>,
     receiver: Option<Box<dyn FrameReceive>>,
     is_worker: bool,
+    /// The peer's key, by which its reports are verified.
+    key: Arc<KnownKey>,
 }
 
 /// Attempts in a status that wait for their answer; a worker has no more than it was granted.
@@ -90,8 +94,9 @@ impl Actor for SessionActor {
             let _ = me.cast(Message::Ended(reason));
         });
         tasks.spawn(reader::hello(connection.clone_handle(), myself));
-        let (writer, receiver) = (None, None);
-        Ok(State { id, connection, house, tasks, writer, receiver, is_worker: false })
+        let key = Arc::new(KnownKey::new(&connection.peer()));
+        let (writer, receiver, is_worker) = (None, None, false);
+        Ok(State { id, connection, house, tasks, writer, receiver, is_worker, key })
     }
 
     async fn handle(
@@ -187,6 +192,7 @@ impl State {
         if let Some(receiver) = self.receiver.take() {
             self.tasks.spawn(reader::frames(receiver, myself.clone()));
         }
+        self.tasks.spawn(reader::reports(self.connection.clone_handle(), myself.clone()));
         let handle = self.connection.clone_handle();
         self.tasks.spawn(upload::accept(handle, self.house.clone(), self.id));
     }
@@ -210,8 +216,8 @@ impl State {
 
     /// Verifies a report in a task of its own; one that makes it panic costs its connection.
     fn report(&mut self, myself: &ActorRef<Message>, report: Report, permit: reader::Permit) {
-        let peer = self.connection.peer();
-        let task = report::take(self.house.clone(), self.id, peer, report, permit);
+        let key = self.key.clone();
+        let task = report::take(self.house.clone(), self.id, key, report, permit);
         let (writer, me) = (self.writer.clone(), myself.clone());
         self.tasks.spawn(async move {
             match (writer, caught(task).await) {

@@ -2,7 +2,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::house::House;
 use super::quarantine::Quarantine;
@@ -46,6 +46,9 @@ pub struct Parts {
     pub profiles: Vec<syncs::Profile>,
     /// Bytes of one difference that are taken.
     pub difference_bytes_max: u64,
+    /// Reports that are verified at a time, at least 1: fewer than there are processors leave some
+    /// to those who wait for work.
+    pub verifying_max: usize,
     /// See [`queue::Wrap`].
     pub wrap: queue::Wrap,
     /// This process.
@@ -224,6 +227,7 @@ impl State {
             quarantine: self.quarantine.clone(),
             clock: parts.clock,
             signer: parts.signer,
+            verifying: Arc::new(Semaphore::new(parts.verifying_max.max(1))),
             entropy: parts.entropy,
             admins: Arc::new(parts.admins),
             sessions: self.sessions.clone(),

@@ -13,8 +13,10 @@ use super::log::{self, Log, Logs};
 use super::{runners, spool, upload};
 use crate::domain::worker::{Effect, Event, Machine, Spooled};
 use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Monotonic, Network};
+use crate::protocol::AttemptId;
+use crate::protocol::wire::v1::coordinator::Message as FromCoordinator;
+use crate::protocol::wire::v1::worker::Message as ToCoordinator;
 use crate::protocol::wire::{self, CloseCode, Offer};
-use crate::protocol::{AttemptId, wire::v1::coordinator::Message as FromCoordinator};
 
 /// To the link.
 pub enum Message {
@@ -88,6 +90,8 @@ pub struct State {
 struct Live {
     connection: Box<dyn Connection>,
     writer: mpsc::UnboundedSender<Bytes>,
+    /// Frames of the stream of reports: no status waits behind one.
+    reports: mpsc::UnboundedSender<Bytes>,
     tasks: JoinSet<()>,
 }
 
@@ -227,13 +231,15 @@ impl State {
         let (writer, frames) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(write(sender, frames));
+        let (reports, report_frames) = mpsc::unbounded_channel();
+        tasks.spawn(write_reports(connection.clone_handle(), report_frames));
         tasks.spawn(read(receiver, connection.clone_handle(), myself.clone()));
         let (handle, me) = (connection.clone_handle(), myself.clone());
         tasks.spawn(async move {
             let reason = handle.closed().await;
             let _ = me.cast(Message::Down(reason));
         });
-        self.live = Some(Live { connection, writer, tasks });
+        self.live = Some(Live { connection, writer, reports, tasks });
         let (free_memory, free_disk) = (self.arguments.measure)();
         self.decide(myself, Event::Measured { free_memory, free_disk });
         self.decide(myself, Event::Connected);
@@ -310,7 +316,11 @@ impl State {
         match effect {
             Effect::Send(message) => {
                 if let Some(live) = &self.live {
-                    let _ = live.writer.send(wire::encode(&message));
+                    let stream = match &message {
+                        ToCoordinator::Status(_) => &live.writer,
+                        ToCoordinator::Report(_) => &live.reports,
+                    };
+                    let _ = stream.send(wire::encode(&message));
                 }
             }
             Effect::Start(assignment) => self.tell(runners::Message::Start(assignment)),
@@ -388,6 +398,13 @@ async fn write(mut sender: Box<dyn FrameSend>, mut frames: mpsc::UnboundedReceiv
         if sender.send(frame).await.is_err() {
             return;
         }
+    }
+}
+
+/// As [`write`], on a stream of its own.
+async fn write_reports(connection: Box<dyn Connection>, frames: mpsc::UnboundedReceiver<Bytes>) {
+    if let Ok(sender) = connection.open_one_way().await {
+        write(sender, frames).await;
     }
 }
 

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::ReportError;
-use super::link::key_id;
+use super::known_key::{KnownKey, key_id};
 use crate::port::Signer;
-use crate::protocol::{PublicKey, Signature, Verifier};
+use crate::protocol::Signature;
 
 /// Media type of the payload, which the signature binds too.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -53,64 +53,57 @@ pub(super) fn seal(payload: &[u8], signer: &dyn Signer) -> Bytes {
     let envelope = Envelope {
         payload: &STANDARD.encode(payload),
         payload_type: PAYLOAD_TYPE,
-        signatures: vec![EnvelopeSignature::new(&signer.public_key(), signer.sign(&signed))],
+        signatures: vec![EnvelopeSignature::new(
+            &key_id(&signer.public_key()),
+            signer.sign(&signed),
+        )],
     };
     encode(&envelope)
 }
 
 /// What [`open`] found: the pre-authentication encoding, whose end is the payload.
-pub(super) struct Opened {
+pub(super) struct Opened<'a> {
+    envelope: Envelope<'a>,
     pae: Vec<u8>,
     payload_at: usize,
 }
 
-impl Opened {
+impl Opened<'_> {
     pub(super) fn payload(&self) -> &[u8] {
         &self.pae[self.payload_at..]
+    }
+
+    /// The envelope with `signer`'s signature behind those that were checked. `id` is its key id.
+    pub(super) fn countersigned(mut self, signer: &dyn Signer, id: &str) -> Bytes {
+        self.envelope.signatures.push(EnvelopeSignature::new(id, signer.sign(&self.pae)));
+        encode(&self.envelope)
     }
 }
 
 /// Reads an envelope that is signed by exactly `keys`, in that order.
-pub(super) fn open(envelope: &[u8], keys: &[(Verifier, String)]) -> Result<Opened, ReportError> {
+pub(super) fn open<'a>(envelope: &'a [u8], keys: &[KnownKey]) -> Result<Opened<'a>, ReportError> {
     let envelope = read(envelope)?;
-    let opened = pre_authenticate(&envelope)?;
+    let (pae, payload_at) = pre_authenticate(&envelope)?;
     if envelope.signatures.len() != keys.len() {
         return Err(ReportError::Signers { what: "statement".into() });
     }
-    for (signature, (key, id)) in envelope.signatures.iter().zip(keys) {
-        if signature.keyid != *id {
+    for (signature, key) in envelope.signatures.iter().zip(keys) {
+        if signature.keyid != key.id {
             return Err(ReportError::Signers { what: "statement".into() });
         }
-        let valid = signature.decode().is_some_and(|sig| key.verifies(&opened.pae, &sig));
+        let valid = signature.decode().is_some_and(|sig| key.verifier.verifies(&pae, &sig));
         if !valid {
-            return Err(ReportError::BadSignature { what: "statement".into(), key_id: id.clone() });
+            let (what, key_id) = ("statement".into(), key.id.clone());
+            return Err(ReportError::BadSignature { what, key_id });
         }
     }
-    Ok(opened)
-}
-
-/// Adds `signer`'s signature to a DSSE envelope and leaves payload and other signatures as they
-/// are. An envelope that already has it comes back unchanged; a false one under the signer's key
-/// id (anybody can write one there) is replaced.
-///
-/// It vouches for nothing that was not checked before: call it with bytes that `verify` accepted.
-pub fn countersign_statement(envelope: &Bytes, signer: &dyn Signer) -> Result<Bytes, ReportError> {
-    let mut parsed = read(envelope)?;
-    let opened = pre_authenticate(&parsed)?;
-    let own = EnvelopeSignature::new(&signer.public_key(), signer.sign(&opened.pae));
-    let present = parsed.signatures.iter().filter(|s| s.keyid == own.keyid).count();
-    if present == 1 && parsed.signatures.iter().any(|s| s.sig == own.sig) {
-        return Ok(envelope.clone());
-    }
-    parsed.signatures.retain(|signature| signature.keyid != own.keyid);
-    parsed.signatures.push(own);
-    ReportError::limit("statement's signatures", parsed.signatures.len(), SIGNATURES_MAX)?;
-    Ok(encode(&parsed))
+    Ok(Opened { envelope, pae, payload_at })
 }
 
 impl EnvelopeSignature<'_> {
-    fn new(key: &PublicKey, signature: Signature) -> Self {
-        Self { keyid: key_id(key).into(), sig: STANDARD.encode(signature.0).into() }
+    fn new(key_id: &str, signature: Signature) -> Self {
+        let (keyid, sig) = (Cow::Owned(key_id.into()), STANDARD.encode(signature.0).into());
+        Self { keyid, sig }
     }
 
     fn decode(&self) -> Option<Signature> {
@@ -131,8 +124,9 @@ fn read(envelope: &[u8]) -> Result<Envelope<'_>, ReportError> {
     Ok(envelope)
 }
 
-/// Decodes the payload straight behind its head, so that it is copied once.
-fn pre_authenticate(envelope: &Envelope<'_>) -> Result<Opened, ReportError> {
+/// What is signed, and where the payload begins in it: the payload is decoded straight behind its
+/// head, so that it is copied once.
+fn pre_authenticate(envelope: &Envelope<'_>) -> Result<(Vec<u8>, usize), ReportError> {
     let text = envelope.payload.as_bytes();
     let padding = text.iter().rev().take(2).take_while(|&&byte| byte == b'=').count();
     let body_len = (text.len() / 4 * 3).saturating_sub(padding);
@@ -143,7 +137,7 @@ fn pre_authenticate(envelope: &Envelope<'_>) -> Result<Opened, ReportError> {
     if pae.len() - payload_at != body_len {
         return Err(ReportError::malformed("payload", &"its length is not that of its text"));
     }
-    Ok(Opened { pae, payload_at })
+    Ok((pae, payload_at))
 }
 
 fn encode(envelope: &Envelope<'_>) -> Bytes {

@@ -20,6 +20,7 @@ mod attempt_report;
 mod envelope;
 mod error;
 mod judge;
+mod known_key;
 mod link;
 mod pem;
 mod predicate;
@@ -39,13 +40,14 @@ mod test_data;
 mod verify_test;
 
 pub use attempt_report::{AttemptReport, LogDigest, SignedLink, SignedReport};
-pub use envelope::{PAYLOAD_TYPE, STATEMENT_BYTES_MAX, countersign_statement};
+pub use envelope::{PAYLOAD_TYPE, STATEMENT_BYTES_MAX};
 pub use error::ReportError;
 pub use judge::{Judgement, judge};
-pub use link::{LINK_BYTES_MAX, LINKS_MAX, countersign_link, key_id};
+pub use known_key::{KnownKey, key_id};
+pub use link::{LINK_BYTES_MAX, LINKS_MAX};
 pub use pem::{public_key_from_pem, public_key_pem, public_key_pem_legacy};
 pub use sign::sign;
 pub use statement::{
     ARTIFACTS_MAX, FILE_BYTES_MAX, PREDICATE_TYPE, STATEMENT_TYPE, TEXT_BYTES_MAX,
 };
-pub use verify::{VerifiedReport, verify, verify_countersigned};
+pub use verify::{VerifiedReport, verify, verify_and_countersign, verify_countersigned};

@@ -1,12 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::envelope;
+use super::envelope::{self, Opened};
 use super::judge::{Judgement, judge};
-use super::link::{self, LINKS_MAX, LinkContent, key_id};
+use super::known_key::{KnownKey, key_id};
+use super::link::{self, LINKS_MAX, LinkContent};
 use super::sign::{material, product};
 use super::statement::{self, Content};
-use super::{AttemptReport, ReportError, SignedReport};
-use crate::protocol::{Artifact, Ending, PublicKey, Rebuilt, Sha256, Verdict, Verifier};
+use super::{AttemptReport, ReportError, SignedLink, SignedReport};
+use crate::port::Signer;
+use crate::protocol::{Artifact, Ending, PublicKey, Rebuilt, Sha256, Verdict};
 
 /// A report whose signatures, form and links were checked. Made by [`verify`] only.
 #[derive(Clone, Debug)]
@@ -31,13 +33,50 @@ pub fn verify_countersigned(
     worker: &PublicKey,
     countersigners: &[PublicKey],
 ) -> Result<VerifiedReport, ReportError> {
-    ReportError::limit("report's links", signed.links.len(), LINKS_MAX)?;
     let keys = core::iter::once(worker).chain(countersigners);
-    let keys: Vec<(Verifier, String)> = keys.map(|key| (Verifier::new(key), key_id(key))).collect();
-    let opened = envelope::open(&signed.statement, &keys)?;
-    let Content { report, input_file, stand_ins } = statement::decode(opened.payload())?;
-    check_links(signed, &report, input_file.as_deref(), &keys)?;
-    Ok(VerifiedReport { report, input_file, stand_ins, signed: signed.clone(), worker: *worker })
+    let keys: Vec<KnownKey> = keys.map(KnownKey::new).collect();
+    Ok(check(signed, &keys)?.content.into_verified(signed, worker))
+}
+
+/// Checks a report as [`verify`] does, and adds `signer`'s signature behind the worker's in each of
+/// its documents. What was signed stays as it is, byte for byte.
+pub fn verify_and_countersign(
+    signed: &SignedReport,
+    worker: &KnownKey,
+    signer: &dyn Signer,
+) -> Result<(VerifiedReport, SignedReport), ReportError> {
+    let Checked { content, statement, links } = check(signed, core::slice::from_ref(worker))?;
+    let id = key_id(&signer.public_key());
+    let links = signed.links.iter().zip(links).map(|(link, checked)| SignedLink {
+        file: link.file.clone(),
+        metablock: checked.countersigned(signer, &id),
+    });
+    let links = links.collect();
+    let countersigned = SignedReport { statement: statement.countersigned(signer, &id), links };
+    Ok((content.into_verified(signed, &worker.key), countersigned))
+}
+
+/// A report's documents, read and found right.
+struct Checked<'a> {
+    content: Content,
+    statement: Opened<'a>,
+    /// In the order of the report's links.
+    links: Vec<link::Checked<'a>>,
+}
+
+fn check<'a>(signed: &'a SignedReport, keys: &[KnownKey]) -> Result<Checked<'a>, ReportError> {
+    ReportError::limit("report's links", signed.links.len(), LINKS_MAX)?;
+    let statement = envelope::open(&signed.statement, keys)?;
+    let content = statement::decode(statement.payload())?;
+    let links = check_links(signed, &content.report, content.input_file.as_deref(), keys)?;
+    Ok(Checked { content, statement, links })
+}
+
+impl Content {
+    fn into_verified(self, signed: &SignedReport, worker: &PublicKey) -> VerifiedReport {
+        let Self { report, input_file, stand_ins } = self;
+        VerifiedReport { report, input_file, stand_ins, signed: signed.clone(), worker: *worker }
+    }
 }
 
 impl VerifiedReport {
@@ -108,21 +147,19 @@ impl VerifiedReport {
     }
 }
 
-fn check_links(
-    signed: &SignedReport,
+fn check_links<'a>(
+    signed: &'a SignedReport,
     report: &AttemptReport,
     input_file: Option<&str>,
-    keys: &[(Verifier, String)],
-) -> Result<(), ReportError> {
-    if signed.links.is_empty() {
-        return Ok(());
-    }
+    keys: &[KnownKey],
+) -> Result<Vec<link::Checked<'a>>, ReportError> {
     let material = material(&report.attempted, input_file);
     // Taken out as links are met, so that a second link for a file finds nothing.
     let mut rebuilt: BTreeMap<&str, Option<&Rebuilt>> = match &report.attempted.ending {
         Ending::Built(files) => files.iter().map(|r| (&*r.file, Some(r))).collect(),
         Ending::BuildFailed { .. } | Ending::Fault(_) => BTreeMap::new(),
     };
+    let mut checked = Vec::with_capacity(signed.links.len());
     for signed_link in &signed.links {
         let file = || String::from(&*signed_link.file);
         let entry = rebuilt.get_mut(&*signed_link.file);
@@ -133,7 +170,8 @@ fn check_links(
         let Some(product) = product(rebuilt) else {
             return Err(ReportError::LinkUnknown { file: file() });
         };
-        link::check(&signed_link.metablock, &LinkContent { product, material }, keys)?;
+        let content = LinkContent { product, material };
+        checked.push(link::check(&signed_link.metablock, &content, keys)?);
     }
-    Ok(())
+    Ok(checked)
 }

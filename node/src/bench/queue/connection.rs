@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rebuilder_actors::domain::report::{self, AttemptReport, LogDigest};
 use rebuilder_actors::domain::worker::{Effect, Event, Machine, Spooled};
 use rebuilder_actors::port::{
@@ -75,11 +76,22 @@ impl Worker {
         let connection = network.connect(&self.address, None).await.map_err(|e| text(&e))?;
         let streams = self.greet(connection.as_ref()).await.map_err(|e| text(&e))?;
         let (sender, receiver) = streams;
+        let mut stream = connection.open_one_way().await.map_err(|e| text(&e))?;
+        let (reports, mut frames) = mpsc::unbounded_channel();
+        // As in a worker: what waits here is in its spool as well.
+        let writer = tokio::spawn(async move {
+            while let Some(frame) = frames.recv().await {
+                if stream.send(frame).await.is_err() {
+                    return;
+                }
+            }
+        });
         let (built, builds) = mpsc::unbounded_channel();
         let mut work = Work {
             clock: SystemClock::new(),
             machine: Machine::new(self.slots, BTreeMap::new()),
             sender,
+            reports,
             free: VecDeque::new(),
             seen: Load::default(),
             worker: &self,
@@ -87,6 +99,7 @@ impl Worker {
         };
         let ended = work.run(receiver, builds).await;
         let text = ended.map_err(|e| text(&e)).map(|()| work.seen);
+        writer.abort();
         connection.close(CloseReason { code: 0, text: "measured".into() });
         network.close(CloseReason { code: 0, text: "measured".into() }).await;
         text
@@ -124,6 +137,7 @@ struct Work<'a> {
     clock: SystemClock,
     machine: Machine,
     sender: Box<dyn FrameSend>,
+    reports: mpsc::UnboundedSender<Bytes>,
     /// Since when each free slot waits for work, oldest first.
     free: VecDeque<Monotonic>,
     seen: Load,
@@ -196,8 +210,12 @@ impl Work<'_> {
                 // that goes with its report says it all.
                 Effect::Send(Message::Status(_)) if told_later => {}
                 Effect::Send(message) => {
-                    let sent = self.sender.send(wire::encode(&message)).await;
-                    sent.map_err(|e| e.to_string())?;
+                    let frame = wire::encode(&message);
+                    if matches!(message, Message::Report(_)) {
+                        let _ = self.reports.send(frame);
+                        continue;
+                    }
+                    self.sender.send(frame).await.map_err(|e| e.to_string())?;
                 }
                 Effect::Start(assignment) => self.build(assignment),
                 Effect::Stop(..) | Effect::Forget(..) | Effect::Upload(_) | Effect::Line(_) => {}

@@ -1,4 +1,5 @@
-//! What a worker says on the control stream.
+//! What a worker says: statuses on the control stream, reports on a one-way stream that it opens
+//! once it is let in, so that no status waits behind them.
 
 use serde::{Deserialize, Serialize};
 
