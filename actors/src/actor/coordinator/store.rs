@@ -1,5 +1,6 @@
 //! The only owner of the database: durable batches, grouped, answered in order.
 
+use core::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub enum Message {
     Read(Read),
     /// A group of work came back, with the store.
     Back(Box<dyn Store>, Result<(), StoreError>),
+    /// The pause between two groups is over.
+    Go,
     /// A group of work panicked; the store is lost.
     Broken(String),
 }
@@ -32,6 +35,7 @@ impl core::fmt::Debug for Message {
             Self::Commit { .. } => "Commit",
             Self::Read(_) => "Read",
             Self::Back(..) => "Back",
+            Self::Go => "Go",
             Self::Broken(_) => "Broken",
         })
     }
@@ -48,13 +52,19 @@ pub struct Arguments {
 /// The actor.
 pub struct StoreActor;
 
-/// While one group is being made durable, what arrives is collected for the next.
+/// While one group is being made durable, what arrives is collected for the next, and where one
+/// group follows another for [`PAUSE`] longer: a commit costs the disk and the processor about the
+/// same whatever it holds. A commit that finds the store idle never waits.
 pub struct State {
     /// `None` while it is at work.
     store: Option<Box<dyn Store>>,
     blocking: Arc<dyn Blocking>,
     waiting: Vec<Work>,
+    paused: bool,
 }
+
+/// Between two commits under load. Twelve times less than an assignment may take.
+const PAUSE: Duration = Duration::from_millis(4);
 
 enum Work {
     Commit(Batch, Box<dyn FnOnce() + Send>),
@@ -72,7 +82,7 @@ impl Actor for StoreActor {
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let Arguments { store, blocking } = arguments;
-        Ok(State { store: Some(store), blocking, waiting: Vec::new() })
+        Ok(State { store: Some(store), blocking, waiting: Vec::new(), paused: false })
     }
 
     async fn handle(
@@ -89,7 +99,12 @@ impl Actor for StoreActor {
                 state.store = Some(store);
                 // Nothing is known about what failed: the tree restarts from what is durable.
                 result?;
+                if state.waiting.iter().any(|work| matches!(work, Work::Commit(..))) {
+                    state.paused = true;
+                    myself.send_after(PAUSE, || Message::Go);
+                }
             }
+            Message::Go => state.paused = false,
         }
         state.work(&myself);
         Ok(())
@@ -98,7 +113,7 @@ impl Actor for StoreActor {
 
 impl State {
     fn work(&mut self, myself: &ActorRef<Message>) {
-        if self.waiting.is_empty() {
+        if self.paused || self.waiting.is_empty() {
             return;
         }
         let Some(mut store) = self.store.take() else { return };
