@@ -1,61 +1,55 @@
 use core::fmt;
 use std::sync::Arc;
 
+use ed25519_dalek::SigningKey;
 use rebuilder_actors::port::Signer;
 use rebuilder_actors::protocol::{PublicKey, Signature};
-use ring::signature::{Ed25519KeyPair, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// The private ed25519 key of a node; never printed.
 #[derive(Clone)]
 pub struct Identity {
-    seed: [u8; 32],
-    pair: Arc<Ed25519KeyPair>,
-    public: PublicKey,
+    key: Arc<SigningKey>,
 }
 
 impl Identity {
     /// The key made from 32 secret bytes (RFC 8032 §5.1.5).
     pub fn from_seed(seed: [u8; 32]) -> Self {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
-            .expect("every string of 32 bytes is an ed25519 seed");
-        let public = pair.public_key().as_ref().try_into().expect("an ed25519 key has 32 bytes");
-        Self { seed, pair: Arc::new(pair), public: PublicKey(public) }
+        Self { key: Arc::new(SigningKey::from_bytes(&seed)) }
     }
 
     /// The secret bytes, to store them.
     pub fn seed(&self) -> &[u8; 32] {
-        &self.seed
+        self.key.as_bytes()
     }
 
     /// The public half, by which others know this node.
     pub fn public_key(&self) -> PublicKey {
-        self.public
+        PublicKey(self.key.verifying_key().to_bytes())
     }
 
     /// In the form that rustls reads (RFC 8410 §7, version 1).
     pub(crate) fn pkcs8(&self) -> PrivateKeyDer<'static> {
-        let mut der = Vec::with_capacity(PKCS8_PREFIX.len() + self.seed.len());
+        let mut der = Vec::with_capacity(PKCS8_PREFIX.len() + self.seed().len());
         der.extend_from_slice(&PKCS8_PREFIX);
-        der.extend_from_slice(&self.seed);
+        der.extend_from_slice(self.seed());
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der))
     }
 }
 
 impl Signer for Identity {
     fn public_key(&self) -> PublicKey {
-        self.public
+        self.public_key()
     }
 
     fn sign(&self, message: &[u8]) -> Signature {
-        let signature = self.pair.sign(message);
-        Signature(signature.as_ref().try_into().expect("an ed25519 signature has 64 bytes"))
+        Signature(ed25519_dalek::Signer::sign(self.key.as_ref(), message).to_bytes())
     }
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("public", &self.public).finish_non_exhaustive()
+        f.debug_struct("Identity").field("public", &self.public_key()).finish_non_exhaustive()
     }
 }
 

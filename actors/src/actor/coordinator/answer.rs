@@ -8,7 +8,7 @@ use super::house::{Blob, Gone, House};
 use super::matches::{Found, Matches};
 use super::{blobs, queue, results, store};
 use crate::domain::queue::{Order, Query};
-use crate::domain::report::SignedReport;
+use crate::domain::report::{self, SignedReport};
 use crate::domain::results::{KeptLog, LogPlace, PackagePage};
 use crate::port::FrameSend;
 use crate::protocol::stored::{self, key};
@@ -149,8 +149,15 @@ impl Answering {
         let Some(package) = self.one(filter, false).await? else { return Ok(()) };
         match self.signed(&package).await {
             Ok(Some(signed)) => {
-                for link in signed.links.into_iter().filter(|l| *l.file == package.file) {
-                    self.row(Response::Chunk(link.metablock)).await?;
+                for link in signed.links.iter().filter(|l| *l.file == package.file) {
+                    let signer = self.house.signer.as_ref();
+                    let link = match report::countersign_link(&link.metablock, signer) {
+                        Ok(link) => link,
+                        Err(error) => {
+                            return self.refuse(RefusalCode::Internal, &error.to_string()).await;
+                        }
+                    };
+                    self.row(Response::Chunk(link)).await?;
                     self.row(Response::Chunk(bytes::Bytes::from_static(b"\n"))).await?;
                 }
                 self.row(Response::Chunk(signed.statement)).await?;

@@ -151,6 +151,7 @@ impl Queue {
                     key: join.worker,
                     record,
                     held: Default::default(),
+                    spooled: Default::default(),
                     session: None,
                     last_seen: None,
                 };
@@ -178,6 +179,7 @@ impl Queue {
             address: join.address,
             offer: join.offer,
             heard: now.monotonic,
+            compared: None,
             told: false,
             seen: GrantNumber(0),
             running: Vec::new(),

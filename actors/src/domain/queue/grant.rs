@@ -36,9 +36,7 @@ impl Queue {
     /// Slots of a worker that nothing occupies.
     pub(super) fn free_slots(&self, now: Now, worker: WorkerId) -> usize {
         self.workers.get(&worker).map_or(0, |worker| {
-            worker.free_slots(now, |job| {
-                self.leases.get(job).map(|lease| (lease.attempt, lease.spooled))
-            })
+            worker.free_slots(now, |job| self.leases.get(job).map(|lease| lease.attempt))
         })
     }
 
@@ -100,7 +98,6 @@ impl Queue {
             granted: now.monotonic,
             boot: Some(boot),
             assigned: Some(Assigned::of(&assignment)),
-            spooled: false,
             stage: None,
             log_bytes: 0,
         });

@@ -20,8 +20,6 @@ pub(super) struct Lease {
     pub(super) boot: Option<BootId>,
     /// What was assigned; `None` after a restart of the coordinator: then as wanted now.
     pub(super) assigned: Option<Assigned>,
-    /// Finished: the report is on its way, the slot is free.
-    pub(super) spooled: bool,
     pub(super) stage: Option<Stage>,
     pub(super) log_bytes: u64,
 }
@@ -95,4 +93,4 @@ impl Leases {
 
 /// Signs of life come with every change on a worker; a lease follows them in steps of this, a
 /// thirtieth of the shortest lease that can be configured.
-const STEP: Duration = Duration::from_secs(1);
+pub(super) const STEP: Duration = Duration::from_secs(1);

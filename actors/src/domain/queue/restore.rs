@@ -95,8 +95,14 @@ impl Restored {
         }
         for (key, record) in self.workers {
             queue.worker_keys.insert(key, record.id);
-            let worker =
-                Worker { key, record, held: Default::default(), session: None, last_seen: None };
+            let worker = Worker {
+                key,
+                record,
+                held: Default::default(),
+                spooled: Default::default(),
+                session: None,
+                last_seen: None,
+            };
             queue.workers.insert(worker.record.id, worker);
         }
         let mut states = self.states;
@@ -165,7 +171,6 @@ impl Queue {
                 granted: now.monotonic,
                 boot: None,
                 assigned: None,
-                spooled: false,
                 stage: None,
                 log_bytes: 0,
             });

@@ -3,11 +3,11 @@ use std::collections::BTreeSet;
 use super::effect::{Effects, Send};
 use super::event::{Now, SessionId};
 use super::lane::is_larger;
-use super::lease::{Assigned, Lease};
+use super::lease::{Assigned, Lease, STEP};
 use super::queue_state::Queue;
 use super::retry::{FAULTS_MAX, retry_delay};
 use crate::port::UtcMillis;
-use crate::protocol::stored::v1::Place;
+use crate::protocol::stored::v1::{Grant, Place};
 use crate::protocol::wire::BootId;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::worker::{Running, Status};
@@ -37,7 +37,16 @@ impl Queue {
         live.running.clone_from(&status.running);
         live.free_memory = status.free_memory;
         live.free_disk = status.free_disk;
-        let held: Vec<InputId> = worker.held.iter().copied().collect();
+        status.spooled.sort_unstable();
+        // A worker whose reports wait has many finished attempts and tells of all of them at every
+        // change: these are compared in steps.
+        let due = live.compared.is_none_or(|at| now.monotonic.since(at) >= STEP);
+        let held: Vec<InputId> = if first || due {
+            live.compared = Some(now.monotonic);
+            worker.held.iter().copied().collect()
+        } else {
+            worker.unfinished().collect()
+        };
         for job in held {
             self.told_of_lease(now, session, first, job, &status, effects);
         }
@@ -62,7 +71,7 @@ impl Queue {
         let (attempt, number, granted_to) = (lease.attempt, lease.number, lease.boot);
         let boot = self.boot_of(lease.worker);
         let running = status.running.iter().find(|r| r.attempt == attempt);
-        let spooled = status.spooled.contains(&attempt);
+        let spooled = status.spooled.binary_search(&attempt).is_ok();
         if running.is_none() && !spooled && granted_to.is_some() && granted_to != boot {
             // Its spool survives a restart, its builds do not.
             self.lose(now, job, "the worker was restarted".into(), effects);
@@ -78,7 +87,6 @@ impl Queue {
         let send_again = first && number > status.seen && running.is_none() && !spooled;
         let assignment = send_again.then(|| self.assignment(attempt));
         if let Some(lease) = self.leases.extend(job, deadline) {
-            lease.spooled = spooled;
             lease.boot = boot;
             if let Some(assignment) = &assignment {
                 lease.assigned = Some(Assigned::of(assignment));
@@ -86,6 +94,14 @@ impl Queue {
             if let Some(running) = running {
                 lease.stage = Some(running.stage);
                 lease.log_bytes = running.log_bytes;
+            }
+            let (worker, job) = (lease.worker, lease.attempt.job);
+            if let Some(worker) = self.workers.get_mut(&worker) {
+                if spooled {
+                    worker.spooled.insert(job);
+                } else {
+                    worker.spooled.remove(&job);
+                }
             }
         }
         if let Some(assignment) = assignment.map(Box::new) {
@@ -111,6 +127,12 @@ impl Queue {
         {
             return;
         }
+        let grants = self.entries.get(&attempt.job).map(|entry| &entry.state.grants);
+        let own = |g: &&Grant| g.epoch == attempt.epoch && g.worker == worker;
+        if grants.is_some_and(|grants| grants.iter().find(own).is_some_and(|g| g.answered)) {
+            // Its report overtook this status: it does not run any more.
+            return;
+        }
         match self.why_not_go_on(worker, attempt) {
             Some(reason) => {
                 let message = Message::Cancel { attempt, reason: reason.into() };
@@ -127,7 +149,6 @@ impl Queue {
         match grant {
             None => return Some("the attempt was never granted"),
             Some(grant) if grant.worker != worker => return Some("another worker has it"),
-            Some(grant) if grant.answered => return Some("it was answered already"),
             Some(_) => {}
         }
         let newest = entry.state.grants.last().is_some_and(|g| g.epoch == attempt.epoch);
@@ -176,7 +197,6 @@ impl Queue {
             granted: now.monotonic,
             boot: holder.session.as_ref().map(|s| s.boot),
             assigned: None,
-            spooled: false,
             stage: Some(running.stage),
             log_bytes: running.log_bytes,
         });
@@ -243,6 +263,7 @@ impl Queue {
         let lease = self.leases.remove(id)?;
         if let Some(worker) = self.workers.get_mut(&lease.worker) {
             worker.held.remove(&id);
+            worker.spooled.remove(&id);
             self.idle.insert(lease.worker);
             if let Some(session) = &mut worker.session {
                 session.running.retain(|r| r.attempt != lease.attempt);

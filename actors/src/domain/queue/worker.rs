@@ -15,6 +15,8 @@ pub(super) struct Worker {
     pub(super) record: WorkerRecord,
     /// Jobs leased to it.
     pub(super) held: BTreeSet<InputId>,
+    /// Those of them whose attempt is finished: only the report's answer is missing.
+    pub(super) spooled: BTreeSet<InputId>,
     /// `None` while it is not connected.
     pub(super) session: Option<Session>,
     /// `None`: never since the start.
@@ -29,6 +31,8 @@ pub(super) struct Session {
     pub(super) address: String,
     pub(super) offer: Offer,
     pub(super) heard: Monotonic,
+    /// When its finished attempts were last compared with what it says.
+    pub(super) compared: Option<Monotonic>,
     /// False until its first status: before it nothing is granted, as nobody knows what it does.
     pub(super) told: bool,
     pub(super) seen: GrantNumber,
@@ -48,24 +52,25 @@ impl Session {
 
 impl Worker {
     /// Slots that nothing occupies: neither an attempt that it tells of, nor a lease that it has
-    /// not told of yet. `leased` tells of a job's lease its attempt, and whether that is finished.
+    /// not told of yet. `leased` tells the attempt of a job's lease.
     pub(super) fn free_slots(
         &self,
         now: Now,
-        leased: impl Fn(InputId) -> Option<(AttemptId, bool)>,
+        leased: impl Fn(InputId) -> Option<AttemptId>,
     ) -> usize {
         let Some(session) = self.session.as_ref().filter(|s| s.is_attentive(now)) else { return 0 };
         // Both lists are about as long as there are slots: looking through them costs less than a
         // set.
         let told = &session.running;
-        let mut taken = told.len();
-        let mut spooled = 0;
-        for (attempt, is_spooled) in self.held.iter().filter_map(|job| leased(*job)) {
-            spooled += usize::from(is_spooled);
-            let occupies = !is_spooled || spooled > SPOOLED_MAX;
-            taken += usize::from(occupies && !told.iter().any(|r| r.attempt == attempt));
-        }
-        usize::from(session.offer.slots).saturating_sub(taken)
+        let untold = self.unfinished().filter_map(leased);
+        let untold = untold.filter(|attempt| !told.iter().any(|r| r.attempt == *attempt)).count();
+        let stuck = self.spooled.len().saturating_sub(SPOOLED_MAX);
+        usize::from(session.offer.slots).saturating_sub(told.len() + untold + stuck)
+    }
+
+    /// Jobs leased to it whose attempt is not finished, as far as it told.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = InputId> {
+        self.held.difference(&self.spooled).copied()
     }
 }
 
@@ -75,4 +80,4 @@ const ATTENTIVE: Duration = Duration::from_secs(15);
 
 /// Finished attempts that occupy no slot: more of them without a report, and the worker's reports
 /// do not get through, so that it would only draw the queue into its spool.
-const SPOOLED_MAX: usize = 64;
+const SPOOLED_MAX: usize = 256;

@@ -4,8 +4,7 @@ use in_toto::crypto::{PublicKey, SignatureScheme};
 use in_toto::models::Metablock;
 
 use super::test_data::{INPUT, artifacts, built, coordinator, report, worker};
-use super::verify_and_countersign;
-use super::{KnownKey, key_id, public_key_pem, public_key_pem_legacy, sign};
+use super::{countersign_link, key_id, public_key_pem, public_key_pem_legacy, sign};
 use crate::port::Signer;
 
 fn foreign(signer: &dyn Signer) -> PublicKey {
@@ -17,9 +16,7 @@ fn foreign(signer: &dyn Signer) -> PublicKey {
 fn in_toto_accepts_our_links_and_countersignatures() {
     let all = artifacts();
     let signed = sign(&report(built(), &all), &all, Some(INPUT), &worker());
-    let key = KnownKey::new(&worker().public_key());
-    let both = verify_and_countersign(&signed, &key, &coordinator()).unwrap().1;
-    let both = both.links[0].metablock.clone();
+    let both = countersign_link(&signed.links[0].metablock, &coordinator()).unwrap();
     for (metablock, needed) in [(&signed.links[0].metablock, 1), (&both, 2)] {
         let parsed: Metablock = serde_json::from_slice(metablock).unwrap();
         let keys = [foreign(&worker()), foreign(&coordinator())];

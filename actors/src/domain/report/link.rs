@@ -4,6 +4,7 @@
 //! field that it does not know breaks the signature, and the order on the wire does not matter.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -66,28 +67,12 @@ pub(super) fn seal(content: &LinkContent<'_>, signer: &dyn Signer) -> Bytes {
     encode(&[signature], &content.wire())
 }
 
-/// A metablock that [`check`] found right.
-pub(super) struct Checked<'a> {
-    metablock: Metablock<'a>,
-    /// The bytes that are signed.
-    signed: Vec<u8>,
-}
-
-impl Checked<'_> {
-    /// The metablock with `signer`'s signature behind those that were checked. `id` is its key id.
-    pub(super) fn countersigned(mut self, signer: &dyn Signer, id: &str) -> Bytes {
-        let own = LinkSignature::new(id.into(), signer.sign(&self.signed));
-        self.metablock.signatures.push(own);
-        encode(&self.metablock.signatures, self.metablock.signed.get())
-    }
-}
-
 /// Checks that `metablock` says exactly `content`, signed by exactly `keys` in that order.
-pub(super) fn check<'a>(
-    metablock: &'a [u8],
+pub(super) fn check(
+    metablock: &[u8],
     content: &LinkContent<'_>,
     keys: &[KnownKey],
-) -> Result<Checked<'a>, ReportError> {
+) -> Result<(), ReportError> {
     let file = content.product.0;
     let metablock = read(metablock)?;
     if metablock.signed.get() != content.wire() {
@@ -107,7 +92,30 @@ pub(super) fn check<'a>(
             return Err(ReportError::BadSignature { what, key_id });
         }
     }
-    Ok(Checked { metablock, signed })
+    Ok(())
+}
+
+/// Adds `signer`'s signature to an in-toto link metablock, of a worker of ours or of the peer's.
+/// The text of `signed` and the other signatures stay as they are, byte for byte. A metablock that
+/// already has it comes back unchanged; a false one under the signer's key id (anybody can write
+/// one there) is replaced.
+///
+/// It vouches for nothing that was not checked before: call it with bytes that `verify` accepted.
+pub fn countersign_link(metablock: &Bytes, signer: &dyn Signer) -> Result<Bytes, ReportError> {
+    let mut parsed = read(metablock)?;
+    let signed: Canonical = serde_json::from_str(parsed.signed.get())
+        .map_err(|e| ReportError::malformed("signed part of the link", &e))?;
+    let canonical = serde_json::to_string(&signed).expect("a link has text and integers only");
+    let signature = signer.sign(&newlines(&canonical));
+    let own = LinkSignature::new(key_id(&signer.public_key()), signature);
+    let present = parsed.signatures.iter().filter(|s| s.keyid == own.keyid).count();
+    if present == 1 && parsed.signatures.iter().any(|s| s.sig == own.sig) {
+        return Ok(metablock.clone());
+    }
+    parsed.signatures.retain(|signature| signature.keyid != own.keyid);
+    parsed.signatures.push(own);
+    ReportError::limit("link's signatures", parsed.signatures.len(), SIGNATURES_MAX)?;
+    Ok(encode(&parsed.signatures, parsed.signed.get()))
 }
 
 #[derive(Deserialize)]
@@ -133,6 +141,35 @@ impl LinkSignature<'_> {
     fn new(key_id: String, signature: Signature) -> Self {
         Self { keyid: key_id.into(), sig: signature.to_string().into() }
     }
+}
+
+/// `signed` of any link. Fields stand in the order of canonical JSON and maps are sorted, so
+/// that writing it gives canonical JSON. An unknown field is refused as clients refuse it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Canonical {
+    #[serde(rename = "_type")]
+    kind: LinkWord,
+    byproducts: BTreeMap<String, Byproduct>,
+    command: Vec<String>,
+    environment: Option<BTreeMap<String, String>>,
+    materials: BTreeMap<String, BTreeMap<String, String>>,
+    name: String,
+    products: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum LinkWord {
+    #[serde(rename = "link")]
+    Link,
+}
+
+/// `stdout` and `stderr` are texts, `return-value` is a number.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Byproduct {
+    Text(String),
+    Number(i64),
 }
 
 fn read(metablock: &[u8]) -> Result<Metablock<'_>, ReportError> {

@@ -44,7 +44,7 @@ pub use envelope::{PAYLOAD_TYPE, STATEMENT_BYTES_MAX};
 pub use error::ReportError;
 pub use judge::{Judgement, judge};
 pub use known_key::{KnownKey, key_id};
-pub use link::{LINK_BYTES_MAX, LINKS_MAX};
+pub use link::{LINK_BYTES_MAX, LINKS_MAX, countersign_link};
 pub use pem::{public_key_from_pem, public_key_pem, public_key_pem_legacy};
 pub use sign::sign;
 pub use statement::{

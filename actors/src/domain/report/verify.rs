@@ -6,7 +6,7 @@ use super::known_key::{KnownKey, key_id};
 use super::link::{self, LINKS_MAX, LinkContent};
 use super::sign::{material, product};
 use super::statement::{self, Content};
-use super::{AttemptReport, ReportError, SignedLink, SignedReport};
+use super::{AttemptReport, ReportError, SignedReport};
 use crate::port::Signer;
 use crate::protocol::{Artifact, Ending, PublicKey, Rebuilt, Sha256, Verdict};
 
@@ -26,8 +26,8 @@ pub fn verify(signed: &SignedReport, key: &PublicKey) -> Result<VerifiedReport, 
     verify_countersigned(signed, key, &[])
 }
 
-/// Checks a report as it is stored: as [`verify`], signed by `worker` and then by each of
-/// `countersigners`, in that order, and by nobody else.
+/// Checks a report as it is stored: as [`verify`], the statement signed by `worker` and then by each
+/// of `countersigners`, in that order, and by nobody else.
 pub fn verify_countersigned(
     signed: &SignedReport,
     worker: &PublicKey,
@@ -35,41 +35,35 @@ pub fn verify_countersigned(
 ) -> Result<VerifiedReport, ReportError> {
     let keys = core::iter::once(worker).chain(countersigners);
     let keys: Vec<KnownKey> = keys.map(KnownKey::new).collect();
-    Ok(check(signed, &keys)?.content.into_verified(signed, worker))
+    Ok(check(signed, &keys)?.1.into_verified(signed, worker))
 }
 
-/// Checks a report as [`verify`] does, and adds `signer`'s signature behind the worker's in each of
-/// its documents. What was signed stays as it is, byte for byte.
+/// Checks a report as [`verify`] does, and adds `signer`'s signature to the statement, behind the
+/// worker's. What was signed stays as it is, byte for byte.
+///
+/// The links stay as they came: the statement names all that they say, and
+/// [`countersign_link`](super::countersign_link) adds the signature when one is served.
 pub fn verify_and_countersign(
     signed: &SignedReport,
     worker: &KnownKey,
     signer: &dyn Signer,
 ) -> Result<(VerifiedReport, SignedReport), ReportError> {
-    let Checked { content, statement, links } = check(signed, core::slice::from_ref(worker))?;
-    let id = key_id(&signer.public_key());
-    let links = signed.links.iter().zip(links).map(|(link, checked)| SignedLink {
-        file: link.file.clone(),
-        metablock: checked.countersigned(signer, &id),
-    });
-    let links = links.collect();
-    let countersigned = SignedReport { statement: statement.countersigned(signer, &id), links };
+    let (opened, content) = check(signed, core::slice::from_ref(worker))?;
+    let statement = opened.countersigned(signer, &key_id(&signer.public_key()));
+    let countersigned = SignedReport { statement, links: signed.links.clone() };
     Ok((content.into_verified(signed, &worker.key), countersigned))
 }
 
-/// A report's documents, read and found right.
-struct Checked<'a> {
-    content: Content,
-    statement: Opened<'a>,
-    /// In the order of the report's links.
-    links: Vec<link::Checked<'a>>,
-}
-
-fn check<'a>(signed: &'a SignedReport, keys: &[KnownKey]) -> Result<Checked<'a>, ReportError> {
+/// The statement's envelope and what it says; `keys` signed it, and the first of them the links.
+fn check<'a>(
+    signed: &'a SignedReport,
+    keys: &[KnownKey],
+) -> Result<(Opened<'a>, Content), ReportError> {
     ReportError::limit("report's links", signed.links.len(), LINKS_MAX)?;
     let statement = envelope::open(&signed.statement, keys)?;
     let content = statement::decode(statement.payload())?;
-    let links = check_links(signed, &content.report, content.input_file.as_deref(), keys)?;
-    Ok(Checked { content, statement, links })
+    check_links(signed, &content.report, content.input_file.as_deref(), &keys[..1])?;
+    Ok((statement, content))
 }
 
 impl Content {
@@ -147,19 +141,18 @@ impl VerifiedReport {
     }
 }
 
-fn check_links<'a>(
-    signed: &'a SignedReport,
+fn check_links(
+    signed: &SignedReport,
     report: &AttemptReport,
     input_file: Option<&str>,
     keys: &[KnownKey],
-) -> Result<Vec<link::Checked<'a>>, ReportError> {
+) -> Result<(), ReportError> {
     let material = material(&report.attempted, input_file);
     // Taken out as links are met, so that a second link for a file finds nothing.
     let mut rebuilt: BTreeMap<&str, Option<&Rebuilt>> = match &report.attempted.ending {
         Ending::Built(files) => files.iter().map(|r| (&*r.file, Some(r))).collect(),
         Ending::BuildFailed { .. } | Ending::Fault(_) => BTreeMap::new(),
     };
-    let mut checked = Vec::with_capacity(signed.links.len());
     for signed_link in &signed.links {
         let file = || String::from(&*signed_link.file);
         let entry = rebuilt.get_mut(&*signed_link.file);
@@ -171,7 +164,7 @@ fn check_links<'a>(
             return Err(ReportError::LinkUnknown { file: file() });
         };
         let content = LinkContent { product, material };
-        checked.push(link::check(&signed_link.metablock, &content, keys)?);
+        link::check(&signed_link.metablock, &content, keys)?;
     }
-    Ok(checked)
+    Ok(())
 }

@@ -215,16 +215,16 @@ fn an_unseen_assignment_is_sent_again_as_it_is_now() {
 #[test]
 fn claims_of_finished_attempts_do_not_draw_the_queue_into_one_worker() {
     let mut house = House::new();
-    let names: Vec<String> = (0..200).map(|n| format!("s{n}")).collect();
+    let names: Vec<String> = (0..300).map(|n| format!("s{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     house.sync("p", "1", groups(&names));
     let (session, granted) = house.ready(1);
     let mut spooled: Vec<_> = granted.iter().map(|a| a.attempt).collect();
-    for seen in 1..200 {
+    for seen in 1..300 {
         let effects: Effects = house.told(session, seen, &[], &spooled);
         spooled.extend(assignments(&effects).iter().map(|a| a.attempt));
     }
-    assert_eq!(spooled.len(), 65, "64 in the spool and one slot");
+    assert_eq!(spooled.len(), 257, "256 in the spool and one slot");
 }
 
 #[test]
