@@ -71,7 +71,7 @@ impl Running {
             public_address: config.public_address.clone().unwrap_or_else(|| address.to_string()),
             profiles: profiles(config)?,
             difference_bytes_max: DIFFERENCE_BYTES_MAX,
-            verifying_max: std::thread::available_parallelism().map_or(1, |n| n.get() / 2),
+            verifying_max: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             wrap: Arc::new(|queue| Box::new(queue)),
             boot: host.boot,
         };

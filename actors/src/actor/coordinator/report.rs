@@ -15,8 +15,8 @@ use crate::protocol::wire::v1::worker::Report;
 /// Verifies and countersigns a report and gives it to the queue. An answer is returned where the
 /// queue is not asked.
 ///
-/// A signature takes the processor longer than all else that a report needs, and nobody waits for
-/// one: so few are verified at a time that assignments never wait behind them.
+/// Signatures take the processor longer than all else that a report needs: no more reports are
+/// verified at a time than there are processors, whoever sends how many.
 pub(super) async fn take(
     house: House,
     session: SessionId,

@@ -46,8 +46,8 @@ pub struct Parts {
     pub profiles: Vec<syncs::Profile>,
     /// Bytes of one difference that are taken.
     pub difference_bytes_max: u64,
-    /// Reports that are verified at a time, at least 1: fewer than there are processors leave some
-    /// to those who wait for work.
+    /// Reports that are verified at a time, at least 1: more than there are processors only wait
+    /// for each other.
     pub verifying_max: usize,
     /// See [`queue::Wrap`].
     pub wrap: queue::Wrap,
