@@ -72,7 +72,7 @@ struct Descriptor {
 pub struct Disk {
     root: String,
     medium: Medium,
-    /// A sync of a path that ends so is not believed: a planted bug.
+    /// A sync of such a path is not believed: a planted bug.
     deaf_to: Option<String>,
     pub(super) inodes: Vec<Inode>,
     descriptors: BTreeMap<u32, Descriptor>,
@@ -165,7 +165,7 @@ impl Disk {
                 Running::Change { inode, id: self.change_file(inode, FileChange::Resize { to }) }
             }),
             Call::Sync { path } => {
-                let heard = self.deaf_to.as_deref().is_none_or(|end| !path.ends_with(end));
+                let heard = !self.deaf_to.as_deref().is_some_and(|deaf| fits(path, deaf));
                 let inode = self.find(path).filter(|_| heard);
                 inode.map(|inode| Running::Sync { inode, covered: self.ended(inode) })
             }
@@ -414,6 +414,11 @@ impl NameChange {
             Self::Rename { from, to, .. } => [from, to],
         }
     }
+}
+
+/// True when `path` ends with `pattern`, or has what stands before the pattern's final `*`.
+fn fits(path: &str, pattern: &str) -> bool {
+    pattern.strip_suffix('*').map_or(path.ends_with(pattern), |part| path.contains(part))
 }
 
 fn new_file(durable: Vec<u8>) -> Inode {

@@ -38,7 +38,8 @@ pub struct Plan {
     pub medium: Medium,
     pub images: usize,
     pub seed: u64,
-    /// Syncs of paths that end so are not believed: a planted bug. `None`: all are.
+    /// Syncs of paths that end so (or have what stands before a final `*`) are not believed: a
+    /// planted bug. `None`: all are.
     pub deaf_to: Option<String>,
 }
 

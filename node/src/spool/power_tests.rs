@@ -139,7 +139,7 @@ fn a_power_cut_finds_each_sync_that_is_missing() {
     for (path, found) in
         [("/spool/new", "found was None"), ("/entries", "found was None"), ("/spool", "found was")]
     {
-        let mut plan = Plan::new(&recording, Medium::Cached, 60, 3);
+        let mut plan = Plan::new(&recording, Medium::Cached, 150, 3);
         plan.deaf_to = Some(path.to_owned());
         let faults = judged_by_children(&plan, JUDGES).faults;
         assert!(faults.iter().any(|f| f.contains(found)), "without {path}: {faults:?}");
