@@ -14,6 +14,8 @@ pub mod fetch;
 #[cfg(test)]
 mod full_disk_tests;
 pub mod index;
+#[cfg(test)]
+mod power_cut;
 pub mod role;
 pub mod sandbox;
 pub mod spool;

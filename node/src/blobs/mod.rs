@@ -16,6 +16,8 @@ fn sweep(blobs: &Path) -> Result<(), BlobError> {
 }
 
 #[cfg(test)]
+mod power_tests;
+#[cfg(test)]
 mod tests;
 
 use std::fs::{self, File, OpenOptions};
@@ -130,6 +132,17 @@ impl FileBlobs {
         durable::sync_dir(folder).map_err(failed("sync", folder))
     }
 
+    /// Makes the name of a blob that is there durable: a process may have been killed, or a sync
+    /// have failed, just after it got it.
+    fn keep_name(&self, digest: &Sha256) -> Result<(), BlobError> {
+        let path = self.blob_path(digest);
+        let folder = path.parent().expect("a blob's path has a folder");
+        if folder.exists() {
+            durable::sync_dir(folder).map_err(failed("sync", folder))?;
+        }
+        Ok(())
+    }
+
     fn mismatch(part: &str, expected: Sha256, found: Sha256, length: u64) -> BlobError {
         BlobError::Mismatch { part: part.to_owned(), length, found, expected }
     }
@@ -180,6 +193,7 @@ impl Blobs for FileBlobs {
             reader::length(&self.blob_path(&digest))?
         };
         if let Some(there) = there {
+            self.keep_name(&digest)?;
             self.discard(part)?;
             let sound = there == length;
             return sound.then_some(()).ok_or(Self::mismatch(part, digest, digest, there));

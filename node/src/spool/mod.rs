@@ -1,6 +1,8 @@
 //! Durable files behind the port `Spool`.
 
 #[cfg(test)]
+mod power_tests;
+#[cfg(test)]
 mod tests;
 
 use std::fs;
@@ -44,6 +46,8 @@ impl FileSpool {
         for path in [&spool, &entries, &damaged] {
             durable::make_dir(path).map_err(failed("create", path))?;
         }
+        // What a killed process left is offered from now on: it must not vanish, nor come back.
+        durable::sync_dir(&entries).map_err(failed("sync", &entries))?;
         Ok(Self { entries, damaged, fresh: spool.join("new"), _dir: dir.clone() })
     }
 

@@ -9,9 +9,10 @@ use rebuilder_actors::port::{Batch, Store as _};
 
 use super::{SledStore, StoreOptions};
 use crate::data_dir::DataDir;
+use crate::power_cut::Numbers;
 
 const CHILD: &str = "STORE_KILL_TEST_DIR";
-const KILLS: u64 = 15;
+const KILLS: u64 = 50;
 /// Keys of a batch: one commit writes all of them with its number.
 const KEYS: u64 = 5;
 
@@ -59,6 +60,7 @@ fn child_that_is_killed() {
     let mut store = open(Path::new(&dir));
     let mut number = last_whole(&store);
     let mut out = std::io::stdout().lock();
+    writeln!(out, "\nopened").unwrap();
     loop {
         // Groups of one, two and three batches.
         let group: Vec<u64> = (number + 1..=number + 1 + number % 3).collect();
@@ -73,6 +75,7 @@ fn child_that_is_killed() {
 fn nothing_acknowledged_is_lost_at_a_kill() {
     let top = tempfile::tempdir().unwrap();
     let mut before = 0;
+    let mut random = Numbers::new(8);
     for round in 0..KILLS {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "store::kill_tests::child_that_is_killed", "--nocapture"])
@@ -81,13 +84,22 @@ fn nothing_acknowledged_is_lost_at_a_kill() {
             .spawn()
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (opened, is_open) = std::sync::mpsc::channel();
         let reader = std::thread::spawn(move || {
-            let numbers = stdout.lines().map_while(Result::ok);
-            let acknowledged = |line: String| line.strip_prefix("acknowledged ")?.parse().ok();
-            numbers.filter_map(acknowledged).last().unwrap_or(0_u64)
+            let lines = stdout.lines().map_while(Result::ok);
+            let numbers = lines.filter_map(|line| {
+                if line == "opened" {
+                    opened.send(()).expect("the test waits, or has the receiver still");
+                }
+                line.strip_prefix("acknowledged ")?.parse().ok()
+            });
+            numbers.last().unwrap_or(0_u64)
         });
-        // Some moments fall into opening, most into commits.
-        std::thread::sleep(Duration::from_millis(30 + (round * 97) % 400));
+        // Every fifth moment falls into the start and the opening, the others into commits.
+        if round % 5 != 0 {
+            is_open.recv().expect("the child opens its store");
+        }
+        std::thread::sleep(Duration::from_millis(20 + random.below(131) as u64));
         child.kill().unwrap();
         child.wait().unwrap();
         let acknowledged = reader.join().unwrap();
@@ -95,5 +107,6 @@ fn nothing_acknowledged_is_lost_at_a_kill() {
         assert!(found >= acknowledged.max(before), "{acknowledged} and {before}, found {found}");
         before = found;
     }
-    assert!(before > 100, "only {before} batches were committed: nothing was tested");
+    println!("{KILLS} kills, {before} batches");
+    assert!(before > 500, "only {before} batches were committed: nothing was tested");
 }

@@ -8,6 +8,8 @@ pub mod conformance;
 #[cfg(test)]
 mod kill_tests;
 #[cfg(test)]
+mod power_load;
+#[cfg(test)]
 mod power_tests;
 #[cfg(test)]
 mod sync_tests;

@@ -66,7 +66,9 @@ impl SledStore {
     pub fn open(dir: &DataDir, options: StoreOptions) -> Result<Self, StoreError> {
         abort_on_panics_of_sled();
         let folder = dir.join("store");
-        if !folder.exists() {
+        if folder.exists() {
+            prepare(&folder)?;
+        } else {
             create(dir, &folder, options)?;
         }
         let db = open_sled(&folder, options)?;
@@ -100,10 +102,18 @@ impl SledStore {
             }
             if bytes >= MERGE_BYTES {
                 self.apply(&std::mem::take(&mut merged))?;
+                // Where writes are not synchronous: the next ones may go where moved pages were,
+                // or cut the file there, so that the pages must be safe where they are now.
+                self.sync()?;
                 bytes = 0;
             }
         }
         self.apply(&merged)?;
+        self.sync()
+    }
+
+    /// Makes all that was applied durable.
+    fn sync(&self) -> Result<(), StoreError> {
         self.db.flush().map_err(|e| store_error("write", &self.folder, e))?;
         self.file.sync_data().map_err(|e| io_error("sync", &self.folder.join("db"), &e))
     }
@@ -240,6 +250,25 @@ fn create(dir: &DataDir, folder: &Path, options: StoreOptions) -> Result<(), Sto
         .map_err(|e| io_error("create", folder, &e))
 }
 
+/// Makes what an earlier process left fit for sled, which would take it as it is:
+/// - a snapshot that was being written would be read as the newest one, and fail;
+/// - what a killed process wrote is visible, but may not be durable, and space would be reused and
+///   the log be cut on that.
+fn prepare(folder: &Path) -> Result<(), StoreError> {
+    let failed = |path: &Path, e: &io::Error| io_error("read", path, e);
+    for entry in fs::read_dir(folder).map_err(|e| failed(folder, &e))? {
+        let path = entry.map_err(|e| failed(folder, &e))?.path();
+        if path.extension().is_some_and(|e| e == "generating") {
+            fs::remove_file(&path).map_err(|e| io_error("remove", &path, &e))?;
+        }
+    }
+    let path = folder.join("db");
+    match File::open(&path).and_then(|file| file.sync_all()) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("sync", &path, &e)),
+        _ => Ok(()),
+    }
+}
+
 fn open_sled(folder: &Path, options: StoreOptions) -> Result<sled::Db, StoreError> {
     let config = sled::Config::default()
         .path(folder)
@@ -285,8 +314,8 @@ fn make_synchronous(file: &File, path: &Path) {
         tracing::warn!(
             path = %path.display(),
             %error,
-            "cannot make writes synchronous here; a power cut during a large commit may damage \
-             the store: use a file system with the attribute S, such as ext4 or xfs"
+            "cannot mark the store's file synchronous (attribute S) here; the sync of each commit \
+             alone protects it"
         );
     }
 }

@@ -2,12 +2,12 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 use rebuilder_actors::port::{Batch, Store as _};
 
 use super::{SledStore, StoreOptions};
 use crate::data_dir::DataDir;
+use crate::power_cut::strace;
 
 const CHILD: &str = "STORE_SYNC_TEST_DIR";
 const COMMITS: u32 = 40;
@@ -120,16 +120,6 @@ fn too_early(events: &[Event], db: &str) -> (usize, usize) {
         }
     }
     (early, acknowledged)
-}
-
-pub fn strace() -> Command {
-    let command = Command::new("strace");
-    let there = Command::new("strace").arg("-V").output();
-    assert!(
-        there.is_ok_and(|output| output.status.success()),
-        "this test needs strace: install it with `apt-get install strace`"
-    );
-    command
 }
 
 #[test]
