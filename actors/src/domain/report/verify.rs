@@ -26,8 +26,8 @@ pub fn verify(signed: &SignedReport, key: &PublicKey) -> Result<VerifiedReport, 
     verify_countersigned(signed, key, &[])
 }
 
-/// Checks a report as it is stored: as [`verify`], the statement signed by `worker` and then by each
-/// of `countersigners`, in that order, and by nobody else.
+/// Checks a report as it is stored: as [`verify`], the statement signed by `worker` and then by
+/// each of `countersigners`, in that order, and by nobody else.
 pub fn verify_countersigned(
     signed: &SignedReport,
     worker: &PublicKey,
