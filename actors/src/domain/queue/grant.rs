@@ -3,6 +3,7 @@ use super::event::Now;
 use super::lane::Lane;
 use super::lease::{Assigned, Lease};
 use super::queue_state::Queue;
+use crate::planted::{self, Bug};
 use crate::protocol::stored::v1::{Grant, JobState, Place};
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::{
@@ -12,6 +13,9 @@ use crate::protocol::{
 impl Queue {
     /// Gives ready jobs to free slots, one to each worker in turn, until one side runs out.
     pub(super) fn grant_all(&mut self, now: Now, effects: &mut Effects) {
+        if planted::is(Bug::GrantsForgotten) && now.utc.0 % 2 == 0 {
+            self.idle.clear();
+        }
         while self.ready.len() > 0 && !self.idle.is_empty() {
             let workers: Vec<WorkerId> = self.idle.iter().copied().collect();
             let mut granted = false;
@@ -70,7 +74,8 @@ impl Queue {
         let number = GrantNumber(self.counters.grant);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let Place::Queued { waiting, .. } = entry.state.place else { return };
-        let epoch = Epoch(entry.state.epoch.0 + 1);
+        let step = u32::from(!planted::is(Bug::EpochNotAdvanced) || entry.state.epoch.0 == 0);
+        let epoch = Epoch(entry.state.epoch.0 + step);
         entry.state.epoch = epoch;
         if entry.state.grants.len() == JobState::GRANTS_MAX {
             entry.state.grants.remove(0);

@@ -6,6 +6,7 @@ use super::lane::is_larger;
 use super::lease::{Assigned, Lease};
 use super::queue_state::Queue;
 use super::retry::{FAULTS_MAX, retry_delay};
+use crate::planted::{self, Bug};
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::Place;
 use crate::protocol::wire::BootId;
@@ -63,12 +64,14 @@ impl Queue {
         let boot = self.boot_of(lease.worker);
         let running = status.running.iter().find(|r| r.attempt == attempt);
         let spooled = status.spooled.contains(&attempt);
-        if running.is_none() && !spooled && granted_to.is_some() && granted_to != boot {
+        let dead = running.is_none() && !spooled && !planted::is(Bug::HeartbeatKeepsDead);
+        if dead && granted_to.is_some() && granted_to != boot {
             // Its spool survives a restart, its builds do not.
             self.lose(now, job, "the worker was restarted".into(), effects);
             return;
         }
-        if running.is_none() && !spooled && number <= status.seen {
+        let seen = number <= status.seen || planted::is(Bug::StaleStatusEndsLease);
+        if dead && seen {
             // Only a status that has seen the grant may end it (DESIGN §5).
             let detail = "the worker no longer knows the attempt".into();
             self.lose(now, job, detail, effects);
@@ -214,6 +217,7 @@ impl Queue {
         let label = entry.job.label();
         let state = &mut entry.state;
         state.faults = state.faults.saturating_add(1);
+        state.retries += u32::from(planted::is(Bug::FaultCountedAsRetry));
         let faults = state.faults;
         let again = state.memory_over.is_some();
         if fault.kind == FaultKind::OutOfMemory {
