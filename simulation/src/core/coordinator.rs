@@ -350,9 +350,6 @@ impl World {
     /// Who was let in, for the checkers: before the commit that lets it in.
     pub(super) fn joins(&mut self, session: SessionId) {
         let Some(connection) = self.connections.get(&session) else { return };
-        if connection.is_clone {
-            return;
-        }
         let worker = &self.workers[connection.worker];
         let (key, offer) = (worker.key.public_key(), worker.offer.clone());
         let worker = connection.worker;

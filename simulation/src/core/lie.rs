@@ -50,7 +50,9 @@ impl World {
         self.note(&format!("worker-{number}"), || {
             format!("lies: a report of attempt {attempt}, {what}, signed by worker-{signer}")
         });
-        let report = self.report(assignment, flawless(assignment));
+        let mut report = self.report(assignment, flawless(assignment));
+        // Without a log, which only a build would send.
+        report.log.size = 0;
         self.keep(number, assignment, report, &key, false);
     }
 
