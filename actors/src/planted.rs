@@ -102,6 +102,10 @@ bugs! {
     SessionsLeak = "sessions-leak", Core;
     /// A queue with a free worker and a ready job does nothing until somebody calls.
     GrantsForgotten = "grants-forgotten", Core;
+    /// A copy of any fault is said to be accepted, also where the fault was superseded.
+    CopiedFaultAccepted = "copied-fault-accepted", Core;
+    /// Where nobody has more memory than was not enough, whoever asks first tries again.
+    SmallestTriesAgain = "smallest-tries-again", Core;
     /// A fault is kept as a verdict, with a build.
     FaultIsVerdict = "fault-is-verdict", Core;
 }
