@@ -78,6 +78,11 @@ impl Witness {
     }
 
     fn trace(&mut self, now: u64, observation: &Observation) {
+        if let Observation::Holds { amount, limit, .. } = observation
+            && amount <= limit
+        {
+            return;
+        }
         let text = observation.to_string();
         if let Observation::Heard { worker, .. } = observation
             && self.heard.insert(*worker, text.clone()).as_ref() == Some(&text)
