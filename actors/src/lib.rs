@@ -7,5 +7,6 @@
 #[cfg(feature = "runtime")]
 pub mod actor;
 pub mod domain;
+pub mod planted;
 pub mod port;
 pub mod protocol;

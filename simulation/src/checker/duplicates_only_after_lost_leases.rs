@@ -1,23 +1,24 @@
 use std::collections::BTreeMap;
 
-use rebuilder_actors::domain::queue::Settings;
+use rebuilder_actors::domain::queue::{Settings, Whereabouts};
 use rebuilder_actors::protocol::wire::v1::coordinator::Answer;
-use rebuilder_actors::protocol::{Epoch, InputId};
+use rebuilder_actors::protocol::{AttemptId, Epoch, GrantNumber, InputId};
 
 use super::Checker;
-use crate::core::Observation;
+use crate::observation::Observation;
 
 /// A second attempt begins only when the one before ended: answered, ordered away, its worker's
 /// process gone, or its worker silent for a whole lease.
 #[derive(Default)]
 pub(super) struct DuplicatesOnlyAfterLostLeases {
     current: BTreeMap<InputId, Attempt>,
-    heard: BTreeMap<usize, u64>,
+    newest: BTreeMap<InputId, Epoch>,
 }
 
 struct Attempt {
     epoch: Epoch,
     worker: usize,
+    number: GrantNumber,
     /// When the lease was last known to go on.
     since: u64,
     ended: bool,
@@ -40,12 +41,28 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
         let lease = u64::try_from(settings.lease.as_millis()).unwrap_or(u64::MAX);
         let lost = |since: u64| now + COMMIT_MS_MAX >= since + lease;
         match observation {
-            Observation::Heard(worker) => {
-                for attempt in self.current.values_mut().filter(|a| a.worker == *worker) {
-                    attempt.ended |= lost(attempt.since);
+            Observation::Heard { worker, seen, running, spooled, .. } => {
+                for (job, attempt) in &mut self.current {
+                    if attempt.worker != *worker {
+                        continue;
+                    }
+                    let id = AttemptId { job: *job, epoch: attempt.epoch };
+                    let known = running.contains(&id) || spooled.contains(&id);
+                    // A worker that saw the grant and does not know it, or was restarted.
+                    attempt.ended |= lost(attempt.since) || (!known && *seen >= attempt.number);
                     attempt.since = now;
                 }
-                self.heard.insert(*worker, now);
+            }
+            Observation::Placed(id, Whereabouts::Parked(_)) => {
+                if let Some(attempt) = self.current.get_mut(id) {
+                    attempt.ended = true;
+                }
+            }
+            Observation::Stored(id, state) => {
+                if let Some(attempt) = self.current.get_mut(id) {
+                    let mut answered = state.grants.iter().filter(|grant| grant.answered);
+                    attempt.ended |= answered.any(|grant| grant.epoch == attempt.epoch);
+                }
             }
             Observation::WorkerCrashed(worker) => {
                 let theirs = self.current.values_mut().filter(|a| a.worker == *worker);
@@ -58,7 +75,7 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
                     attempt.since = now;
                 }
             }
-            Observation::Ordered => {
+            Observation::Ordered(_) => {
                 self.current.values_mut().for_each(|attempt| attempt.ended = true);
             }
             Observation::Accepted(record, _) => {
@@ -72,22 +89,36 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
                     current.ended |= current.epoch == attempt.epoch;
                 }
             }
-            Observation::Assigned { attempt, worker, .. } => {
-                let before = self.current.get(&attempt.job);
-                if let Some(before) = before.filter(|before| before.epoch < attempt.epoch)
-                    && !before.ended
-                    && !lost(before.since)
-                {
-                    return Err(format!("attempt {attempt} while {:?} goes on", before.epoch));
-                }
-                if before.is_none_or(|before| before.epoch < attempt.epoch) {
-                    let (epoch, worker) = (attempt.epoch, *worker);
-                    let begun = Attempt { epoch, worker, since: now, ended: false };
-                    self.current.insert(attempt.job, begun);
-                }
+            Observation::Assigned { attempt, worker, number, .. } => {
+                return self.assigned(now, lease, *attempt, *worker, *number);
             }
             _ => {}
         }
         Ok(())
+    }
+}
+
+impl DuplicatesOnlyAfterLostLeases {
+    fn assigned(
+        &mut self,
+        now: u64,
+        lease: u64,
+        attempt: AttemptId,
+        worker: usize,
+        number: GrantNumber,
+    ) -> Result<(), String> {
+        self.current.retain(|_, before| !before.ended);
+        let newest = self.newest.entry(attempt.job).or_default();
+        if attempt.epoch <= *newest {
+            return Ok(());
+        }
+        *newest = attempt.epoch;
+        let begun = Attempt { epoch: attempt.epoch, worker, number, since: now, ended: false };
+        match self.current.insert(attempt.job, begun) {
+            Some(before) if now + COMMIT_MS_MAX < before.since + lease => {
+                Err(format!("attempt {attempt} while {:?} goes on", before.epoch))
+            }
+            _ => Ok(()),
+        }
     }
 }

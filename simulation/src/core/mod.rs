@@ -1,19 +1,34 @@
-//! The core level: one real [`rebuilder_actors::domain::queue::Queue`] under a discrete-event loop.
+//! The core level: one real [`rebuilder_actors::domain::queue::Queue`], and one real
+//! [`rebuilder_actors::domain::worker::Machine`] for each worker, under a discrete-event loop.
 //!
 //! The store loses what was not committed at a crash; what the queue sends leaves after its commit;
-//! connections deliver in order, late, and lose what is under way when they are cut.
+//! connections deliver in order, late, and lose what is under way when they are cut. Things that
+//! happen in the same millisecond happen in an order that the seed draws.
 
+mod calendar;
 mod coordinator;
-mod observation;
-mod options;
+mod fault;
+mod index;
+mod lie;
+mod link;
+mod oracle;
 mod packages;
-mod random;
+mod runner;
+mod strike;
 mod worker;
 mod world;
 
-pub use observation::{End, Observation};
-pub use options::{Options, Report};
-pub use world::run;
+use crate::level::Simulator;
+use crate::plan::Level;
+use fault::{Fault, Faults};
 
-#[cfg(test)]
-mod tests;
+/// How the command runs this level.
+pub const SIMULATOR: Simulator = Simulator {
+    level: Level::Core,
+    workers_max: 200,
+    length_max: 3650,
+    length_usual: world::DAYS,
+    faults: || Fault::ALL.iter().map(|fault| (fault.name(), fault.about())).collect(),
+    drawn: |plan| Faults::draw(plan.seed, plan.faults.as_deref()).names(),
+    run: world::run,
+};

@@ -8,6 +8,7 @@ use super::queue_state::Queue;
 use super::retry::RetryPolicy;
 use super::sync::PRIORITY_NEW;
 use crate::domain::report::{AttemptReport, Judgement, SignedReport, VerifiedReport};
+use crate::planted::{self, Bug};
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{DifferenceRecord, Grant, Outcome, Place, ReportRecord};
 use crate::protocol::stored::{self, key};
@@ -67,9 +68,11 @@ impl Queue {
             Err(reason) => return Answer::Refused { reason },
         };
         let is_fault = matches!(report.attempted.ending, Ending::Fault(_));
-        if grant.answered {
-            // An answered attempt without a build was a fault, or superseded.
-            let kept = grant.build.is_some() || is_fault;
+        if grant.answered && !planted::is(Bug::AnsweredTwice) {
+            // Without a build it was a fault, superseded, or set aside: what is kept of it is not
+            // told from here, and a copy changes nothing.
+            let copied = is_fault && planted::is(Bug::CopiedFaultAccepted);
+            let kept = grant.build.is_some() || copied;
             return if kept { Answer::Accepted } else { Answer::Superseded };
         }
         let lease = self.leases.get(attempt.job).filter(|l| l.attempt == attempt);
@@ -89,7 +92,10 @@ impl Queue {
             Ok(judgement) => judgement,
             Err(error) => return Answer::Refused { reason: error.to_string() },
         };
-        if is_fault && !current {
+        let judgement = misjudged(judgement);
+        let late_changes_nothing = is_fault && !planted::is(Bug::LateFaultCancels)
+            || planted::is(Bug::LateVerdictThrownAway);
+        if late_changes_nothing && !current {
             return Answer::Superseded;
         }
         let outcome = outcome(&judgement, report);
@@ -135,7 +141,7 @@ impl Queue {
         let entry = self.entries.get(&attempt.job).ok_or_else(|| "no such job".to_owned())?;
         let grant = entry.state.grants.iter().find(|g| g.epoch == attempt.epoch);
         let grant = grant.ok_or_else(|| format!("attempt {attempt} was never granted"))?;
-        if grant.worker != worker {
+        if grant.worker != worker && !planted::is(Bug::LeaseNotChecked) {
             return Err(format!("attempt {attempt} was granted to another worker"));
         }
         if report.key != *entry.job.key {
@@ -240,7 +246,7 @@ impl Queue {
         if let Some(lease) = self.release(id).filter(|lease| lease.attempt != attempt) {
             self.stop(&lease, "the report of another attempt decided the job", effects);
         }
-        let joined = self.has_others(id, artifacts);
+        let joined = self.has_others(id, artifacts) && !planted::is(Bug::JoinedForgotten);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if matches!(entry.state.place, Place::Decided | Place::Dropped) {
             self.write_state(id, effects);
@@ -272,7 +278,7 @@ impl Queue {
     fn confirm(&mut self, now: Now, worker: WorkerId, id: InputId, effects: &mut Effects) {
         let wanted = self.settings.confirmations.max(1) as usize;
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        if !entry.state.confirmed.contains(&worker) {
+        if !entry.state.confirmed.contains(&worker) || planted::is(Bug::OneKeyConfirms) {
             entry.state.confirmed.push(worker);
         }
         let enough = entry.state.confirmed.len() >= wanted;
@@ -297,7 +303,13 @@ impl Queue {
         match next {
             Some(delay) => {
                 entry.state.retries = retries + 1;
-                let due = now.utc.plus(delay);
+                let mut since = now.utc;
+                if let Place::Leased { waiting, .. } = entry.state.place
+                    && planted::is(Bug::RetryFromQueued)
+                {
+                    since = waiting.queued_at;
+                }
+                let due = since.plus(delay);
                 self.queue_again(now, id, PRIORITY_RETRY, due, effects);
             }
             None => self.move_to(now, id, Place::Decided, effects),
@@ -370,6 +382,22 @@ fn check_assigned(assigned: &Assigned, report: &AttemptReport) -> Result<(), Str
 fn signed_bytes(signed: &SignedReport) -> usize {
     let links = signed.links.iter().map(|link| link.metablock.len() + link.file.len() + 8);
     signed.statement.len() + links.sum::<usize>()
+}
+
+/// The judgement, unless a bug that spoils it is planted.
+fn misjudged(judgement: Judgement) -> Judgement {
+    match judgement {
+        Judgement::Fault(fault)
+            if planted::is(Bug::FaultIsVerdict)
+                || (planted::is(Bug::CancelledIsFailed) && fault.kind == FaultKind::Cancelled) =>
+        {
+            Judgement::BuildFailed { reason: fault.detail }
+        }
+        Judgement::Verdicts(rows) if planted::is(Bug::DiffersIsReproduced) => Judgement::Verdicts(
+            rows.into_iter().map(|(file, _)| (file, Verdict::Reproduced)).collect(),
+        ),
+        judgement => judgement,
+    }
 }
 
 fn waiting_priority(place: &Place) -> i32 {

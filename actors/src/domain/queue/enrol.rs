@@ -6,6 +6,7 @@ use super::effect::{Effects, Send};
 use super::event::{Join, Now, SessionId};
 use super::queue_state::Queue;
 use super::worker::{Session, Worker};
+use crate::planted::{self, Bug};
 use crate::protocol::stored::v1::{EnrolledBy, WorkerRecord};
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire::{CloseCode, EnrolmentKind, enrolment_proof};
@@ -190,7 +191,10 @@ impl Queue {
 
     /// A connection is gone; leases run on until their time.
     pub(super) fn leave(&mut self, now: Now, session: SessionId, effects: &mut Effects) {
-        let Some(id) = self.sessions.remove(&session) else { return };
+        let Some(id) = self.sessions.get(&session).copied() else { return };
+        if !planted::is(Bug::SessionsLeak) {
+            self.sessions.remove(&session);
+        }
         self.idle.remove(&id);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if worker.session.as_ref().is_some_and(|live| live.id == session) {

@@ -1,8 +1,9 @@
 use super::effect::{Effects, Send};
 use super::event::Now;
-use super::lane::Lane;
+use super::lane::{Lane, is_larger};
 use super::lease::{Assigned, Lease};
 use super::queue_state::Queue;
+use crate::planted::{self, Bug};
 use crate::protocol::stored::v1::{Grant, JobState, Place};
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::{
@@ -47,7 +48,9 @@ impl Queue {
         let session = self.workers.get(&id)?.session.as_ref()?;
         let rank = self.ready.first(|lane| {
             lane.suits(id, session)
-                || (lane.fits(id, &session.offer) && !self.somebody_suits(now, lane))
+                || (lane.fits(id, &session.offer)
+                    && !self.somebody_suits(now, lane)
+                    && !self.somebody_is_larger(now, lane, session.free_memory))
         })?;
         Some(rank.job)
     }
@@ -62,13 +65,28 @@ impl Queue {
         })
     }
 
+    /// True when memory was not enough and a worker that is there fits and has more than `free`.
+    /// Nobody may have more than what was not enough; then the largest tries again, not whoever
+    /// asks first.
+    fn somebody_is_larger(&self, now: Now, lane: &Lane, free: u64) -> bool {
+        lane.memory_over.is_some()
+            && !planted::is(Bug::SmallestTriesAgain)
+            && self.workers.iter().any(|(id, worker)| {
+                let session = worker.session.as_ref().filter(|session| session.is_attentive(now));
+                session.is_some_and(|session| {
+                    is_larger(session.free_memory, free) && lane.fits(*id, &session.offer)
+                })
+            })
+    }
+
     fn grant(&mut self, now: Now, worker: WorkerId, id: InputId, effects: &mut Effects) {
         self.counters.grant += 1;
         self.counters_changed = true;
         let number = GrantNumber(self.counters.grant);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let Place::Queued { waiting, .. } = entry.state.place else { return };
-        let epoch = Epoch(entry.state.epoch.0 + 1);
+        let step = u32::from(!planted::is(Bug::EpochNotAdvanced) || entry.state.epoch.0 == 0);
+        let epoch = Epoch(entry.state.epoch.0 + step);
         entry.state.epoch = epoch;
         if entry.state.grants.len() == JobState::GRANTS_MAX {
             entry.state.grants.remove(0);

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::worker::Session;
 use crate::domain::architecture;
+use crate::planted::{self, Bug};
 use crate::protocol::stored::v1::Waiting;
 use crate::protocol::wire::Offer;
 use crate::protocol::{InputId, WorkerId};
@@ -59,7 +60,8 @@ impl Rank {
     pub(super) fn new(seed: u64, waiting: &Waiting, job: InputId) -> Self {
         let day = waiting.queued_at.day();
         let shuffle = mix(seed ^ mix(day.cast_unsigned()) ^ u64::from(job.0.cast_unsigned()));
-        Self { priority: waiting.priority, day, shuffle, job }
+        let priority = if planted::is(Bug::PriorityIgnored) { 0 } else { waiting.priority };
+        Self { priority, day, shuffle, job }
     }
 }
 

@@ -2,6 +2,7 @@ use super::effect::{Effects, Send};
 use super::event::{Now, Order, RequestId};
 use super::lease::Lease;
 use super::queue_state::Queue;
+use crate::planted::{self, Bug};
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{InvitationRecord, Place};
 use crate::protocol::stored::{self, key};
@@ -161,6 +162,7 @@ impl Queue {
     pub(super) fn stop(&mut self, lease: &Lease, reason: &str, effects: &mut Effects) {
         if let Some(entry) = self.entries.get_mut(&lease.attempt.job)
             && entry.state.epoch == lease.attempt.epoch
+            && !planted::is(Bug::CancelledLeaseRevived)
         {
             entry.state.epoch.0 += 1;
         }

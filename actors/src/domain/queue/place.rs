@@ -6,6 +6,7 @@ use super::queue_state::Queue;
 use super::retry::parked_for;
 use super::settings::{ProfilePolicy, Wishes};
 use super::sync::PRIORITY_NEW;
+use crate::planted::{self, Bug};
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{Membership, Place, Waiting};
 use crate::protocol::stored::{self, key};
@@ -121,7 +122,8 @@ impl Queue {
         };
         let text = format!("{} parked: {}: {}", entry.job.label(), fault.kind, fault.detail);
         Self::line(effects, now, true, text);
-        let until = Some(now.utc.plus(parked_for(times)));
+        let until = now.utc.plus(parked_for(times));
+        let until = (!planted::is(Bug::ParkedForEver)).then_some(until);
         self.move_to(now, id, Place::Parked { waiting, fault, until, times }, effects);
     }
 

@@ -9,7 +9,8 @@ use super::lane::Ready;
 use super::lease::Leases;
 use super::settings::Settings;
 use super::worker::Worker;
-use crate::port::UtcMillis;
+use crate::planted::{self, Bug};
+use crate::port::{Monotonic, UtcMillis};
 use crate::protocol::stored::v1::{Counters, InvitationRecord, ProfileRecord};
 use crate::protocol::stored::{self, key};
 use crate::protocol::{Archive, InputId, JobKey, PublicKey, Sha256, SourceId, WorkerId};
@@ -60,6 +61,7 @@ pub(super) fn source_name(
 impl Queue {
     /// Takes one event in and says what follows from it.
     pub fn handle(&mut self, now: Now, event: Event) -> Effects {
+        let now = on_wall_clock(now);
         let mut effects = Effects::default();
         match event {
             Event::Joined(join) => self.join(now, *join, &mut effects),
@@ -92,7 +94,7 @@ impl Queue {
         self.expire_leases(now, &mut effects);
         self.wake(now, &mut effects);
         self.grant_all(now, &mut effects);
-        if core::mem::take(&mut self.counters_changed) {
+        if core::mem::take(&mut self.counters_changed) && !planted::is(Bug::NumbersReused) {
             effects.batch.put(key::counters(), stored::write(&self.counters));
         }
         effects
@@ -100,10 +102,12 @@ impl Queue {
 
     /// Time from `now` until the next event of its own; `None`: nothing is waited for.
     pub fn next_deadline(&self, now: Now) -> Option<Duration> {
+        let now = on_wall_clock(now);
         let lease = self.leases.next_deadline().map(|at| at.since(now.monotonic));
         let due = self.timed.first().map(|(at, _)| {
             Duration::from_millis(at.0.saturating_sub(now.utc.0).max(0).unsigned_abs())
         });
+        let due = due.filter(|_| !planted::is(Bug::DueNotWoken));
         match (lease, due) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -125,4 +129,13 @@ impl Queue {
         self.counters_changed = true;
         *counter
     }
+}
+
+/// Both clocks as they are, unless the bug is planted.
+fn on_wall_clock(now: Now) -> Now {
+    if !planted::is(Bug::LeaseOnWallClock) {
+        return now;
+    }
+    let monotonic = Monotonic(Duration::from_millis(now.utc.0.max(0).unsigned_abs()));
+    Now { monotonic, ..now }
 }

@@ -10,6 +10,7 @@ use super::place::whereabouts;
 use super::queue_state::{Queue, source_name};
 use super::settings::Settings;
 use super::worker::Worker;
+use crate::planted::{self, Bug};
 use crate::protocol::stored::key::table;
 use crate::protocol::stored::v1::{
     ArchivesRecord, Counters, InvitationRecord, JobRecord, JobState, Place, ProfileRecord,
@@ -153,7 +154,12 @@ impl Queue {
         facts
     }
 
-    fn restore_job(&mut self, now: Now, job: Arc<Job>, state: JobState) {
+    fn restore_job(&mut self, now: Now, job: Arc<Job>, mut state: JobState) {
+        if let Place::Leased { waiting, .. } = state.place
+            && planted::is(Bug::LeasesForgottenAtStart)
+        {
+            state.place = Place::Queued { waiting, due: crate::port::UtcMillis(0) };
+        }
         let id = job.id;
         for m in job.memberships() {
             let (key, release) = (&job.key, m.release.as_deref());

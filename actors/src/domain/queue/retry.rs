@@ -1,5 +1,7 @@
 use core::time::Duration;
 
+use crate::planted::{self, Bug};
+
 /// When a job is tried again after a verdict that is not `Reproduced` (DESIGN §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -19,7 +21,9 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// Delay before the next retry when `retries` were called for already; `None`: no more.
     pub fn next(&self, retries: u32) -> Option<Duration> {
-        if self.max_retries.is_some_and(|max| retries >= max) {
+        if self.max_retries.is_some_and(|max| retries >= max)
+            && !planted::is(Bug::RetriesWithoutLimit)
+        {
             return None;
         }
         Some(self.delay_base.saturating_mul(retries.saturating_add(1)))

@@ -6,6 +6,7 @@ use super::lane::is_larger;
 use super::lease::{Assigned, Lease, STEP};
 use super::queue_state::Queue;
 use super::retry::{FAULTS_MAX, retry_delay};
+use crate::planted::{self, Bug};
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{Grant, Place};
 use crate::protocol::wire::BootId;
@@ -53,7 +54,9 @@ impl Queue {
         for running in &status.running {
             self.told_of_attempt(now, session, id, running, effects);
         }
-        self.idle.insert(id);
+        if first || !planted::is(Bug::GrantsForgotten) {
+            self.idle.insert(id);
+        }
         self.wake_for_memory(now, id, effects);
     }
 
@@ -72,12 +75,14 @@ impl Queue {
         let boot = self.boot_of(lease.worker);
         let running = status.running.iter().find(|r| r.attempt == attempt);
         let spooled = status.spooled.binary_search(&attempt).is_ok();
-        if running.is_none() && !spooled && granted_to.is_some() && granted_to != boot {
+        let dead = running.is_none() && !spooled && !planted::is(Bug::HeartbeatKeepsDead);
+        if dead && granted_to.is_some() && granted_to != boot {
             // Its spool survives a restart, its builds do not.
             self.lose(now, job, "the worker was restarted".into(), effects);
             return;
         }
-        if running.is_none() && !spooled && number <= status.seen {
+        let seen = number <= status.seen || planted::is(Bug::StaleStatusEndsLease);
+        if dead && seen {
             // Only a status that has seen the grant may end it (DESIGN §5).
             let detail = "the worker no longer knows the attempt".into();
             self.lose(now, job, detail, effects);
@@ -234,6 +239,7 @@ impl Queue {
         let label = entry.job.label();
         let state = &mut entry.state;
         state.faults = state.faults.saturating_add(1);
+        state.retries += u32::from(planted::is(Bug::FaultCountedAsRetry));
         let faults = state.faults;
         let again = state.memory_over.is_some();
         if fault.kind == FaultKind::OutOfMemory {
@@ -264,7 +270,9 @@ impl Queue {
         if let Some(worker) = self.workers.get_mut(&lease.worker) {
             worker.held.remove(&id);
             worker.spooled.remove(&id);
-            self.idle.insert(lease.worker);
+            if !planted::is(Bug::GrantsForgotten) {
+                self.idle.insert(lease.worker);
+            }
             if let Some(session) = &mut worker.session {
                 session.running.retain(|r| r.attempt != lease.attempt);
             }

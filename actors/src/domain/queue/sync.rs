@@ -6,6 +6,7 @@ use super::entry::{Entry, Job};
 use super::event::Now;
 use super::queue_state::{Queue, source_name};
 use super::settings::Wishes;
+use crate::planted::{self, Bug};
 use crate::port::{Group, IndexState, UtcMillis};
 use crate::protocol::stored::v1::{
     ArchivesRecord, JobRecord, Membership, Place, ProfileRecord, Waiting,
@@ -139,7 +140,8 @@ impl Queue {
         let due_again = match &self.entries[&id].state.place {
             Place::Decided => joined,
             Place::Parked { .. } => true,
-            Place::Queued { .. } | Place::Leased { .. } | Place::Dropped => false,
+            Place::Dropped => planted::is(Bug::DropForgotten),
+            Place::Queued { .. } | Place::Leased { .. } => false,
         };
         self.hurry(id, effects);
         self.index(now, id);
@@ -213,13 +215,18 @@ impl Queue {
     }
 
     fn leave_profile(&mut self, now: Now, id: InputId, profile: &str, effects: &mut Effects) {
-        self.unindex(id);
+        let stays = planted::is(Bug::GoneVersionBuilt);
+        if !stays {
+            self.unindex(id);
+        }
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let mut memberships = entry.job.memberships();
-        memberships.retain(|m| *m.profile != *profile);
+        memberships.retain(|m| *m.profile != *profile && !planted::is(Bug::ScopeWipesOther));
         let job = Arc::new(Job::new(id, entry.job.key.clone(), &memberships));
         entry.job = job.clone();
-        self.index(now, id);
+        if !stays {
+            self.index(now, id);
+        }
         let record = JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships() };
         effects.batch.put(key::job(id), stored::write(&record));
         effects.facts.push(Fact::Job(job));

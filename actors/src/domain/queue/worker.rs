@@ -2,6 +2,7 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use super::event::{Now, SessionId};
+use crate::planted::{self, Bug};
 use crate::port::{Monotonic, UtcMillis};
 use crate::protocol::stored::v1::WorkerRecord;
 use crate::protocol::wire::v1::worker::Running;
@@ -61,6 +62,9 @@ impl Worker {
         let Some(session) = self.session.as_ref().filter(|s| s.is_attentive(now)) else { return 0 };
         // Both lists are about as long as there are slots: looking through them costs less than a
         // set.
+        if planted::is(Bug::SlotsIgnored) {
+            return 1;
+        }
         let told = &session.running;
         let untold = self.unfinished().filter_map(leased);
         let untold = untold.filter(|attempt| !told.iter().any(|r| r.attempt == *attempt)).count();

@@ -2,6 +2,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::report::SignedReport;
+use crate::planted::{self, Bug};
 use crate::port::Monotonic;
 use crate::protocol::wire::v1::coordinator::{Answer, Message as FromCoordinator};
 use crate::protocol::wire::v1::worker::{Message, Report, Running, Status};
@@ -174,7 +175,8 @@ impl Machine {
         self.connected = true;
         self.changed = false;
         effects.push(Effect::Send(Message::Status(self.status())));
-        for (attempt, spooled) in &self.spooled {
+        let again = !planted::is(Bug::SpoolNotSentAgain);
+        for (attempt, spooled) in self.spooled.iter().filter(|_| again) {
             match self.report(*attempt) {
                 Some(report) => effects.push(report),
                 None if spooled.log_bytes > 0 => effects.push(Effect::Upload(*attempt)),
@@ -248,7 +250,12 @@ impl Machine {
         self.running.remove(&attempt);
         self.stopping.remove(&attempt);
         self.spooled.insert(attempt, spooled);
-        effects.extend(self.report(attempt));
+        let report = self.report(attempt);
+        if report.is_some() && planted::is(Bug::SpoolDeletedOnSend) {
+            self.spooled.remove(&attempt);
+            effects.push(Effect::Forget(attempt, false));
+        }
+        effects.extend(report);
         self.changed = true;
     }
 
