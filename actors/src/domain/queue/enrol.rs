@@ -180,7 +180,6 @@ impl Queue {
             address: join.address,
             offer: join.offer,
             heard: now.monotonic,
-            compared: None,
             told: false,
             seen: GrantNumber(0),
             running: Vec::new(),

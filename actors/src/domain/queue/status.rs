@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::effect::{Effects, Send};
 use super::event::{Now, SessionId};
 use super::lane::is_larger;
-use super::lease::{Assigned, Lease, STEP};
+use super::lease::{Assigned, Lease};
 use super::queue_state::Queue;
 use super::retry::{FAULTS_MAX, retry_delay};
 use crate::planted::{self, Bug};
@@ -39,14 +39,11 @@ impl Queue {
         live.free_memory = status.free_memory;
         live.free_disk = status.free_disk;
         status.spooled.sort_unstable();
-        // A worker whose reports wait has many finished attempts and tells of all of them at every
-        // change: these are compared in steps.
-        let due = live.compared.is_none_or(|at| now.monotonic.since(at) >= STEP);
-        let held: Vec<InputId> = if first || due {
-            live.compared = Some(now.monotonic);
+        let deadline = now.monotonic.plus(self.settings.lease);
+        let held: Vec<InputId> = if first {
             worker.held.iter().copied().collect()
         } else {
-            worker.unfinished().collect()
+            worker.touched(&status.spooled, deadline)
         };
         for job in held {
             self.told_of_lease(now, session, first, job, &status, effects);
@@ -100,12 +97,12 @@ impl Queue {
                 lease.stage = Some(running.stage);
                 lease.log_bytes = running.log_bytes;
             }
-            let (worker, job) = (lease.worker, lease.attempt.job);
+            let (worker, deadline) = (lease.worker, lease.deadline);
             if let Some(worker) = self.workers.get_mut(&worker) {
                 if spooled {
-                    worker.spooled.insert(job);
+                    worker.spooled.insert(attempt, deadline);
                 } else {
-                    worker.spooled.remove(&job);
+                    worker.spooled.remove(&attempt);
                 }
             }
         }
@@ -269,7 +266,7 @@ impl Queue {
         let lease = self.leases.remove(id)?;
         if let Some(worker) = self.workers.get_mut(&lease.worker) {
             worker.held.remove(&id);
-            worker.spooled.remove(&id);
+            worker.spooled.remove(&lease.attempt);
             if !planted::is(Bug::GrantsForgotten) {
                 self.idle.insert(lease.worker);
             }

@@ -1,7 +1,8 @@
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::{Now, SessionId};
+use super::lease::STEP;
 use crate::planted::{self, Bug};
 use crate::port::{Monotonic, UtcMillis};
 use crate::protocol::stored::v1::WorkerRecord;
@@ -16,8 +17,9 @@ pub(super) struct Worker {
     pub(super) record: WorkerRecord,
     /// Jobs leased to it.
     pub(super) held: BTreeSet<InputId>,
-    /// Those of them whose attempt is finished: only the report's answer is missing.
-    pub(super) spooled: BTreeSet<InputId>,
+    /// Attempts of those that are finished, only the report's answer is missing: with the deadline
+    /// of each lease, as there may be many and a status names them all.
+    pub(super) spooled: BTreeMap<AttemptId, Monotonic>,
     /// `None` while it is not connected.
     pub(super) session: Option<Session>,
     /// `None`: never since the start.
@@ -32,8 +34,6 @@ pub(super) struct Session {
     pub(super) address: String,
     pub(super) offer: Offer,
     pub(super) heard: Monotonic,
-    /// When its finished attempts were last compared with what it says.
-    pub(super) compared: Option<Monotonic>,
     /// False until its first status: before it nothing is granted, as nobody knows what it does.
     pub(super) told: bool,
     pub(super) seen: GrantNumber,
@@ -74,7 +74,23 @@ impl Worker {
 
     /// Jobs leased to it whose attempt is not finished, as far as it told.
     pub(super) fn unfinished(&self) -> impl Iterator<Item = InputId> {
-        self.held.difference(&self.spooled).copied()
+        let mut spooled = self.spooled.keys().peekable();
+        self.held.iter().copied().filter(move |job| {
+            while spooled.next_if(|attempt| attempt.job < *job).is_some() {}
+            spooled.peek().is_none_or(|attempt| attempt.job != *job)
+        })
+    }
+
+    /// Jobs whose lease a status may change: those whose attempt is not finished, is no longer
+    /// kept, or was last extended long before `deadline`. `kept` is ascending.
+    pub(super) fn touched(&self, kept: &[AttemptId], deadline: Monotonic) -> Vec<InputId> {
+        let stale = self.spooled.iter().filter(|(attempt, at)| {
+            deadline.since(**at) >= STEP || kept.binary_search(attempt).is_err()
+        });
+        let mut jobs: Vec<InputId> = stale.map(|(attempt, _)| attempt.job).collect();
+        jobs.extend(self.unfinished());
+        jobs.sort_unstable();
+        jobs
     }
 }
 
