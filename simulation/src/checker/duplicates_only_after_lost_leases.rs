@@ -32,6 +32,10 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
         "duplicates_only_after_lost_leases"
     }
 
+    fn hears(&self) -> bool {
+        true
+    }
+
     fn observe(
         &mut self,
         now: u64,
