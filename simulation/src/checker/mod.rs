@@ -13,7 +13,7 @@ use rebuilder_actors::domain::queue::Settings;
 use crate::core::{End, Observation};
 
 /// One property.
-pub trait Checker {
+pub trait Checker: Send {
     /// How it is called.
     fn name(&self) -> &'static str;
 

@@ -1,0 +1,140 @@
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, Place};
+use rebuilder_actors::protocol::stored::{self, key::table};
+
+use super::crypto;
+use super::director::Director;
+use super::plan::Plan;
+use super::time::ms;
+use super::world::{Node, lock};
+use crate::core::End;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Virtual time that passed.
+    pub lasted: Duration,
+    /// Things that happened.
+    pub events: u64,
+    /// Datagrams that were sent.
+    pub datagrams: u64,
+    /// Accepted reports in the store at the end.
+    pub reports: u64,
+    /// Processes that ended.
+    pub restarts: u64,
+    /// Over every event and every byte of every datagram: the same for the same seed.
+    pub digest: String,
+    /// The broken property; `None`: all hold.
+    pub failure: Option<String>,
+    /// Empty unless asked for.
+    pub trace: Vec<String>,
+}
+
+/// Virtual time after which a healed system must have finished: all retries, and some patience.
+const HEALING: Duration = Duration::from_secs(12 * 3600);
+
+/// Runs a seed to its end, or to the first broken property. A thread runs one world at a time.
+pub fn run(plan: &Plan) -> Outcome {
+    crypto::seed(plan.seed);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime without threads and files can be made");
+    runtime.block_on(live(plan))
+}
+
+async fn live(plan: &Plan) -> Outcome {
+    let mut director = Director::new(plan);
+    let world = director.world.clone();
+    for line in world.options.to_string().lines() {
+        world.event(Node::World, line);
+    }
+    director.trouble().await;
+    if world.failure().is_none() {
+        recover(&mut director).await;
+    }
+    let end = end_of(&director);
+    if world.failure().is_none()
+        && let Err(broken) = world.with_judge(|judge| judge.finish(&end))
+    {
+        world.fail(&broken);
+    }
+    let lasted = world.age();
+    director.end();
+    let reports = end.durable.keys().filter(|key| key[0] == table::REPORT).count() as u64;
+    let failure = world.failure();
+    let restarts = director.restarts;
+    world.with_trace(|trace| Outcome {
+        lasted,
+        events: trace.events(),
+        datagrams: trace.datagrams(),
+        reports,
+        restarts,
+        digest: trace.digest(),
+        failure,
+        trace: trace.take_lines(),
+    })
+}
+
+/// Waits until all work is done.
+async fn recover(director: &mut Director) {
+    let world = director.world.clone();
+    let deadline = world.age() + HEALING;
+    let mut synced = false;
+    while world.failure().is_none() {
+        director.peace(Duration::from_secs(60)).await;
+        if !synced || parked(director) {
+            synced = director.operate().await.is_ok();
+            continue;
+        }
+        let Some(reason) = unfinished(director) else { return };
+        if world.age() > deadline {
+            world.fail(&format!("healed_system_finishes: after {} ms {reason}", ms(HEALING)));
+        }
+    }
+}
+
+/// Why the work is not done; `None`: it is.
+fn unfinished(director: &Director) -> Option<String> {
+    if let Some(worker) = director.workers.iter().find(|worker| lock(&worker.spool).len() > 0) {
+        return Some(format!("worker-{} holds reports without an answer", worker.number));
+    }
+    states(director).into_iter().find_map(|(job, state)| {
+        let done =
+            job.memberships.is_empty() || matches!(state.place, Place::Decided | Place::Dropped);
+        (!done).then(|| format!("{} {} is {:?}", job.key.source, job.key.version, state.place))
+    })
+}
+
+fn parked(director: &Director) -> bool {
+    let mut states = states(director).into_iter();
+    states.any(|(job, state)| {
+        !job.memberships.is_empty() && matches!(state.place, Place::Parked { .. })
+    })
+}
+
+/// Every job in the store, with its state.
+fn states(director: &Director) -> Vec<(JobRecord, JobState)> {
+    let disk = lock(&director.coordinator.store);
+    let jobs = disk.durable().iter().filter(|(key, _)| key[0] == table::JOB);
+    let read = jobs.filter_map(|(key, value)| {
+        let mut state = key.to_vec();
+        state[0] = table::STATE;
+        let state = disk.durable().get(&state[..])?;
+        Some((stored::read(value).ok()?, stored::read(state).ok()?))
+    });
+    read.collect()
+}
+
+fn end_of(director: &Director) -> End {
+    let disk = lock(&director.coordinator.store);
+    let durable: BTreeMap<Vec<u8>, Vec<u8>> =
+        disk.durable().iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+    End {
+        durable,
+        wanted: director.distribution.wanted(),
+        settings: director.world.settings.clone(),
+        spooled: director.workers.iter().map(|worker| lock(&worker.spool).len()).sum(),
+    }
+}

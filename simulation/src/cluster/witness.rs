@@ -1,0 +1,157 @@
+//! Stands around the production queue and tells the checkers what it decided, once the store has
+//! it.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use rebuilder_actors::actor::coordinator::queue::{Decide, Wrap};
+use rebuilder_actors::domain::queue::{Effects, Event, Fact, Now, Queue, Send, SessionId};
+use rebuilder_actors::port::{Batch, UtcMillis};
+use rebuilder_actors::protocol::PublicKey;
+use rebuilder_actors::protocol::wire::v1::coordinator::Message;
+
+use super::world::{Life, World, lock};
+use crate::core::Observation;
+
+/// What was decided and is not durable yet, in order.
+pub(super) struct Ledger {
+    world: Arc<World>,
+    waiting: Mutex<Waiting>,
+}
+
+impl Ledger {
+    pub(super) fn new(world: &Arc<World>) -> Arc<Self> {
+        Arc::new(Self { world: world.clone(), waiting: Mutex::default() })
+    }
+
+    /// The store made these durable.
+    pub(super) fn committed(&self, batches: &[Batch]) {
+        for batch in batches {
+            let mut waiting = lock(&self.waiting);
+            // What waits without a write was decided after a write that is durable by now.
+            let mut seen = take_while(&mut waiting, |front| front.is_empty());
+            if waiting.front().is_some_and(|(front, _)| front == batch) {
+                seen.extend(waiting.pop_front().map(|(_, seen)| seen).unwrap_or_default());
+            }
+            seen.extend(take_while(&mut waiting, |front| front.is_empty()));
+            drop(waiting);
+            seen.iter().for_each(|seen| self.world.observe(seen));
+        }
+    }
+
+    fn decided(&self, batch: &Batch, observations: Vec<Observation>) {
+        let mut waiting = lock(&self.waiting);
+        if !(batch.is_empty() && waiting.is_empty()) {
+            waiting.push_back((batch.clone(), observations));
+            return;
+        }
+        drop(waiting);
+        observations.iter().for_each(|seen| self.world.observe(seen));
+    }
+}
+
+type Waiting = VecDeque<(Batch, Vec<Observation>)>;
+
+fn take_while(waiting: &mut Waiting, fits: impl Fn(&Batch) -> bool) -> Vec<Observation> {
+    let mut taken = Vec::new();
+    while waiting.front().is_some_and(|(batch, _)| fits(batch)) {
+        taken.extend(waiting.pop_front().map(|(_, seen)| seen).unwrap_or_default());
+    }
+    taken
+}
+
+/// Wraps every queue that a coordinator's process restores.
+pub(super) fn wrap(
+    world: &Arc<World>,
+    life: &Arc<Life>,
+    ledger: &Arc<Ledger>,
+    workers: Arc<BTreeMap<PublicKey, usize>>,
+) -> Wrap {
+    let (world, life, ledger) = (world.clone(), life.clone(), ledger.clone());
+    Arc::new(move |queue| {
+        lock(&ledger.waiting).clear();
+        if !life.is_over() {
+            world.observe(&Observation::CoordinatorStarted);
+        }
+        Box::new(Witness {
+            world: world.clone(),
+            life: life.clone(),
+            queue,
+            ledger: ledger.clone(),
+            workers: workers.clone(),
+            sessions: BTreeMap::new(),
+            latest: UtcMillis(0),
+        })
+    })
+}
+
+struct Witness {
+    world: Arc<World>,
+    life: Arc<Life>,
+    queue: Queue,
+    ledger: Arc<Ledger>,
+    workers: Arc<BTreeMap<PublicKey, usize>>,
+    sessions: BTreeMap<SessionId, usize>,
+    /// The latest that the wall clock ever showed.
+    latest: UtcMillis,
+}
+
+impl Decide for Witness {
+    fn handle(&mut self, now: Now, event: Event) -> Effects {
+        if self.life.is_over() {
+            return self.queue.handle(now, event);
+        }
+        self.latest = self.latest.max(now.utc);
+        let mut observations = Vec::new();
+        match &event {
+            Event::Joined(join) => {
+                if let Some(worker) = self.workers.get(&join.worker) {
+                    self.sessions.insert(join.session, *worker);
+                }
+            }
+            Event::Told(session, _) => {
+                if let Some(worker) = self.sessions.get(session) {
+                    self.world.observe(&Observation::Heard(*worker));
+                }
+            }
+            Event::Ordered(..) => observations.push(Observation::Ordered),
+            _ => {}
+        }
+        let left = if let Event::Left(session) = &event { Some(*session) } else { None };
+        let effects = self.queue.handle(now, event);
+        observations.extend(effects.facts.iter().filter_map(fact));
+        for send in &effects.sends {
+            if let Send::Worker(session, Message::Assign { number, assignment }) = send
+                && let Some(worker) = self.sessions.get(session)
+            {
+                let (number, attempt) = (*number, assignment.attempt);
+                let utc = (now.utc, self.latest);
+                let worker = *worker;
+                observations.push(Observation::Assigned { number, attempt, worker, utc });
+            }
+        }
+        if let Some(left) = left {
+            self.sessions.remove(&left);
+        }
+        self.ledger.decided(&effects.batch, observations);
+        effects
+    }
+
+    fn next_deadline(&self, now: Now) -> Option<Duration> {
+        self.queue.next_deadline(now)
+    }
+
+    fn snapshot(&self) -> Vec<Fact> {
+        self.queue.snapshot()
+    }
+}
+
+fn fact(fact: &Fact) -> Option<Observation> {
+    match fact {
+        Fact::Job(job) => Some(Observation::Wanted(job.clone())),
+        Fact::Placed(id, place) => Some(Observation::Placed(*id, place.clone())),
+        Fact::Accepted(record, sequence) => Some(Observation::Accepted(record.clone(), *sequence)),
+        Fact::Difference(..) | Fact::Synced(..) => None,
+    }
+}
