@@ -67,7 +67,8 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
                         record.build.is_some() || attempt.epoch == record.attempt.epoch;
                 }
             }
-            Observation::Answered { attempt, answer: Answer::Superseded, .. } => {
+            Observation::Forgotten(attempt)
+            | Observation::Answered { attempt, answer: Answer::Superseded, .. } => {
                 if let Some(current) = self.current.get_mut(&attempt.job) {
                     current.ended |= current.epoch == attempt.epoch;
                 }

@@ -15,6 +15,7 @@ use super::mirror::{Truth, content, truth};
 use super::random::Random;
 use super::sight::{Made, Sight};
 use super::world::{Life, World};
+use crate::core::Observation;
 
 /// How one machine builds.
 #[derive(Clone, Debug)]
@@ -80,6 +81,7 @@ impl Builder {
         progress.stage(Stage::Build);
         if chance(random, Fault::CrashingBuilders, self.temper.crashes_percent) {
             sleep_ms(random.of(0..60_000)).await;
+            world.observe(&Observation::Forgotten(assignment.attempt));
             std::panic::resume_unwind(Box::new(CRASH));
         }
         if chance(random, Fault::HangingBuilders, self.temper.hangs_percent) {

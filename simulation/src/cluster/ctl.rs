@@ -16,7 +16,7 @@ use super::fault::Fault;
 use super::machine::Machine;
 use super::mirror::{Distribution, PROFILES};
 use super::random::Random;
-use super::world::{Life, World};
+use super::world::{Life, Node, World};
 
 /// Longest wait for the whole answer to a question.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,8 +47,18 @@ impl Client {
         Self { world: world.clone(), machine, coordinator, life, network, connection: None }
     }
 
-    /// Asks one question and reads the whole answer.
+    pub(super) fn node(&self) -> Node {
+        self.machine.node
+    }
+
+    /// Asks one question and reads the whole answer; twice, where a connection ended meanwhile.
     pub(super) async fn ask(&mut self, request: &Request) -> Result<Vec<Response>, String> {
+        let connected = self.connection.is_some();
+        let answer = self.ask_once(request).await;
+        if answer.is_err() && connected { self.ask_once(request).await } else { answer }
+    }
+
+    async fn ask_once(&mut self, request: &Request) -> Result<Vec<Response>, String> {
         let asked = tokio::time::timeout(PATIENCE, self.try_ask(request)).await;
         let answer = asked.map_err(|_| "no answer".to_owned()).flatten();
         if answer.is_err()

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use rebuilder_actors::domain::queue::{EnrolmentRules, RetryPolicy, Settings};
 use rebuilder_actors::protocol::AttemptLimits;
-use rebuilder_actors::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Request};
+use rebuilder_actors::protocol::wire::v1::ctl::{PackageFilter, Request, Response};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -16,7 +16,7 @@ use super::coordinator::CoordinatorNode;
 use super::ctl::{self, Client};
 use super::fault::Fault;
 use super::machine::Machine;
-use super::mirror::Distribution;
+use super::mirror::{Distribution, PROFILES};
 use super::plan::{Options, Plan};
 use super::random::Random;
 use super::worker::{self, SIGNUP_SECRET, WorkerNode, is_listed};
@@ -374,14 +374,21 @@ impl Director {
         }
     }
 
-    /// The operator has everything parked tried again, and every index read.
-    pub(super) async fn operate(&mut self) -> Result<(), String> {
-        for profile in super::mirror::PROFILES {
-            self.operator.ask(&Request::SyncRun { profile: profile.into() }).await?;
+    /// The operator has these packages tried again, and every index read.
+    pub(super) async fn operate(&mut self, parked: BTreeSet<String>) -> Result<(), String> {
+        let node = self.operator.node();
+        let syncs = PROFILES.map(|profile| Request::SyncRun { profile: profile.into() });
+        let pushes = parked.into_iter().map(|name| {
+            let filter = PackageFilter { name: Some(name), ..PackageFilter::default() };
+            Request::QueuePush { filter, priority: 0 }
+        });
+        for request in syncs.into_iter().chain(pushes) {
+            let answer = self.operator.ask(&request).await?;
+            self.world.line(node, || format!("{request:?}: {answer:?}"));
+            if let [Response::Refused { text, .. }] = answer.as_slice() {
+                return Err(text.clone());
+            }
         }
-        let status = Some(PackageStatus::Parked);
-        let filter = PackageFilter { status, ..PackageFilter::default() };
-        self.operator.ask(&Request::QueuePush { filter, priority: 0 }).await?;
         Ok(())
     }
 

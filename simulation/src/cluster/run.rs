@@ -1,5 +1,5 @@
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, Place};
 use rebuilder_actors::protocol::stored::{self, key::table};
@@ -84,11 +84,15 @@ async fn recover(director: &mut Director) {
     let mut synced = false;
     while world.failure().is_none() {
         director.peace(Duration::from_secs(60)).await;
-        if !synced || parked(director) {
-            synced = director.operate().await.is_ok();
-            continue;
+        let parked = parked(director);
+        if !synced || !parked.is_empty() {
+            synced = director.operate(parked).await.is_ok();
         }
-        let Some(reason) = unfinished(director) else { return };
+        let reason = match unfinished(director) {
+            None if synced => return,
+            None => "the indexes cannot be read".into(),
+            Some(reason) => reason,
+        };
         if world.age() > deadline {
             world.fail(&format!("healed_system_finishes: after {} ms {reason}", ms(HEALING)));
         }
@@ -107,11 +111,13 @@ fn unfinished(director: &Director) -> Option<String> {
     })
 }
 
-fn parked(director: &Director) -> bool {
-    let mut states = states(director).into_iter();
-    states.any(|(job, state)| {
+/// Sources that are parked.
+fn parked(director: &Director) -> BTreeSet<String> {
+    let states = states(director).into_iter();
+    let parked = states.filter(|(job, state)| {
         !job.memberships.is_empty() && matches!(state.place, Place::Parked { .. })
-    })
+    });
+    parked.map(|(job, _)| job.key.source.into()).collect()
 }
 
 /// Every job in the store, with its state.

@@ -47,6 +47,8 @@ pub enum Observation {
     },
     /// The coordinator received a status.
     Heard(usize),
+    /// An attempt ended at its worker without a report, and without an order to stop.
+    Forgotten(AttemptId),
     /// A worker's process ended.
     WorkerCrashed(usize),
     /// A coordinator began, from what was durable.
