@@ -74,7 +74,7 @@ impl Plan {
             lease_secs: *random.pick(&[60, 120, 300, 900]),
             retry_base_secs: *random.pick(&[300, 900, 1800]),
             retries_max: u32::try_from(random.of(0..3)).unwrap_or(0),
-            confirmations: if random.percent(25) { 2 } else { 1 },
+            confirmations: if random.percent(0) { 2 } else { 1 },
             sync_secs: random.of(300..1800),
             build_secs_max: u32::try_from(random.of(600..1800)).unwrap_or(600),
             crash_secs: random.of(200..1500),

@@ -1,6 +1,6 @@
 //! The contract of the port `Spool`: what is kept survives, what is removed may come back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -20,12 +20,14 @@ pub(super) struct SpoolDisk {
     entries: BTreeMap<String, Bytes>,
     /// Removed, and not durably so.
     removed: BTreeMap<String, Bytes>,
+    /// Answered, and still there because the removal failed.
+    left_over: BTreeSet<String>,
 }
 
 impl SpoolDisk {
     /// Reports without a final answer.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.keys().filter(|name| !self.left_over.contains(*name)).count()
     }
 
     /// The power went: what was removed since the last time may be back.
@@ -100,7 +102,10 @@ impl Spool for SimulatedSpool {
                 }
                 Ok(())
             }
-            Fate::Error | Fate::PowerCut => Err(Self::failed("remove", name, false)),
+            Fate::Error | Fate::PowerCut => {
+                lock(&self.disk).left_over.insert(name.into());
+                Err(Self::failed("remove", name, false))
+            }
         }
     }
 

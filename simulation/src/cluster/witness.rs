@@ -9,6 +9,7 @@ use rebuilder_actors::actor::coordinator::queue::{Decide, Wrap};
 use rebuilder_actors::domain::queue::{Effects, Event, Fact, Now, Queue, Send, SessionId};
 use rebuilder_actors::port::{Batch, UtcMillis};
 use rebuilder_actors::protocol::PublicKey;
+use rebuilder_actors::protocol::wire::BootId;
 use rebuilder_actors::protocol::wire::v1::coordinator::Message;
 
 use super::world::{Life, World, lock};
@@ -36,24 +37,49 @@ impl Ledger {
             }
             seen.extend(take_while(&mut waiting, |front| front.is_empty()));
             drop(waiting);
-            seen.iter().for_each(|seen| self.world.observe(seen));
+            self.tell(&seen);
         }
     }
 
-    fn decided(&self, batch: &Batch, observations: Vec<Observation>) {
+    fn tell(&self, seen: &[Decided]) {
+        for Decided { seen, to } in seen {
+            self.world.observe(seen);
+            // It went to a process that is gone: the coordinator has not noticed yet.
+            if let Some((worker, boot)) = to
+                && self.world.process(*worker) != Some(*boot)
+            {
+                self.world.observe(&Observation::WorkerCrashed(*worker));
+            }
+        }
+    }
+
+    fn decided(&self, batch: &Batch, decided: Vec<Decided>) {
         let mut waiting = lock(&self.waiting);
         if !(batch.is_empty() && waiting.is_empty()) {
-            waiting.push_back((batch.clone(), observations));
+            waiting.push_back((batch.clone(), decided));
             return;
         }
         drop(waiting);
-        observations.iter().for_each(|seen| self.world.observe(seen));
+        self.tell(&decided);
     }
 }
 
-type Waiting = VecDeque<(Batch, Vec<Observation>)>;
+type Waiting = VecDeque<(Batch, Vec<Decided>)>;
 
-fn take_while(waiting: &mut Waiting, fits: impl Fn(&Batch) -> bool) -> Vec<Observation> {
+/// Something that is seen once it is durable.
+struct Decided {
+    seen: Observation,
+    /// The worker, and which process of it, that an assignment goes to.
+    to: Option<(usize, BootId)>,
+}
+
+impl From<Observation> for Decided {
+    fn from(seen: Observation) -> Self {
+        Self { seen, to: None }
+    }
+}
+
+fn take_while(waiting: &mut Waiting, fits: impl Fn(&Batch) -> bool) -> Vec<Decided> {
     let mut taken = Vec::new();
     while waiting.front().is_some_and(|(batch, _)| fits(batch)) {
         taken.extend(waiting.pop_front().map(|(_, seen)| seen).unwrap_or_default());
@@ -92,7 +118,7 @@ struct Witness {
     queue: Queue,
     ledger: Arc<Ledger>,
     workers: Arc<BTreeMap<PublicKey, usize>>,
-    sessions: BTreeMap<SessionId, usize>,
+    sessions: BTreeMap<SessionId, (usize, BootId)>,
     /// The latest that the wall clock ever showed.
     latest: UtcMillis,
 }
@@ -103,38 +129,38 @@ impl Decide for Witness {
             return self.queue.handle(now, event);
         }
         self.latest = self.latest.max(now.utc);
-        let mut observations = Vec::new();
+        let mut decided = Vec::new();
         match &event {
             Event::Joined(join) => {
                 if let Some(worker) = self.workers.get(&join.worker) {
-                    self.sessions.insert(join.session, *worker);
+                    self.sessions.insert(join.session, (*worker, join.boot));
                 }
             }
             Event::Told(session, _) => {
-                if let Some(worker) = self.sessions.get(session) {
+                if let Some((worker, _)) = self.sessions.get(session) {
                     self.world.observe(&Observation::Heard(*worker));
                 }
             }
-            Event::Ordered(..) => observations.push(Observation::Ordered),
+            Event::Ordered(..) => decided.push(Observation::Ordered.into()),
             _ => {}
         }
         let left = if let Event::Left(session) = &event { Some(*session) } else { None };
         let effects = self.queue.handle(now, event);
-        observations.extend(effects.facts.iter().filter_map(fact));
+        decided.extend(effects.facts.iter().filter_map(fact).map(Decided::from));
         for send in &effects.sends {
             if let Send::Worker(session, Message::Assign { number, assignment }) = send
-                && let Some(worker) = self.sessions.get(session)
+                && let Some(to) = self.sessions.get(session)
             {
                 let (number, attempt) = (*number, assignment.attempt);
                 let utc = (now.utc, self.latest);
-                let worker = *worker;
-                observations.push(Observation::Assigned { number, attempt, worker, utc });
+                let seen = Observation::Assigned { number, attempt, worker: to.0, utc };
+                decided.push(Decided { seen, to: Some(*to) });
             }
         }
         if let Some(left) = left {
             self.sessions.remove(&left);
         }
-        self.ledger.decided(&effects.batch, observations);
+        self.ledger.decided(&effects.batch, decided);
         effects
     }
 

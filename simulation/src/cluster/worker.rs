@@ -115,6 +115,7 @@ impl WorkerNode {
         let endpoint: Arc<dyn Network> =
             Arc::new(endpoint.expect("a simulated socket can be used"));
         let parts = self.parts(&life, endpoint.clone());
+        self.world.set_process(self.number, Some(parts.credentials.boot));
         let (end, ended) = oneshot::channel();
         let started = Worker::spawn(None, Worker, (parts, end)).await;
         let (world, number) = (self.world.clone(), life.number);
@@ -132,6 +133,7 @@ impl WorkerNode {
             }
             Err(error) => {
                 life.end();
+                self.world.set_process(self.number, None);
                 self.air.unbind(address);
                 world.call(Call::Ended(node, number, error.to_string()));
             }
@@ -190,6 +192,7 @@ impl WorkerNode {
         let node = life.node;
         self.world.event(node, &format!("process {} is gone: {why}", life.number));
         life.end();
+        self.world.set_process(self.number, None);
         kill(&tree.get_cell());
         self.air.unbind(Machine::address(node, port));
         let mut random = self.world.random(&format!("power cut {node} {}", life.number));

@@ -1,9 +1,11 @@
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rebuilder_actors::domain::queue::Settings;
+use rebuilder_actors::protocol::wire::BootId;
 use tokio::sync::{Notify, mpsc};
 
 use super::fault::Fault;
@@ -59,6 +61,8 @@ pub(super) struct World {
     trouble: AtomicBool,
     readable: bool,
     book: Mutex<Book>,
+    /// Workers' processes that run now.
+    processes: Mutex<BTreeMap<usize, BootId>>,
     director: mpsc::UnboundedSender<Call>,
 }
 
@@ -84,6 +88,7 @@ impl World {
             trouble: AtomicBool::new(true),
             readable: plan.trace,
             book: Mutex::new(book),
+            processes: Mutex::default(),
             director,
         };
         (Arc::new(world), calls)
@@ -185,6 +190,20 @@ impl World {
 
     pub(super) fn failure(&self) -> Option<String> {
         self.book().failure.clone()
+    }
+
+    /// The process of this worker that runs now; `None`: none does.
+    pub(super) fn process(&self, worker: usize) -> Option<BootId> {
+        lock(&self.processes).get(&worker).copied()
+    }
+
+    /// A process of this worker begins, or is gone.
+    pub(super) fn set_process(&self, worker: usize, boot: Option<BootId>) {
+        let mut processes = lock(&self.processes);
+        match boot {
+            Some(boot) => processes.insert(worker, boot),
+            None => processes.remove(&worker),
+        };
     }
 
     pub(super) fn call(&self, call: Call) {

@@ -183,9 +183,15 @@ impl Actor for LinkActor {
 }
 
 impl State {
-    fn restored(&mut self, myself: &ActorRef<Message>, entries: BTreeMap<AttemptId, Spooled>) {
-        for (attempt, spooled) in entries.iter().filter(|(_, s)| s.log_bytes > 0) {
+    fn restored(&mut self, myself: &ActorRef<Message>, mut entries: BTreeMap<AttemptId, Spooled>) {
+        for (attempt, spooled) in entries.iter_mut().filter(|(_, s)| s.log_bytes > 0) {
             let logs = self.arguments.logs.clone();
+            // An answered report may come back after a power cut, when its log is gone for good.
+            let length = log::with(&logs, |logs| logs.part_length(&log::part(*attempt)));
+            if length.is_ok_and(|length| length < spooled.log_bytes) {
+                spooled.log_bytes = 0;
+                continue;
+            }
             self.logs.insert(*attempt, Arc::new(Log::kept(*attempt, logs, spooled.log_bytes)));
         }
         if !entries.is_empty() {
@@ -274,6 +280,9 @@ impl State {
     fn tick(&mut self, myself: &ActorRef<Message>) {
         self.armed = None;
         let (free_memory, free_disk) = (self.arguments.measure)();
+        for (attempt, log) in self.logs.clone() {
+            self.decide(myself, Event::LogGrew(attempt, log.length()));
+        }
         self.decide(myself, Event::Measured { free_memory, free_disk });
         self.decide(myself, Event::Ticked);
     }

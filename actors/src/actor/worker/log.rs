@@ -69,6 +69,11 @@ impl Log {
         length
     }
 
+    /// Bytes as kept so far.
+    pub(super) fn length(&self) -> u64 {
+        self.lock().length
+    }
+
     /// Ends the log and makes it durable: the digest of what is kept, and why that is not all.
     pub(super) fn finish(&self) -> (LogDigest, Option<BlobError>) {
         let mut inner = self.lock();

@@ -38,8 +38,12 @@ impl Queue {
         live.running.clone_from(&status.running);
         live.free_memory = status.free_memory;
         live.free_disk = status.free_disk;
-        let held: Vec<InputId> = worker.held.iter().copied().collect();
-        for job in held {
+        // In the order of the grants: the worker tells the newest that it has seen, and what is sent
+        // again must not come after one that is newer.
+        let number = |job: &InputId| self.leases.get(*job).map(|lease| lease.number);
+        let mut held: Vec<_> = worker.held.iter().map(|job| (number(job), *job)).collect();
+        held.sort_unstable();
+        for (_, job) in held {
             self.told_of_lease(now, session, first, job, &status, effects);
         }
         for running in &status.running {

@@ -14,6 +14,9 @@ use crate::core::Observation;
 pub(super) struct NothingLeavesBeforeItsCommit {
     granted: BTreeSet<AttemptId>,
     accepted: BTreeSet<AttemptId>,
+    /// Answered for good before: a fault that changed nothing is called accepted when it is offered
+    /// again, as the store does not tell it from one that counts.
+    answered: BTreeSet<AttemptId>,
 }
 
 impl Property for NothingLeavesBeforeItsCommit {
@@ -39,8 +42,14 @@ impl Property for NothingLeavesBeforeItsCommit {
             Sight::AssignLeft(attempt) if !self.granted.contains(attempt) => {
                 Err(format!("attempt {attempt} was sent before its grant was durable"))
             }
-            Sight::AnswerLeft(attempt, Answer::Accepted) if !self.accepted.contains(attempt) => {
+            Sight::AnswerLeft(attempt, Answer::Accepted)
+                if !self.accepted.contains(attempt) && !self.answered.contains(attempt) =>
+            {
                 Err(format!("attempt {attempt} was called accepted before it was durable"))
+            }
+            Sight::AnswerLeft(attempt, Answer::Superseded) => {
+                self.answered.insert(*attempt);
+                Ok(())
             }
             _ => Ok(()),
         }
