@@ -1,6 +1,19 @@
-//! Deterministic simulation of `rebuilder`: the real queue in a world that a seed makes.
+//! Deterministic simulation of `rebuilder`: the real system in a world that a seed makes.
+//!
+//! A [`plan::Plan`] is run by a level, here [`core`]; what happens is told to a
+//! [`witness::Witness`], which asks every [`checker`] and keeps the trace.
 #![forbid(unsafe_code)]
 
 pub mod checker;
 pub mod cluster;
 pub mod core;
+/// Kinds of trouble, and what a seed draws of them.
+pub mod fault;
+/// What checkers see.
+pub mod observation;
+/// What is simulated, and how it ended.
+pub mod plan;
+/// Chance from seeds.
+pub mod random;
+/// Keeps checkers and trace.
+pub mod witness;

@@ -6,13 +6,15 @@ use rebuilder_actors::protocol::wire::v1::coordinator::Answer;
 use rebuilder_actors::protocol::{AttemptId, BuildId};
 
 use super::Checker;
-use crate::core::{End, Observation};
+use crate::observation::{End, Observation};
 
 /// What a worker was told to be accepted is stored at the end, once; an honest one is never
 /// refused.
 #[derive(Default)]
 pub(super) struct AcknowledgedReportsSurvive {
     accepted: BTreeSet<AttemptId>,
+    /// Signed by a worker that lied about this attempt.
+    lies: BTreeSet<(AttemptId, usize)>,
 }
 
 impl Checker for AcknowledgedReportsSurvive {
@@ -21,12 +23,18 @@ impl Checker for AcknowledgedReportsSurvive {
     }
 
     fn observe(&mut self, _: u64, _: &Settings, observation: &Observation) -> Result<(), String> {
-        let Observation::Answered { attempt, answer, .. } = observation else { return Ok(()) };
+        if let Observation::Signed { attempt, worker, honest: false, .. } = observation {
+            self.lies.insert((*attempt, *worker));
+        }
+        let Observation::Answered { attempt, worker, answer } = observation else {
+            return Ok(());
+        };
         match answer {
             Answer::Accepted => {
                 self.accepted.insert(*attempt);
             }
             Answer::Superseded => {}
+            Answer::Refused { .. } if self.lies.contains(&(*attempt, *worker)) => {}
             Answer::Refused { reason } => {
                 return Err(format!("an honest report of attempt {attempt} was refused: {reason}"));
             }

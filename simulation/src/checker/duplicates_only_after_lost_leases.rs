@@ -1,23 +1,23 @@
 use std::collections::BTreeMap;
 
-use rebuilder_actors::domain::queue::Settings;
+use rebuilder_actors::domain::queue::{Settings, Whereabouts};
 use rebuilder_actors::protocol::wire::v1::coordinator::Answer;
-use rebuilder_actors::protocol::{Epoch, InputId};
+use rebuilder_actors::protocol::{AttemptId, Epoch, GrantNumber, InputId};
 
 use super::Checker;
-use crate::core::Observation;
+use crate::observation::Observation;
 
 /// A second attempt begins only when the one before ended: answered, ordered away, its worker's
 /// process gone, or its worker silent for a whole lease.
 #[derive(Default)]
 pub(super) struct DuplicatesOnlyAfterLostLeases {
     current: BTreeMap<InputId, Attempt>,
-    heard: BTreeMap<usize, u64>,
 }
 
 struct Attempt {
     epoch: Epoch,
     worker: usize,
+    number: GrantNumber,
     /// When the lease was last known to go on.
     since: u64,
     ended: bool,
@@ -40,12 +40,19 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
         let lease = u64::try_from(settings.lease.as_millis()).unwrap_or(u64::MAX);
         let lost = |since: u64| now + COMMIT_MS_MAX >= since + lease;
         match observation {
-            Observation::Heard(worker) => {
-                for attempt in self.current.values_mut().filter(|a| a.worker == *worker) {
-                    attempt.ended |= lost(attempt.since);
+            Observation::Heard { worker, seen, running, spooled, .. } => {
+                for (job, attempt) in self.current.iter_mut().filter(|(_, a)| a.worker == *worker) {
+                    let id = AttemptId { job: *job, epoch: attempt.epoch };
+                    let known = running.contains(&id) || spooled.contains(&id);
+                    // A worker that saw the grant and does not know it, or was restarted.
+                    attempt.ended |= lost(attempt.since) || (!known && *seen >= attempt.number);
                     attempt.since = now;
                 }
-                self.heard.insert(*worker, now);
+            }
+            Observation::Placed(id, Whereabouts::Parked(_)) => {
+                if let Some(attempt) = self.current.get_mut(id) {
+                    attempt.ended = true;
+                }
             }
             Observation::WorkerCrashed(worker) => {
                 let theirs = self.current.values_mut().filter(|a| a.worker == *worker);
@@ -58,7 +65,7 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
                     attempt.since = now;
                 }
             }
-            Observation::Ordered => {
+            Observation::Ordered(_) => {
                 self.current.values_mut().for_each(|attempt| attempt.ended = true);
             }
             Observation::Accepted(record, _) => {
@@ -67,13 +74,12 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
                         record.build.is_some() || attempt.epoch == record.attempt.epoch;
                 }
             }
-            Observation::Forgotten(attempt)
-            | Observation::Answered { attempt, answer: Answer::Superseded, .. } => {
+            Observation::Answered { attempt, answer: Answer::Superseded, .. } => {
                 if let Some(current) = self.current.get_mut(&attempt.job) {
                     current.ended |= current.epoch == attempt.epoch;
                 }
             }
-            Observation::Assigned { attempt, worker, .. } => {
+            Observation::Assigned { attempt, worker, number, .. } => {
                 let before = self.current.get(&attempt.job);
                 if let Some(before) = before.filter(|before| before.epoch < attempt.epoch)
                     && !before.ended
@@ -82,8 +88,8 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
                     return Err(format!("attempt {attempt} while {:?} goes on", before.epoch));
                 }
                 if before.is_none_or(|before| before.epoch < attempt.epoch) {
-                    let (epoch, worker) = (attempt.epoch, *worker);
-                    let begun = Attempt { epoch, worker, since: now, ended: false };
+                    let (epoch, worker, number) = (attempt.epoch, *worker, *number);
+                    let begun = Attempt { epoch, worker, number, since: now, ended: false };
                     self.current.insert(attempt.job, begun);
                 }
             }

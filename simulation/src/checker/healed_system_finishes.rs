@@ -3,7 +3,7 @@ use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, Place};
 use rebuilder_actors::protocol::stored::{self, key::table};
 
 use super::Checker;
-use crate::core::{End, Observation};
+use crate::observation::{End, Observation};
 
 /// Once the trouble is over every wanted job is decided or was dropped, and no report waits.
 pub(super) struct HealedSystemFinishes;

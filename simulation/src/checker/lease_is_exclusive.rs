@@ -4,7 +4,7 @@ use rebuilder_actors::domain::queue::Settings;
 use rebuilder_actors::protocol::{AttemptId, Epoch, GrantNumber, InputId};
 
 use super::Checker;
-use crate::core::Observation;
+use crate::observation::Observation;
 
 /// An attempt is granted to one worker, a number to one attempt, and epochs only grow: through
 /// every restart.

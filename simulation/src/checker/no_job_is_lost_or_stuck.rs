@@ -6,7 +6,7 @@ use rebuilder_actors::protocol::stored::{self, key::table};
 use rebuilder_actors::protocol::{InputId, JobKey};
 
 use super::Checker;
-use crate::core::{End, Observation};
+use crate::observation::{End, Observation};
 
 /// Every job that an index names is in the store and wanted, no other one is, none moves before it
 /// was told of, and none runs without having been assigned.

@@ -15,7 +15,6 @@ use super::mirror::{Truth, content, truth};
 use super::random::Random;
 use super::sight::{Made, Sight};
 use super::world::{Life, World};
-use crate::core::Observation;
 
 /// How one machine builds.
 #[derive(Clone, Debug)]
@@ -32,6 +31,11 @@ pub(super) struct Temper {
 }
 
 impl Temper {
+    /// False when what it tells may be a lie.
+    pub(super) fn is_honest(&self, world: &World) -> bool {
+        !(self.lies && world.options.has(Fault::LyingWorkers))
+    }
+
     pub(super) fn draw(random: &mut Random, number: usize) -> Self {
         // Somebody does it well, so that there is something to see.
         let good = number == 0;
@@ -81,7 +85,6 @@ impl Builder {
         progress.stage(Stage::Build);
         if chance(random, Fault::CrashingBuilders, self.temper.crashes_percent) {
             sleep_ms(random.of(0..60_000)).await;
-            world.observe(&Observation::Forgotten(assignment.attempt));
             std::panic::resume_unwind(Box::new(CRASH));
         }
         if chance(random, Fault::HangingBuilders, self.temper.hangs_percent) {
@@ -193,7 +196,7 @@ impl Backend for Builder {
                     fault(FaultKind::Cancelled)
                 }
             };
-            let honest = !(self.temper.lies && self.world.options.has(Fault::LyingWorkers));
+            let honest = self.temper.is_honest(&self.world);
             self.world.see(self.life.node, &Sight::Made(attempt, made, honest));
             Attempted {
                 ending,

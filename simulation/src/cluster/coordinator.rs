@@ -23,6 +23,7 @@ use super::tap::{Ears, Tapped};
 use super::time::ProcessClock;
 use super::witness::{Ledger, wrap};
 use super::world::{Call, Life, Node, World, lock};
+use crate::observation::Observation;
 
 /// Its port, as in production.
 const PORT: u16 = 7400;
@@ -169,6 +170,7 @@ impl CoordinatorNode {
         let mut random = self.world.random(&name);
         lock(&self.store).power_cut();
         lock(&self.blobs).power_cut(&mut random);
+        self.world.observe(&Observation::CoordinatorCrashed);
         true
     }
 

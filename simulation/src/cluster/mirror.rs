@@ -132,16 +132,19 @@ impl Distribution {
     /// Every job that some index names.
     pub(super) fn wanted(&self) -> BTreeSet<JobKey> {
         let groups = (0..PROFILES.len()).flat_map(|profile| self.groups(profile));
-        groups
-            .map(|group| JobKey {
-                distribution: group.distribution.clone(),
-                backend: group.distribution,
-                source: group.source,
-                version: group.version,
-                architecture: group.architecture,
-                input: group.input_name,
-            })
-            .collect()
+        groups.map(|group| key(&group)).collect()
+    }
+}
+
+/// The job that a group is.
+pub(super) fn key(group: &Group) -> JobKey {
+    JobKey {
+        distribution: group.distribution.clone(),
+        backend: group.distribution.clone(),
+        source: group.source.clone(),
+        version: group.version.clone(),
+        architecture: group.architecture.clone(),
+        input: group.input_name.clone(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::director::Director;
 use super::plan::Plan;
 use super::time::ms;
 use super::world::{Node, lock};
-use crate::core::End;
+use crate::observation::End;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,8 +13,6 @@ pub enum Sight {
     Began(AttemptId),
     /// A worker's builder ended, and what it truly made; false: it lies about it.
     Made(AttemptId, Made, bool),
-    /// Bytes of uploads that were received and are not written yet, of one log.
-    Held(AttemptId, u64),
 }
 
 /// What a builder truly made.

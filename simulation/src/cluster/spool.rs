@@ -7,12 +7,12 @@ use bytes::Bytes;
 use rebuilder_actors::domain::report;
 use rebuilder_actors::domain::worker::Spooled;
 use rebuilder_actors::port::{Spool, SpoolError};
-use rebuilder_actors::protocol::{AttemptId, Ending, Epoch, InputId, PublicKey, stored};
+use rebuilder_actors::protocol::{AttemptId, Epoch, InputId, PublicKey, stored};
 
 use super::medium::{Fate, Medium};
 use super::random::Random;
 use super::world::{World, lock};
-use crate::core::Observation;
+use crate::observation::Observation;
 
 /// What a machine has on its disk.
 #[derive(Debug, Default)]
@@ -47,6 +47,8 @@ pub(super) struct SimulatedSpool {
     pub(super) medium: Arc<Medium>,
     /// Number and key of the worker.
     pub(super) worker: (usize, PublicKey),
+    /// False: its builder lies.
+    pub(super) honest: bool,
 }
 
 impl SimulatedSpool {
@@ -57,9 +59,9 @@ impl SimulatedSpool {
         let (worker, key) = self.worker;
         let verified = report::verify(&spooled.signed, &key);
         let verified = verified.expect("a report is valid as it was signed");
-        let fault = matches!(verified.report().attempted.ending, Ending::Fault(_));
-        let attempt = AttemptId { job, epoch };
-        self.world.observe(&Observation::Signed { attempt, worker, fault });
+        let ending = Arc::new(verified.report().attempted.ending.clone());
+        let (attempt, honest) = (AttemptId { job, epoch }, self.honest);
+        self.world.observe(&Observation::Signed { attempt, worker, ending, honest });
     }
 
     fn failed(action: &'static str, name: &str, full: bool) -> SpoolError {

@@ -18,7 +18,11 @@ use rebuilder_actors::protocol::{AttemptId, PublicKey, wire};
 use super::blobs::BlobDisk;
 use super::sight::Sight;
 use super::world::{Life, World, lock};
-use crate::core::Observation;
+use crate::observation::Observation;
+
+/// Bytes of one log that were received and are not written yet: flow control holds the rest back at
+/// the worker.
+const HELD_BYTES_MAX: u64 = 4 * (64 << 10);
 
 /// What is read along.
 pub(super) enum Ears {
@@ -236,7 +240,7 @@ impl Ear {
                 if written > 0 && *end > written {
                     let held = *end - written;
                     drop(upload);
-                    world.see(life.node, &Sight::Held(attempt, held));
+                    world.hold("bytes of a log", held, HELD_BYTES_MAX);
                 }
             }
             _ => {}

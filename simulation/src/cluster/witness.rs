@@ -2,18 +2,22 @@
 //! it.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use rebuilder_actors::actor::coordinator::queue::{Decide, Wrap};
-use rebuilder_actors::domain::queue::{Effects, Event, Fact, Now, Queue, Send, SessionId};
+use rebuilder_actors::domain::queue::{
+    Effects, Event, Fact, Now, Order, Queue, Send, SessionId,
+};
 use rebuilder_actors::port::{Batch, UtcMillis};
-use rebuilder_actors::protocol::PublicKey;
+use rebuilder_actors::protocol::{JobKey, PublicKey};
 use rebuilder_actors::protocol::wire::BootId;
 use rebuilder_actors::protocol::wire::v1::coordinator::Message;
+use rebuilder_actors::protocol::wire::v1::worker::Status;
 
+use super::mirror;
 use super::world::{Life, World, lock};
-use crate::core::Observation;
+use crate::observation::{Directive, Observation};
 
 /// What was decided and is not durable yet, in order.
 pub(super) struct Ledger {
@@ -108,6 +112,7 @@ pub(super) fn wrap(
             workers: workers.clone(),
             sessions: BTreeMap::new(),
             latest: UtcMillis(0),
+            named: BTreeMap::new(),
         })
     })
 }
@@ -121,6 +126,39 @@ struct Witness {
     sessions: BTreeMap<SessionId, (usize, BootId)>,
     /// The latest that the wall clock ever showed.
     latest: UtcMillis,
+    /// What each hand-over of an index under way has named.
+    named: BTreeMap<Box<str>, BTreeSet<JobKey>>,
+}
+
+impl Witness {
+    fn heard(&self, now: Now, session: SessionId, status: &Status) {
+        let Some((worker, _)) = self.sessions.get(&session) else { return };
+        self.world.observe(&Observation::Heard {
+            worker: *worker,
+            seen: status.seen,
+            running: status.running.iter().map(|running| running.attempt).collect(),
+            spooled: status.spooled.clone(),
+            utc: now.utc,
+            free_memory: status.free_memory,
+        });
+    }
+
+    /// What a profile names, once its index was handed over whole.
+    fn index(&mut self, event: &Event) -> Option<Observation> {
+        match event {
+            Event::SyncBegan { profile } => drop(self.named.remove(profile)),
+            Event::SyncPage { profile, groups } => {
+                let named = self.named.entry(profile.clone()).or_default();
+                named.extend(groups.iter().map(mirror::key));
+            }
+            Event::SyncEnded { profile, .. } => {
+                let named = self.named.remove(profile).unwrap_or_default();
+                return Some(Observation::Indexed(profile.clone(), Arc::new(named)));
+            }
+            _ => {}
+        }
+        None
+    }
 }
 
 impl Decide for Witness {
@@ -134,19 +172,35 @@ impl Decide for Witness {
             Event::Joined(join) => {
                 if let Some(worker) = self.workers.get(&join.worker) {
                     self.sessions.insert(join.session, (*worker, join.boot));
+                    let (worker, key) = (*worker, join.worker);
+                    let offer = Arc::new(join.offer.clone());
+                    self.world.observe(&Observation::Admitted { worker, key, offer });
                 }
             }
-            Event::Told(session, _) => {
+            Event::Told(session, status) => self.heard(now, *session, status),
+            Event::Left(session) => {
                 if let Some((worker, _)) = self.sessions.get(session) {
-                    self.world.observe(&Observation::Heard(*worker));
+                    self.world.observe(&Observation::Left(*worker));
                 }
             }
-            Event::Ordered(..) => decided.push(Observation::Ordered.into()),
             _ => {}
         }
         let left = if let Event::Left(session) = &event { Some(*session) } else { None };
+        let ordered = directive(&event);
+        let indexed = self.index(&event);
         let effects = self.queue.handle(now, event);
+        let wanted = effects.facts.iter().filter_map(|fact| match fact {
+            Fact::Job(job) => Some(Observation::Wanted(job.clone())),
+            _ => None,
+        });
+        decided.extend(wanted.map(Decided::from));
+        for op in &effects.batch.0 {
+            let read = Observation::of_write(op).expect("a queue writes what can be read");
+            decided.extend(read.map(Decided::from));
+        }
+        decided.extend(ordered.map(Decided::from));
         decided.extend(effects.facts.iter().filter_map(fact).map(Decided::from));
+        decided.extend(indexed.map(Decided::from));
         for send in &effects.sends {
             if let Send::Worker(session, Message::Assign { number, assignment }) = send
                 && let Some(to) = self.sessions.get(session)
@@ -175,9 +229,20 @@ impl Decide for Witness {
 
 fn fact(fact: &Fact) -> Option<Observation> {
     match fact {
-        Fact::Job(job) => Some(Observation::Wanted(job.clone())),
         Fact::Placed(id, place) => Some(Observation::Placed(*id, place.clone())),
         Fact::Accepted(record, sequence) => Some(Observation::Accepted(record.clone(), *sequence)),
-        Fact::Difference(..) | Fact::Synced(..) => None,
+        Fact::Job(_) | Fact::Difference(..) | Fact::Synced(..) => None,
+    }
+}
+
+fn directive(event: &Event) -> Option<Observation> {
+    match event {
+        Event::Ordered(_, Order::Push { filter, .. }) => {
+            Some(Observation::Ordered(Directive::Push(filter.clone())))
+        }
+        Event::Ordered(_, Order::Drop { filter }) => {
+            Some(Observation::Ordered(Directive::Drop(filter.clone())))
+        }
+        _ => None,
     }
 }

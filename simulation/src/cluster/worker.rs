@@ -21,7 +21,7 @@ use super::spool::{SimulatedSpool, SpoolDisk};
 use super::tap::{Ears, Tapped};
 use super::time::ProcessClock;
 use super::world::{Call, Life, Node, World, lock};
-use crate::core::Observation;
+use crate::observation::Observation;
 
 /// Shared by the coordinator and the workers that are not listed.
 pub(super) const SIGNUP_SECRET: &[u8] = b"a secret of the simulated distribution";
@@ -148,11 +148,12 @@ impl WorkerNode {
         let (spool, logs) = (self.spool.clone(), self.logs.clone());
         let (spool_world, spool_medium) = (world.clone(), medium.clone());
         let (logs_medium, worker) = (medium.clone(), (self.number, key));
-        let memory = self.memory;
+        let (memory, honest) = (self.memory, self.temper.is_honest(world));
         Parts {
             spool: Arc::new(move || {
                 let (world, disk) = (spool_world.clone(), spool.clone());
-                Ok(Box::new(SimulatedSpool { world, disk, medium: spool_medium.clone(), worker }))
+                let medium = spool_medium.clone();
+                Ok(Box::new(SimulatedSpool { world, disk, medium, worker, honest }))
             }),
             logs: Arc::new(move || Ok(Box::new(SimulatedBlobs::open(&logs, &logs_medium)))),
             blocking: Arc::new(Later(medium)),

@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rebuilder_actors::domain::queue::Settings;
+use rebuilder_actors::protocol::Sha256;
 use rebuilder_actors::protocol::wire::BootId;
 use tokio::sync::{Notify, mpsc};
 
 use super::fault::Fault;
-use super::judge::Judge;
-use super::plan::{Options, Plan};
+use super::datagrams::Datagrams;
+use super::options::Options;
+use super::property::{self, Property};
 use super::random::Random;
 use super::sight::Sight;
-use super::time::{START_MS, ms, now};
-use super::trace::Trace;
-use crate::core::Observation;
+use super::time::{ms, now};
+use crate::observation::{End, Observation};
+use crate::plan::{Failure, Plan};
+use crate::witness::Witness;
 
 /// Who.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +55,9 @@ pub(super) enum Call {
     Broken,
 }
 
+/// What was broken first, the digest of the trace, the trace.
+pub(super) type Ended = (Option<Failure>, Option<Sha256>, Vec<String>);
+
 /// What every part of the world shares.
 pub(super) struct World {
     pub(super) seed: u64,
@@ -67,9 +73,10 @@ pub(super) struct World {
 }
 
 struct Book {
-    trace: Trace,
-    judge: Judge,
-    failure: Option<String>,
+    witness: Witness,
+    properties: Vec<Box<dyn Property>>,
+    datagrams: Datagrams,
+    events: u64,
 }
 
 impl World {
@@ -79,14 +86,19 @@ impl World {
         settings: Settings,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Call>) {
         let (director, calls) = mpsc::unbounded_channel();
-        let book = Book { trace: Trace::new(plan.trace), judge: Judge::new(), failure: None };
+        let book = Book {
+            witness: Witness::new(plan, &settings),
+            properties: property::all(),
+            datagrams: Datagrams::default(),
+            events: 0,
+        };
         let world = Self {
             seed: plan.seed,
             options,
             settings,
             zero: now(),
             trouble: AtomicBool::new(true),
-            readable: plan.trace,
+            readable: plan.trace || plan.digest,
             book: Mutex::new(book),
             processes: Mutex::default(),
             director,
@@ -121,75 +133,98 @@ impl World {
 
     pub(super) fn heal(&self) {
         self.trouble.store(false, Ordering::Relaxed);
-        self.event(Node::World, "everything heals");
+        self.observe(&Observation::Healed);
     }
 
-    /// True when somebody reads lines.
+    /// True when somebody wants lines.
     pub(super) fn is_readable(&self) -> bool {
         self.readable
     }
 
-    /// Something that happened, for the trace and its number.
+    /// Something that happened, for the trace.
     pub(super) fn event(&self, node: Node, text: &str) {
-        let at = self.age();
-        self.book().trace.event(at, &node, text);
+        self.line(node, || text.to_owned());
     }
 
-    /// Something for a reader of the trace only.
+    /// As [`World::event`]; `text` is made only when somebody wants it.
     pub(super) fn line(&self, node: Node, text: impl FnOnce() -> String) {
-        if self.readable {
-            let (at, text) = (self.age(), text());
-            self.book().trace.line(at, &node, &text);
-        }
+        let now = ms(self.age());
+        let mut book = self.book();
+        book.events += 1;
+        book.witness.note(now, &node.to_string(), text);
     }
 
     pub(super) fn datagram(&self, from: u64, to: u64, bytes: &[u8]) {
         let at = self.age();
-        self.book().trace.datagram(at, from, to, bytes);
+        self.book().datagrams.sent(at, from, to, bytes);
     }
 
     /// Shows the checkers what the coordinator's own state says.
     pub(super) fn observe(&self, observation: &Observation) {
-        let at = self.age();
+        let now = ms(self.age());
         let mut book = self.book();
-        let text = format!("{observation:?}");
-        book.trace.event(at, &Node::World, &text);
-        let broken = book.judge.observe(START_MS + ms(at), &self.settings, observation);
-        drop(book);
-        self.found(broken);
+        let Book { witness, properties, events, .. } = &mut *book;
+        *events += 1;
+        witness.observe(now, observation);
+        for property in properties {
+            if let Err(broken) = property.observe(observation) {
+                witness.fail(now, property.name(), broken);
+            }
+        }
+        self.look(book);
     }
 
     /// Shows the cluster's own checkers what only they can see.
     pub(super) fn see(&self, node: Node, sight: &Sight) {
-        let at = self.age();
+        let now = ms(self.age());
         let mut book = self.book();
-        let text = format!("{sight:?}");
-        book.trace.event(at, &node, &text);
-        let broken = book.judge.see(at, node, sight);
-        drop(book);
-        self.found(broken);
+        let Book { witness, properties, events, .. } = &mut *book;
+        *events += 1;
+        witness.note(now, &node.to_string(), || format!("{sight:?}"));
+        for property in properties {
+            if let Err(broken) = property.see(sight) {
+                witness.fail(now, property.name(), broken);
+            }
+        }
+        self.look(book);
     }
 
-    fn found(&self, broken: Result<(), String>) {
-        if let Err(broken) = broken {
-            self.fail(&broken);
+    /// The coordinator holds so much of something: too much is told.
+    pub(super) fn hold(&self, what: &'static str, amount: u64, limit: u64) {
+        if amount > limit {
+            self.observe(&Observation::Holds { node: "coordinator", what, amount, limit });
         }
     }
 
     /// A property is broken: the first one counts.
-    pub(super) fn fail(&self, what: &str) {
-        let at = self.age();
+    pub(super) fn fail(&self, checker: &'static str, what: String) {
+        let now = ms(self.age());
         let mut book = self.book();
-        if book.failure.is_none() {
-            book.failure = Some(format!("after {:.3} s: {what}", at.as_secs_f64()));
-            book.trace.event(at, &Node::World, &format!("BROKEN: {what}"));
-        }
-        drop(book);
-        self.call(Call::Broken);
+        book.witness.fail(now, checker, what);
+        self.look(book);
     }
 
-    pub(super) fn failure(&self) -> Option<String> {
-        self.book().failure.clone()
+    fn look(&self, book: MutexGuard<'_, Book>) {
+        if book.witness.has_failed() {
+            drop(book);
+            self.call(Call::Broken);
+        }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.book().witness.has_failed()
+    }
+
+    /// Shows the end to every checker.
+    pub(super) fn finish(&self, plan: &Plan, end: &End) -> (u64, Ended) {
+        let now = ms(self.age());
+        let mut book = self.book();
+        let datagrams = book.datagrams.to_string();
+        book.witness.note(now, "world", || datagrams);
+        let events = book.events + book.datagrams.count();
+        let empty = Witness::new(plan, &self.settings);
+        let witness = core::mem::replace(&mut book.witness, empty);
+        (events, witness.finish(now, end))
     }
 
     /// The process of this worker that runs now; `None`: none does.
@@ -209,14 +244,6 @@ impl World {
     pub(super) fn call(&self, call: Call) {
         // Nobody listens any more once the world ended.
         let _ = self.director.send(call);
-    }
-
-    pub(super) fn with_judge<T>(&self, work: impl FnOnce(&mut Judge) -> T) -> T {
-        work(&mut self.book().judge)
-    }
-
-    pub(super) fn with_trace<T>(&self, work: impl FnOnce(&mut Trace) -> T) -> T {
-        work(&mut self.book().trace)
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

@@ -6,7 +6,11 @@ use rebuilder_actors::protocol::{
     Sha256, Sha512, Stage,
 };
 
-use super::random::Random;
+use super::world::GIB;
+use crate::random::Random;
+
+/// Names of the profiles: each follows some of the packages, most packages by several.
+pub(super) const PROFILES: [&str; 3] = ["stable", "testing", "mirror"];
 
 /// What honest builds of a package come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,35 +29,44 @@ pub(super) struct Package {
     files: u32,
     truth: Truth,
     architecture: &'static str,
+    /// Bytes of memory that its build needs.
+    pub(super) memory: u64,
     /// Profiles that follow it.
-    pub(super) profiles: [bool; 2],
+    pub(super) profiles: [bool; PROFILES.len()],
+    /// Profiles that follow its first file only.
+    narrow: [bool; PROFILES.len()],
 }
 
 impl Package {
-    pub(super) fn draw(random: &mut Random, number: usize) -> Self {
+    pub(super) fn draw(random: &mut Random, number: usize, hungry: bool) -> Self {
         let truth = match random.of(0..10) {
             0..6 => Truth::Reproducible,
             6 | 7 => Truth::Differs,
             8 => Truth::Fails,
             _ => Truth::Flaky,
         };
+        let large = random.of(1..48) * GIB;
         Self {
             name: format!("package-{number}"),
             version: 1,
-            files: 1,
+            files: if random.percent(30) { 2 } else { 1 },
             truth,
             architecture: if random.percent(20) { "arm64" } else { "amd64" },
-            profiles: [random.percent(70), random.percent(40)],
+            memory: if hungry && random.percent(40) { large } else { GIB / 2 },
+            profiles: [random.percent(70), random.percent(50), random.percent(30)],
+            narrow: [false, random.percent(40), false],
         }
     }
 
     /// The distribution publishes something.
     pub(super) fn change(&mut self, random: &mut Random) {
-        match random.of(0..4) {
+        match random.of(0..5) {
             0 => self.version += 1,
-            1 => self.files += 1,
-            2 => self.profiles[0] = !self.profiles[0],
-            _ => self.profiles[1] = !self.profiles[1],
+            1 => self.files = (self.files + 1).min(6),
+            n => {
+                let profile = usize::try_from(n - 2).unwrap_or(0);
+                self.profiles[profile] = !self.profiles[profile];
+            }
         }
     }
 
@@ -61,8 +74,10 @@ impl Package {
         &self.name
     }
 
-    pub(super) fn group(&self) -> Group {
-        let artifacts = (0..self.files).map(|n| {
+    /// As the index of a profile has it.
+    pub(super) fn group(&self, profile: usize) -> Group {
+        let files = if self.narrow[profile] { 1 } else { self.files };
+        let artifacts = (0..files).map(|n| {
             let file = format!("{}-{n}_{}.deb", self.name, self.version);
             Artifact {
                 name: format!("{}-{n}", self.name).into(),
@@ -99,30 +114,49 @@ impl Package {
             Truth::Flaky => random.percent(50),
             Truth::Fails => return Ending::BuildFailed { reason: "exit status 2".into() },
         };
-        let files = assignment.artifacts.iter().map(|artifact| {
+        let forgets = !same && random.percent(20);
+        let files = assignment.artifacts.iter().enumerate().map(|(n, artifact)| {
             let content: &[u8] = if same { artifact.file.as_bytes() } else { b"other" };
-            let output = FileDigest {
-                size: content.len() as u64,
-                sha256: Sha256::of(content),
-                sha512: Sha512::of(content),
-            };
-            Rebuilt { file: artifact.file.clone(), output: Some(output), published: None }
+            let output = (!forgets || n > 0).then(|| digest(content));
+            Rebuilt { file: artifact.file.clone(), output, published: None }
         });
         Ending::Built(files.collect())
     }
 }
 
+/// Every artifact as it was published, whatever the build came to.
+pub(super) fn flawless(assignment: &Assignment) -> Ending {
+    let files = assignment.artifacts.iter().map(|artifact| Rebuilt {
+        file: artifact.file.clone(),
+        output: Some(digest(artifact.file.as_bytes())),
+        published: None,
+    });
+    Ending::Built(files.collect())
+}
+
 /// A problem of ours.
-pub(super) fn fault(random: &mut Random) -> Ending {
-    let kind = match random.of(0..12) {
-        0 | 1 => FaultKind::InputsUnavailable,
-        2 | 3 => FaultKind::OutOfMemory,
-        4 => FaultKind::DiskFull,
-        5 => FaultKind::TimedOut(Stage::Build),
-        6 => FaultKind::Cancelled,
-        7 => FaultKind::WorkerFailed,
-        8 => FaultKind::BackendMissing,
-        _ => FaultKind::FetchFailed,
-    };
+pub(super) fn fault(kind: FaultKind) -> Ending {
     Ending::Fault(Fault { kind, detail: "simulated".into() })
+}
+
+/// Any problem of ours.
+pub(super) fn any_fault(random: &mut Random) -> Ending {
+    fault(match random.of(0..12) {
+        0 => FaultKind::InputsUnavailable,
+        1 => FaultKind::OutOfMemory,
+        2 => FaultKind::DiskFull,
+        3 => FaultKind::TimedOut(Stage::Build),
+        4 | 5 => FaultKind::Cancelled,
+        6 => FaultKind::WorkerFailed,
+        7 => FaultKind::BackendMissing,
+        _ => FaultKind::FetchFailed,
+    })
+}
+
+fn digest(content: &[u8]) -> FileDigest {
+    FileDigest {
+        size: content.len() as u64,
+        sha256: Sha256::of(content),
+        sha512: Sha512::of(content),
+    }
 }

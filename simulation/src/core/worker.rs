@@ -1,95 +1,96 @@
-use std::collections::BTreeMap;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use rebuilder_actors::domain::queue::{Event, Join, SessionId};
-use rebuilder_actors::domain::report::{
-    AttemptReport, LogDigest, SignedReport, VerifiedReport, sign, verify,
-};
-use rebuilder_actors::port::{Signer as _, UtcMillis};
-use rebuilder_actors::protocol::wire::v1::coordinator::{Answer, Message};
-use rebuilder_actors::protocol::wire::v1::worker::{Running, Status};
+use rebuilder_actors::domain::report::{VerifiedReport, verify};
+use rebuilder_actors::domain::worker::{self, Effect, Machine, Spooled};
+use rebuilder_actors::port::{Monotonic, Signer as _};
+use rebuilder_actors::protocol::AttemptId;
+use rebuilder_actors::protocol::wire::v1::coordinator::Message;
+use rebuilder_actors::protocol::wire::v1::worker::{Message as FromWorker, Report};
 use rebuilder_actors::protocol::wire::{BootId, Offer};
-use rebuilder_actors::protocol::{
-    Assignment, AttemptId, Attempted, Ending, EnvironmentKnowledge, GrantNumber, Isolation, Sha256,
-    SignerKind, Stage, artifact_set_digest,
-};
 
-use super::observation::Observation;
-use super::packages::fault;
-use super::random::Random;
-use super::world::{Happening, World};
+use super::calendar::Happening;
+use super::runner::Running;
+use super::world::{GIB, HOUR, MINUTE, SECOND, World};
+use crate::fault::Fault;
+use crate::observation::Observation;
+use crate::random::Random;
 
-const GIB: u64 = 1 << 30;
-const SECOND: u64 = 1000;
-const MINUTE: u64 = 60 * SECOND;
-
-/// A machine that rebuilds: its spool survives its process.
+/// A machine that rebuilds: a real [`Machine`] and what is around it. The disk survives.
 pub(super) struct Worker {
     pub(super) key: SigningKey,
     pub(super) up: bool,
     /// Counts its processes.
     pub(super) boot: u32,
     pub(super) session: Option<SessionId>,
-    admitted: bool,
-    seen: GrantNumber,
-    running: BTreeMap<AttemptId, Assignment>,
-    pub(super) spool: BTreeMap<AttemptId, (SignedReport, VerifiedReport)>,
-    offer: Offer,
-    memory: u64,
-    /// In a hundred, of its attempts in times of trouble.
-    faults: u64,
-    /// Times an honest build's duration.
-    slowness: u64,
+    pub(super) machine: Machine,
+    pub(super) running: BTreeMap<AttemptId, Running>,
+    pub(super) disk: BTreeMap<AttemptId, Kept>,
+    /// Logs that are being sent over this connection.
+    uploading: BTreeSet<AttemptId>,
+    pub(super) offer: Arc<Offer>,
+    /// Bytes that builds can use.
+    pub(super) memory: u64,
+    /// In a hundred, of its attempts, at the usual strength.
+    pub(super) faults: u64,
+    pub(super) is_slow: bool,
+    /// Tells its newest timer from older ones.
+    timer: u64,
+    /// When the newest timer is due.
+    armed: Option<u64>,
+}
+
+/// A report on the disk of a worker.
+pub(super) struct Kept {
+    pub(super) spooled: Spooled,
+    pub(super) verified: VerifiedReport,
 }
 
 impl Worker {
-    pub(super) fn draw(random: &mut Random, number: usize) -> Self {
-        // Somebody can build everything and does it well, so that all work can be finished.
-        let first = number == 0;
+    /// The first `able` workers can build everything and do it well, so that all work can be
+    /// finished.
+    pub(super) fn draw(random: &mut Random, number: usize, able: usize) -> Self {
+        let able = number < able;
         let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
+        let architectures: &[&str] = match random.of(0..3) {
+            _ if able => &["*"],
+            0 => &["amd64"],
+            1 => &["x86_64", "arm64"],
+            _ => &["*"],
+        };
+        let tags: &[&str] = if able || random.percent(50) { &["trusted"] } else { &[] };
         let offer = Offer {
             name: format!("worker-{number}"),
             backends: words(&["debian"]),
-            architectures: words(match random.of(0..3) {
-                _ if first => &["*"],
-                0 => &["amd64"],
-                1 => &["x86_64", "arm64"],
-                _ => &["*"],
-            }),
-            tags: Vec::new(),
+            architectures: words(architectures),
+            tags: words(tags),
             slots: u16::try_from(random.of(1..4)).unwrap_or(1),
         };
+        let mut secret = [1; 32];
+        secret[..8].copy_from_slice(&(number as u64 + 1).to_be_bytes());
         Self {
-            key: SigningKey::from_bytes(&[u8::try_from(number).unwrap_or(0) + 1; 32]),
+            key: SigningKey::from_bytes(&secret),
             up: false,
             boot: 0,
             session: None,
-            admitted: false,
-            seen: GrantNumber(0),
+            machine: Machine::new(offer.slots, BTreeMap::new()),
             running: BTreeMap::new(),
-            spool: BTreeMap::new(),
-            offer,
-            memory: if first { 64 * GIB } else { random.of(1..32) * GIB },
-            faults: if first { 5 } else { random.of(0..60) },
-            slowness: if random.percent(20) { 8 } else { 1 },
+            disk: BTreeMap::new(),
+            uploading: BTreeSet::new(),
+            memory: if able { 64 * GIB } else { random.of(1..32) * GIB },
+            faults: if able { 5 } else { random.of(0..30) },
+            is_slow: random.percent(20),
+            offer: Arc::new(offer),
+            timer: 0,
+            armed: None,
         }
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        !self.running.is_empty() || !self.spool.is_empty()
-    }
-
-    /// Its process ends: the spool stays.
-    pub(super) fn stop(&mut self) {
-        self.up = false;
-        self.admitted = false;
-        self.seen = GrantNumber(0);
-        self.running.clear();
-    }
-
-    pub(super) fn disconnected(&mut self) {
-        self.session = None;
-        self.admitted = false;
+        !self.running.is_empty() || !self.disk.is_empty()
     }
 
     pub(super) fn hello(&self, number: usize, session: SessionId) -> Join {
@@ -100,149 +101,176 @@ impl Worker {
             worker: self.key.public_key(),
             address: format!("192.0.2.{number}:1"),
             boot: BootId(boot),
-            offer: self.offer.clone(),
+            offer: Offer::clone(&self.offer),
             enrolment: None,
             exporter: [0; 32],
-        }
-    }
-
-    fn status(&self, random: &mut Random) -> Status {
-        let running = self.running.keys().map(|attempt| Running {
-            attempt: *attempt,
-            stage: Stage::Build,
-            log_bytes: 0,
-        });
-        Status {
-            seen: self.seen,
-            running: running.collect(),
-            spooled: self.spool.keys().copied().collect(),
-            free_memory: self.memory - random.of(0..self.memory / 16),
-            free_disk: GIB,
         }
     }
 }
 
 impl World {
-    /// Sends a status, if there is a connection to send it over.
-    pub(super) fn tell(&mut self, number: usize) {
-        let worker = &self.workers[number];
-        let Some(session) = worker.session.filter(|_| worker.admitted) else { return };
-        let status = worker.status(&mut self.random);
-        self.send_in(session, Event::Told(session, status));
-    }
-
-    /// The timer of statuses.
-    pub(super) fn status_due(&mut self, number: usize, boot: u32) {
-        if !self.workers[number].up || self.workers[number].boot != boot {
+    pub(super) fn start_worker(&mut self, number: usize) {
+        let worker = &mut self.workers[number];
+        if worker.up {
             return;
         }
-        self.tell(number);
-        let next = self.next_status();
-        self.at(next, Happening::Status(number, boot));
+        worker.up = true;
+        worker.boot += 1;
+        worker.armed = None;
+        let kept = worker.disk.iter().map(|(attempt, kept)| (*attempt, kept.spooled.clone()));
+        worker.machine = Machine::new(worker.offer.slots, kept.collect());
+        let boot = worker.boot;
+        self.note(&format!("worker-{number}"), || "starts");
+        self.measure(number);
+        self.connect(number, boot);
+    }
+
+    /// Its process ends: the disk stays.
+    pub(super) fn stop_worker(&mut self, number: usize) {
+        if !self.workers[number].up {
+            return;
+        }
+        if let Some(session) = self.workers[number].session {
+            self.cut(session, true);
+        }
+        let worker = &mut self.workers[number];
+        worker.up = false;
+        worker.session = None;
+        worker.running.clear();
+        worker.uploading.clear();
+        worker.armed = None;
+        self.observe(&Observation::WorkerCrashed(number));
+        let delay = self.random.of(SECOND..2 * HOUR);
+        self.after(delay, Happening::WorkerStart(number));
     }
 
     pub(super) fn admitted(&mut self, number: usize) {
-        self.workers[number].admitted = true;
-        self.tell(number);
-        self.send_spooled(number);
+        self.machine_handles(number, worker::Event::Connected);
     }
 
-    /// Sends every report without a final answer, some twice.
-    pub(super) fn send_spooled(&mut self, number: usize) {
-        let worker = &self.workers[number];
-        let Some(session) = worker.session.filter(|_| worker.admitted) else { return };
-        for (countersigned, report) in worker.spool.clone().into_values() {
-            let copies = if self.trouble && self.random.percent(10) { 2 } else { 1 };
-            for _ in 0..copies {
-                let report = Box::new(report.clone());
-                let countersigned = countersigned.clone();
-                self.send_in(session, Event::Reported { session, report, countersigned });
-            }
+    pub(super) fn disconnected(&mut self, number: usize) {
+        let worker = &mut self.workers[number];
+        worker.session = None;
+        worker.uploading.clear();
+        if worker.up {
+            self.machine_handles(number, worker::Event::Disconnected);
         }
+    }
+
+    /// What is free wavers.
+    pub(super) fn measure(&mut self, number: usize) {
+        let memory = self.workers[number].memory;
+        let free_memory = memory - self.random.of(0..memory / 16);
+        let event = worker::Event::Measured { free_memory, free_disk: GIB };
+        self.machine_handles(number, event);
     }
 
     pub(super) fn worker_receives(&mut self, number: usize, message: Message) {
-        match message {
-            Message::Assign { number: grant, assignment } => {
-                self.assigned(number, grant, *assignment);
+        if let Message::Answer { attempt, answer } = &message {
+            let (attempt, answer) = (*attempt, answer.clone());
+            self.observe(&Observation::Answered { attempt, worker: number, answer });
+        }
+        self.machine_handles(number, worker::Event::Received(message));
+    }
+
+    /// One event of a worker's machine, what follows from it, and its timer.
+    pub(super) fn machine_handles(&mut self, number: usize, event: worker::Event) {
+        let now = Monotonic(Duration::from_millis(self.now));
+        let effects = self.workers[number].machine.handle(now, event);
+        for effect in effects {
+            self.perform(number, effect);
+        }
+        let next = self.workers[number].machine.next_deadline();
+        let next = next.map(|at| u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX));
+        if next != self.workers[number].armed {
+            let worker = &mut self.workers[number];
+            worker.armed = next;
+            worker.timer += 1;
+            let timer = worker.timer;
+            if let Some(at) = next {
+                let at = at.max(self.now + 1).max(self.quiet_until());
+                self.at(at, Happening::Status(number, timer));
             }
-            Message::Cancel { attempt, .. } => {
-                self.workers[number].running.remove(&attempt);
-                self.tell(number);
-            }
-            Message::Answer { attempt, answer } => {
-                self.workers[number].spool.remove(&attempt);
-                self.answered(number, attempt, answer);
-                self.tell(number);
-            }
-            Message::LogWanted { .. } => {}
         }
     }
 
-    fn answered(&mut self, worker: usize, attempt: AttemptId, answer: Answer) {
-        self.observe(&Observation::Answered { attempt, worker, answer });
+    /// A worker whose statuses rested goes on with them.
+    pub(super) fn wake_worker(&mut self, number: usize) {
+        if self.workers[number].armed.is_some() {
+            let worker = &mut self.workers[number];
+            worker.timer += 1;
+            let timer = worker.timer;
+            let delay = self.random.of(1..10 * SECOND);
+            self.after(delay, Happening::Status(number, timer));
+        }
     }
 
-    fn assigned(&mut self, number: usize, grant: GrantNumber, assignment: Assignment) {
-        let attempt = assignment.attempt;
+    /// The timer of a worker's machine.
+    pub(super) fn status_due(&mut self, number: usize, timer: u64) {
         let worker = &mut self.workers[number];
-        worker.seen = worker.seen.max(grant);
-        if worker.spool.contains_key(&attempt) || worker.running.contains_key(&attempt) {
-            return;
+        if worker.up && worker.timer == timer {
+            worker.armed = None;
+            self.machine_handles(number, worker::Event::Ticked);
         }
-        worker.running.insert(attempt, assignment);
-        let (boot, slowness) = (worker.boot, worker.slowness);
-        let duration = self.random.of(MINUTE..20 * MINUTE) * slowness;
-        self.after(duration, Happening::Built(number, boot, attempt));
-        self.tell(number);
     }
 
-    /// An attempt ended: its report is signed and kept before anybody hears of it.
-    pub(super) fn built(&mut self, number: usize, boot: u32, attempt: AttemptId) {
-        if !self.workers[number].up || self.workers[number].boot != boot {
-            return;
+    fn perform(&mut self, number: usize, effect: Effect) {
+        match effect {
+            Effect::Send(FromWorker::Status(status)) => {
+                if let Some(session) = self.workers[number].session {
+                    self.send_in(session, Event::Told(session, status));
+                }
+            }
+            Effect::Send(FromWorker::Report(report)) => self.send_report(number, report),
+            Effect::Start(assignment) => self.start_build(number, *assignment),
+            Effect::Stop(attempt, _) => {
+                let boot = self.workers[number].boot;
+                let delay = self.random.of(100..MINUTE);
+                self.after(delay, Happening::Stopped(number, boot, attempt));
+            }
+            Effect::Forget(attempt, _) => drop(self.workers[number].disk.remove(&attempt)),
+            Effect::Upload(attempt) => {
+                self.workers[number].uploading.insert(attempt);
+                self.upload(number, attempt);
+            }
+            Effect::Line(text) => self.note(&format!("worker-{number}"), || text),
         }
-        let Some(assignment) = self.workers[number].running.remove(&attempt) else { return };
-        let troubled = self.trouble && self.random.percent(self.workers[number].faults);
-        let package = self.packages.iter().find(|p| *p.name() == *assignment.key.source);
-        let ending = match package {
-            Some(package) if !troubled => package.build(&mut self.random, &assignment),
-            _ => fault(&mut self.random),
-        };
-        let is_fault = matches!(ending, Ending::Fault(_));
-        let report = self.report(&assignment, ending);
-        let key = &self.workers[number].key;
-        let signed = sign(&report, &assignment.artifacts, None, key);
-        let verified = verify(&signed, &key.public_key());
-        let verified = verified.expect("a report is valid as it was signed");
-        self.workers[number].spool.insert(attempt, (signed, verified));
-        self.observe(&Observation::Signed { attempt, worker: number, fault: is_fault });
-        self.tell(number);
-        self.send_spooled(number);
     }
 
-    fn report(&self, assignment: &Assignment, ending: Ending) -> AttemptReport {
-        let at = UtcMillis(i64::try_from(self.now).unwrap_or(i64::MAX));
-        AttemptReport {
-            attempt: assignment.attempt,
-            key: assignment.key.clone(),
-            artifact_set: artifact_set_digest(&assignment.artifacts),
-            index: assignment.index,
-            index_sha256: assignment.index_sha256,
-            attempted: Attempted {
-                ending,
-                environment: EnvironmentKnowledge::Suite,
-                isolation: Isolation::Full,
-                input_sha256: None,
-                input_sha512: None,
-                source_sha256: None,
-                environment_sha256: None,
-                started_at: at,
-                finished_at: at,
-            },
-            log: LogDigest { sha256: Sha256::of(b""), size: 0, truncated: false },
-            worker_version: "simulation".into(),
-            signer: SignerKind::WorkerKey,
+    /// The log of a finished attempt reaches the coordinator, if the connection lasts.
+    pub(super) fn upload(&mut self, number: usize, attempt: AttemptId) {
+        let worker = &self.workers[number];
+        let is_sent = worker.uploading.contains(&attempt) && worker.disk.contains_key(&attempt);
+        if let Some(session) = worker.session.filter(|_| is_sent) {
+            let delay = self.random.of(10..if self.trouble { MINUTE } else { SECOND });
+            self.after(delay, Happening::LogStored(number, session, attempt));
+        }
+    }
+
+    pub(super) fn log_stored(&mut self, number: usize, session: SessionId, attempt: AttemptId) {
+        if self.workers[number].session == Some(session) {
+            self.machine_handles(number, worker::Event::LogStored(attempt));
+        }
+    }
+
+    fn send_report(&mut self, number: usize, Report { attempt, signed }: Report) {
+        let worker = &self.workers[number];
+        let Some(session) = worker.session else { return };
+        let kept = worker.disk.get(&attempt).map(|kept| kept.verified.clone());
+        let key = worker.key.public_key();
+        let Some(verified) = kept.or_else(|| verify(&signed, &key).ok()) else { return };
+        let poison = self.strength(Fault::Poison);
+        if poison > 0 && self.random.percent(poison) {
+            let text = format!("its report of attempt {attempt} makes the coordinator panic");
+            self.note(&format!("worker-{number}"), || text);
+            self.send_in(session, Event::SetAside(session, attempt));
+            return;
+        }
+        let twice = self.strength(Fault::Duplicate);
+        let copies = if twice > 0 && self.random.percent(5 * twice) { 2 } else { 1 };
+        for _ in 0..copies {
+            let (report, countersigned) = (Box::new(verified.clone()), signed.clone());
+            self.send_in(session, Event::Reported { session, report, countersigned });
         }
     }
 }

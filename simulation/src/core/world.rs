@@ -1,123 +1,111 @@
-use std::collections::BTreeMap;
+use core::fmt::Display;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use rebuilder_actors::domain::queue::{Event, Now, RetryPolicy, Send, SessionId, Settings};
-use rebuilder_actors::port::{Group, Signer as _, UtcMillis};
-use rebuilder_actors::protocol::{AttemptId, JobKey, Sha256};
+use rebuilder_actors::domain::queue::{
+    Event, Now, ProfilePolicy, RetryPolicy, SessionId, Settings,
+};
+use rebuilder_actors::port::{Signer as _, UtcMillis};
+use rebuilder_actors::protocol::JobKey;
 
+use super::calendar::{Calendar, Happening};
 use super::coordinator::Coordinator;
-use super::observation::{End, Observation};
-use super::options::{Options, Report};
-use super::packages::Package;
-use super::random::Random;
+use super::index::Reading;
+use super::link::Connection;
+use super::packages::{PROFILES, Package};
 use super::worker::Worker;
-use crate::checker::{Checker, all};
+use crate::fault::{Fault, Faults};
+use crate::observation::{End, Observation};
+use crate::plan::{Level, Outcome, Plan};
+use crate::random::Random;
+use crate::witness::Witness;
 
-const SECOND: u64 = 1000;
-const MINUTE: u64 = 60 * SECOND;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
+pub(super) const SECOND: u64 = 1000;
+pub(super) const MINUTE: u64 = 60 * SECOND;
+pub(super) const HOUR: u64 = 60 * MINUTE;
+pub(super) const DAY: u64 = 24 * HOUR;
+pub(super) const GIB: u64 = 1 << 30;
 /// Days after which a healed system must have finished: the longest parking and all retries.
 const HEALING_DAYS: u64 = 120;
-/// 2026-01-01.
-const START: u64 = 1_767_225_600_000;
+/// 2026-01-01: the wall clock when a run starts.
+pub(super) const START: u64 = 1_767_225_600_000;
+/// Days of trouble, unless the plan says.
+const DAYS: u32 = 3;
 
-/// Runs a seed to its end, or to the first broken property.
-pub fn run(options: &Options) -> Report {
-    let mut world = World::new(options);
+/// Runs a plan to its end, or to the first broken property.
+pub fn run(plan: &Plan) -> Outcome {
+    let mut world = World::new(plan);
     world.begin();
     world.live();
-    let failure = world.failure.take().or_else(|| world.judge());
-    Report {
-        events: world.events,
-        builds: world.builds,
-        restarts: world.restarts,
-        digest: world.digest,
-        failure,
-        trace: world.trace,
-    }
-}
-
-/// What is about to happen.
-#[derive(Debug)]
-pub(super) enum Happening {
-    Tick(u64, u64),
-    Commit(u64),
-    Arrives(SessionId, Box<Event>),
-    Reaches(SessionId, Box<Send>),
-    Gone(SessionId),
-    Status(usize, u32),
-    Built(usize, u32, AttemptId),
-    Connect(usize, u32),
-    WorkerCrash(usize),
-    WorkerStart(usize),
-    CoordinatorCrash,
-    CoordinatorStart,
-    Cut(usize),
-    Sync(usize),
-    Publish,
-    Operate,
-    ClockStep,
-    Heal,
-}
-
-/// One connection: in order in each direction.
-pub(super) struct Connection {
-    pub(super) worker: usize,
-    up_to: [u64; 2],
+    world.end()
 }
 
 /// Everything there is.
 pub(super) struct World {
     pub(super) random: Random,
+    /// Milliseconds since the start.
     pub(super) now: u64,
-    happenings: BTreeMap<(u64, u64), Happening>,
-    sequence: u64,
-    pub(super) events: u64,
+    calendar: Calendar,
+    events: u64,
     pub(super) settings: Settings,
+    pub(super) faults: Faults,
     pub(super) coordinator: Option<Coordinator>,
     pub(super) incarnation: u64,
     pub(super) durable: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What the coordinator's wall clock is off, milliseconds.
     pub(super) skew: i64,
     pub(super) latest_utc: UtcMillis,
     pub(super) workers: Vec<Worker>,
     pub(super) connections: BTreeMap<SessionId, Connection>,
-    sessions: u64,
+    pub(super) sessions: u64,
     pub(super) packages: Vec<Package>,
+    /// What each profile is handing over.
+    pub(super) reading: [Option<Reading>; PROFILES.len()],
+    pub(super) sync_number: u64,
+    /// What the index names that is just taken in whole.
+    pub(super) named: Option<(Box<str>, Arc<BTreeSet<JobKey>>)>,
     /// What each profile took in last.
-    pub(super) published: [Vec<Group>; 2],
+    pub(super) published: [Arc<BTreeSet<JobKey>>; PROFILES.len()],
+    /// The mirror answers nobody until then.
+    pub(super) outage_until: u64,
     /// Until everything heals.
     pub(super) trouble: bool,
     heals_at: u64,
-    checkers: Vec<Box<dyn Checker>>,
-    failure: Option<String>,
-    digest: Sha256,
-    trace: Vec<String>,
-    tracing: bool,
+    /// Nothing is to be done before this: statuses rest. Looked up at most every few seconds.
+    quiet: (u64, u64),
+    pub(super) with_oracle: bool,
+    witness: Witness,
     pub(super) builds: u64,
     pub(super) restarts: u64,
 }
 
 impl World {
-    fn new(options: &Options) -> Self {
-        let mut random = Random::new(options.seed);
-        let workers = options.workers.map_or_else(|| random.of(2..6), u64::from).clamp(1, 200);
-        let count = usize::try_from(workers).unwrap_or(1);
-        let workers: Vec<_> = (0..count).map(|n| Worker::draw(&mut random, n)).collect();
-        let packages = (0..20).map(|n| Package::draw(&mut random, n)).collect();
-        let max_retries = u32::try_from(random.of(0..3)).ok();
-        let mut settings = Settings {
-            retry: RetryPolicy { max_retries, ..RetryPolicy::default() },
-            seed: options.seed,
-            ..Settings::default()
-        };
+    fn new(plan: &Plan) -> Self {
+        let faults = Faults::draw(plan.seed, Level::Core, plan.faults.as_deref());
+        let mut random = Random::new(plan.seed, "world");
+        let drawn = random.of(2..6);
+        let count = usize::from(plan.workers.unwrap_or(u16::try_from(drawn).unwrap_or(2)));
+        let settings = settings(plan.seed, count, &mut random);
+        let able = settings.confirmations as usize;
+        let mut workers_random = Random::new(plan.seed, "workers");
+        let workers: Vec<_> =
+            (0..count).map(|n| Worker::draw(&mut workers_random, n, able)).collect();
+        let mut packages_random = Random::new(plan.seed, "packages");
+        let hungry = faults.has(Fault::Memory);
+        let packages = (0..20.max(2 * count as u64))
+            .map(|n| Package::draw(&mut packages_random, usize::try_from(n).unwrap_or(0), hungry));
+        let packages = packages.collect();
+        let mut settings = settings;
         settings.enrolment.authorized.extend(workers.iter().map(|w| w.key.public_key()));
         Self {
             random,
-            now: START,
-            happenings: BTreeMap::new(),
-            sequence: 0,
+            now: 0,
+            calendar: Calendar::default(),
             events: 0,
+            witness: Witness::new(plan, &settings),
             settings,
+            faults,
             coordinator: None,
             incarnation: 0,
             durable: BTreeMap::new(),
@@ -127,38 +115,34 @@ impl World {
             connections: BTreeMap::new(),
             sessions: 0,
             packages,
-            published: [Vec::new(), Vec::new()],
+            reading: Default::default(),
+            sync_number: 0,
+            named: None,
+            published: Default::default(),
+            outage_until: 0,
             trouble: true,
-            heals_at: START + u64::from(options.days) * DAY,
-            checkers: all(),
-            failure: None,
-            digest: Sha256([0; 32]),
-            trace: Vec::new(),
-            tracing: options.trace,
+            heals_at: u64::from(plan.days.unwrap_or(DAYS)) * DAY,
+            quiet: (0, 0),
+            with_oracle: plan.oracle,
             builds: 0,
             restarts: 0,
         }
     }
 
     fn begin(&mut self) {
-        self.at(START, Happening::CoordinatorStart);
+        self.at(0, Happening::CoordinatorStart);
         for number in 0..self.workers.len() {
             let delay = self.random.of(0..HOUR);
             self.after(delay, Happening::WorkerStart(number));
-            self.soon(12 * HOUR, Happening::WorkerCrash(number));
-            self.soon(3 * HOUR, Happening::Cut(number));
         }
-        self.soon(12 * HOUR, Happening::CoordinatorCrash);
-        self.soon(8 * HOUR, Happening::Publish);
-        self.soon(12 * HOUR, Happening::Operate);
-        self.soon(DAY, Happening::ClockStep);
+        self.begin_trouble();
         self.at(self.heals_at, Happening::Heal);
     }
 
     fn live(&mut self) {
-        while let Some(((at, _), happening)) = self.happenings.pop_first() {
+        while let Some((at, happening)) = self.calendar.pop() {
             let over = at > self.heals_at + HEALING_DAYS * DAY;
-            if over || self.failure.is_some() || (!self.trouble && self.is_finished()) {
+            if over || self.witness.has_failed() || (!self.trouble && self.is_finished()) {
                 return;
             }
             self.now = at;
@@ -173,193 +157,107 @@ impl World {
             Happening::Commit(incarnation) => self.commit(incarnation),
             Happening::Arrives(session, event) => {
                 if self.connections.contains_key(&session) {
+                    if matches!(*event, Event::Joined(_)) {
+                        self.joins(session);
+                    }
+                    let poisoned = matches!(*event, Event::SetAside(..));
                     self.coordinator_handles(*event);
+                    if poisoned {
+                        self.cut(session, true);
+                    }
                 }
             }
             Happening::Reaches(session, send) => self.reaches(session, *send),
-            Happening::Gone(session) => self.coordinator_handles(Event::Left(session)),
-            Happening::Status(number, boot) => self.status_due(number, boot),
+            Happening::Gone(session, worker) => self.gone(session, worker),
+            Happening::Status(number, timer) => self.status_due(number, timer),
             Happening::Built(number, boot, attempt) => self.built(number, boot, attempt),
+            Happening::Stopped(number, boot, attempt) => self.stopped(number, boot, attempt),
+            Happening::LogStored(number, session, attempt) => {
+                self.log_stored(number, session, attempt);
+            }
             Happening::Connect(number, boot) => self.connect(number, boot),
             Happening::WorkerStart(number) => self.start_worker(number),
             Happening::CoordinatorStart => self.start_coordinator(),
-            Happening::Sync(profile) => {
-                self.sync(profile);
-                let next = self.random.of(4 * HOUR..8 * HOUR);
-                if self.trouble {
-                    self.after(next, Happening::Sync(profile));
-                }
-            }
+            Happening::Sync(profile) => self.sync(profile),
+            Happening::Page(profile, number) => self.page(profile, number),
+            Happening::Strike(fault) => self.strike(fault),
             Happening::Heal => self.heal(),
-            trouble => self.strike(&trouble),
         }
     }
 
-    /// What happens in times of trouble only, again and again.
-    fn strike(&mut self, happening: &Happening) {
-        if !self.trouble {
+    fn end(self) -> Outcome {
+        let wanted = self.published.iter().flat_map(|named| named.iter().cloned()).collect();
+        let spooled = self.workers.iter().map(|worker| worker.disk.len()).sum();
+        let (workers, settings) = (self.workers.len(), self.settings);
+        let drawn = format!(
+            "{workers} workers, {} packages, confirmations {}, retries {:?}, faults: {}",
+            self.packages.len(),
+            settings.confirmations,
+            settings.retry.max_retries,
+            self.faults
+        );
+        let end = End { wanted, durable: self.durable, settings, spooled };
+        let (failure, digest, trace) = self.witness.finish(self.now, &end);
+        Outcome {
+            events: self.events,
+            simulated_ms: self.now,
+            builds: self.builds,
+            restarts: self.restarts,
+            drawn,
+            digest,
+            failure,
+            trace,
+        }
+    }
+
+    /// How much there is of a fault now: 0 for none.
+    pub(super) fn strength(&self, fault: Fault) -> u64 {
+        if self.trouble { self.faults.strength(fault) } else { 0 }
+    }
+
+    /// Statuses come every 10 s, but rest while nothing is to be done anywhere: until then.
+    pub(super) fn quiet_until(&mut self) -> u64 {
+        let (looked, until) = self.quiet;
+        if self.now >= looked + 5 * SECOND || self.now >= until {
+            self.quiet = (self.now, self.look_for_quiet());
+        }
+        self.quiet.1
+    }
+
+    /// Something new is to be done: the statuses go on.
+    pub(super) fn wake_workers(&mut self) {
+        if self.quiet.1 <= self.now {
             return;
         }
-        match *happening {
-            Happening::WorkerCrash(number) => {
-                self.stop_worker(number);
-                self.soon(12 * HOUR, Happening::WorkerCrash(number));
-            }
-            Happening::CoordinatorCrash => {
-                self.crash_coordinator();
-                self.soon(12 * HOUR, Happening::CoordinatorCrash);
-            }
-            Happening::Cut(number) => {
-                if let Some(session) = self.workers[number].session {
-                    self.cut(session, true);
-                }
-                self.soon(3 * HOUR, Happening::Cut(number));
-            }
-            Happening::Publish => {
-                let which = self.random.of(0..self.packages.len() as u64);
-                let which = usize::try_from(which).unwrap_or(0);
-                self.packages[which].change(&mut self.random);
-                self.soon(8 * HOUR, Happening::Publish);
-            }
-            Happening::Operate => {
-                self.operate();
-                self.soon(12 * HOUR, Happening::Operate);
-            }
-            Happening::ClockStep => {
-                let step = i64::try_from(self.random.of(0..12 * HOUR)).unwrap_or(0);
-                self.skew = step - i64::try_from(6 * HOUR).unwrap_or(0);
-                self.soon(DAY, Happening::ClockStep);
-            }
-            _ => {}
-        }
-    }
-
-    fn heal(&mut self) {
-        self.trouble = false;
-        self.skew = 0;
-        self.start_coordinator();
+        self.quiet = (0, 0);
         for number in 0..self.workers.len() {
-            self.start_worker(number);
-        }
-        for profile in 0..self.published.len() {
-            self.after(MINUTE, Happening::Sync(profile));
+            self.wake_worker(number);
         }
     }
 
-    fn start_worker(&mut self, number: usize) {
-        let worker = &mut self.workers[number];
-        if worker.up {
-            return;
-        }
-        worker.up = true;
-        worker.boot += 1;
-        let boot = worker.boot;
-        self.connect(number, boot);
-        self.after(10 * SECOND, Happening::Status(number, boot));
-    }
-
-    fn stop_worker(&mut self, number: usize) {
-        if !self.workers[number].up {
-            return;
-        }
-        if let Some(session) = self.workers[number].session {
-            self.cut(session, true);
-        }
-        self.workers[number].stop();
-        self.observe(&Observation::WorkerCrashed(number));
-        let delay = self.random.of(SECOND..2 * HOUR);
-        self.after(delay, Happening::WorkerStart(number));
-    }
-
-    fn connect(&mut self, number: usize, boot: u32) {
-        let worker = &self.workers[number];
-        if !worker.up || worker.boot != boot || worker.session.is_some() {
-            return;
-        }
-        if self.coordinator.is_none() {
-            self.after(5 * SECOND, Happening::Connect(number, boot));
-            return;
-        }
-        self.sessions += 1;
-        let session = SessionId(self.sessions);
-        let join = worker.hello(number, session);
-        self.workers[number].session = Some(session);
-        self.connections.insert(session, Connection { worker: number, up_to: [self.now; 2] });
-        self.send_in(session, Event::Joined(Box::new(join)));
-    }
-
-    /// A connection breaks: what is under way is lost, and each side learns it in its time.
-    pub(super) fn cut(&mut self, session: SessionId, told: bool) {
-        let Some(connection) = self.connections.remove(&session) else { return };
-        let worker = &mut self.workers[connection.worker];
-        if worker.session == Some(session) {
-            worker.disconnected();
-            let boot = worker.boot;
-            let delay =
-                self.random.of(SECOND..if self.trouble { 40 * MINUTE } else { 30 * SECOND });
-            let delay = if self.random.percent(80) { delay % MINUTE + SECOND } else { delay };
-            self.after(delay, Happening::Connect(connection.worker, boot));
-        }
-        if told {
-            let delay = self.random.of(0..30 * SECOND);
-            self.after(delay, Happening::Gone(session));
-        }
-    }
-
-    fn reaches(&mut self, session: SessionId, send: Send) {
-        let Some(connection) = self.connections.get(&session) else { return };
-        let number = connection.worker;
-        match send {
-            Send::Worker(_, message) => self.worker_receives(number, message),
-            Send::Admit { .. } => self.admitted(number),
-            Send::Close { .. } => self.cut(session, true),
-            Send::Upload(..) | Send::Reply(..) => {}
-        }
-    }
-
-    pub(super) fn send_in(&mut self, session: SessionId, event: Event) {
-        if let Some(at) = self.arrival(session, 0) {
-            self.at(at, Happening::Arrives(session, Box::new(event)));
-        }
-    }
-
-    pub(super) fn send_out(&mut self, session: SessionId, send: Send) {
-        if let Some(at) = self.arrival(session, 1) {
-            self.at(at, Happening::Reaches(session, Box::new(send)));
-        }
-    }
-
-    fn arrival(&mut self, session: SessionId, direction: usize) -> Option<u64> {
-        let late = self.trouble && self.random.percent(2);
-        let latency = self.random.of(1..if late { 20 * SECOND } else { 200 });
-        let connection = self.connections.get_mut(&session)?;
-        let at = connection.up_to[direction].max(self.now + latency);
-        connection.up_to[direction] = at;
-        Some(at)
-    }
-
-    /// When the next status is due: every 10 s, unless nothing is to be done anywhere.
-    pub(super) fn next_status(&self) -> u64 {
-        let soon = self.now + 10 * SECOND;
-        let Some(coordinator) = &self.coordinator else { return soon };
+    fn look_for_quiet(&self) -> u64 {
+        let Some(coordinator) = &self.coordinator else { return 0 };
         let counts = coordinator.queue.counts(Now { utc: self.utc(), ..Now::default() });
         let busy = counts.ready + counts.running > 0
             || !coordinator.pending.is_empty()
             || self.workers.iter().any(|w| w.is_busy() || (w.up && w.session.is_none()));
         if busy {
-            return soon;
+            return 0;
         }
-        let due = coordinator.due.map_or(self.now + HOUR, |due| due + SECOND);
-        due.clamp(soon, self.now + if self.trouble { HOUR } else { DAY })
+        let rest = self.now + if self.trouble { HOUR } else { DAY };
+        coordinator.due.map_or(rest, |due| due.saturating_sub(5 * SECOND).min(rest))
     }
 
     fn is_finished(&self) -> bool {
         let Some(coordinator) = &self.coordinator else { return false };
+        if self.now < self.heals_at + 10 * MINUTE || !coordinator.pending.is_empty() {
+            return false;
+        }
+        if self.workers.iter().any(Worker::is_busy) {
+            return false;
+        }
         let counts = coordinator.queue.counts(Now { utc: self.utc(), ..Now::default() });
-        let waiting = counts.ready + counts.delayed + counts.running + counts.parked;
-        let synced = self.now > self.heals_at + 10 * MINUTE;
-        let busy = self.workers.iter().any(Worker::is_busy);
-        synced && waiting == 0 && !busy && coordinator.pending.is_empty()
+        counts.ready + counts.delayed + counts.running + counts.parked == 0
     }
 
     pub(super) fn after(&mut self, delay: u64, happening: Happening) {
@@ -367,55 +265,42 @@ impl World {
     }
 
     pub(super) fn at(&mut self, at: u64, happening: Happening) {
-        self.sequence += 1;
-        self.happenings.insert((at, self.sequence), happening);
-    }
-
-    /// Once, within twice this time.
-    fn soon(&mut self, about: u64, happening: Happening) {
-        let delay = self.random.of(0..2 * about);
-        self.after(delay, happening);
+        self.calendar.insert(&mut self.random, at, happening);
     }
 
     pub(super) fn observe(&mut self, observation: &Observation) {
-        let text = format!("{} {observation:?}", self.now - START);
-        self.digest = Sha256::of(format!("{}{text}", self.digest).as_bytes());
-        if self.tracing {
-            self.trace.push(text);
-        }
-        let (now, settings) = (self.now, &self.settings);
-        let broken = self.checkers.iter_mut().find_map(|checker| {
-            let broken = checker.observe(now, settings, observation).err()?;
-            Some(format!("{}: {broken}", checker.name()))
-        });
-        if let Some(broken) = broken {
-            self.fail(&broken);
-        }
+        self.witness.observe(self.now, observation);
     }
 
-    pub(super) fn fail(&mut self, what: &str) {
-        let at = self.now - START;
-        self.failure.get_or_insert(format!("after {at} ms: {what}"));
+    pub(super) fn note<T: Display>(&mut self, node: &str, text: impl FnOnce() -> T) {
+        self.witness.note(self.now, node, text);
     }
 
-    fn judge(&mut self) -> Option<String> {
-        let wanted = self.published.iter().flatten().map(|group| JobKey {
-            distribution: group.distribution.clone(),
-            backend: group.distribution.clone(),
-            source: group.source.clone(),
-            version: group.version.clone(),
-            architecture: group.architecture.clone(),
-            input: group.input_name.clone(),
-        });
-        let end = End {
-            wanted: wanted.collect(),
-            durable: core::mem::take(&mut self.durable),
-            settings: self.settings.clone(),
-            spooled: self.workers.iter().map(|w| w.spool.len()).sum(),
+    pub(super) fn fail(&mut self, checker: &'static str, text: String) {
+        self.witness.fail(self.now, checker, text);
+    }
+}
+
+/// What the coordinator is configured to do.
+fn settings(seed: u64, workers: usize, random: &mut Random) -> Settings {
+    let small = |random: &mut Random, end| u32::try_from(random.of(0..end)).unwrap_or(0);
+    let mut settings = Settings {
+        retry: RetryPolicy { max_retries: Some(small(random, 3)), ..RetryPolicy::default() },
+        confirmations: if workers > 1 && random.percent(30) { 2 } else { 1 },
+        initial_delay: Duration::from_secs(random.of(0..2) * random.of(0..7200)),
+        seed,
+        ..Settings::default()
+    };
+    for name in PROFILES {
+        let policy = ProfilePolicy {
+            priority: random.percent(40).then(|| 1 + i32::try_from(random.of(0..3)).unwrap_or(0)),
+            initial_delay: random.percent(20).then(|| Duration::from_secs(random.of(0..3600))),
+            max_retries: random.percent(40).then(|| small(random, 4)),
+            tags: if random.percent(20) { vec!["trusted".into()] } else { Vec::new() },
         };
-        self.checkers.iter_mut().find_map(|checker| {
-            let broken = checker.finish(&end).err()?;
-            Some(format!("at the end: {}: {broken}", checker.name()))
-        })
+        if random.percent(70) {
+            settings.profiles.insert(name.into(), policy);
+        }
     }
+    settings
 }

@@ -69,8 +69,9 @@ impl Queue {
         };
         let is_fault = matches!(report.attempted.ending, Ending::Fault(_));
         if grant.answered && !planted::is(Bug::AnsweredTwice) {
-            // An answered attempt without a build was a fault, or superseded.
-            let kept = grant.build.is_some() || is_fault;
+            // Without a build it was a fault, superseded, or set aside: what is kept of it is not
+            // told from here, and a copy changes nothing.
+            let kept = grant.build.is_some();
             return if kept { Answer::Accepted } else { Answer::Superseded };
         }
         let lease = self.leases.get(attempt.job).filter(|l| l.attempt == attempt);

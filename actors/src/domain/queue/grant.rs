@@ -1,6 +1,6 @@
 use super::effect::{Effects, Send};
 use super::event::Now;
-use super::lane::Lane;
+use super::lane::{Lane, is_larger};
 use super::lease::{Assigned, Lease};
 use super::queue_state::Queue;
 use crate::planted::{self, Bug};
@@ -13,9 +13,6 @@ use crate::protocol::{
 impl Queue {
     /// Gives ready jobs to free slots, one to each worker in turn, until one side runs out.
     pub(super) fn grant_all(&mut self, now: Now, effects: &mut Effects) {
-        if planted::is(Bug::GrantsForgotten) && now.utc.0 % 2 == 0 {
-            self.idle.clear();
-        }
         while self.ready.len() > 0 && !self.idle.is_empty() {
             let workers: Vec<WorkerId> = self.idle.iter().copied().collect();
             let mut granted = false;
@@ -53,7 +50,9 @@ impl Queue {
         let session = self.workers.get(&id)?.session.as_ref()?;
         let rank = self.ready.first(|lane| {
             lane.suits(id, session)
-                || (lane.fits(id, &session.offer) && !self.somebody_suits(now, lane))
+                || (lane.fits(id, &session.offer)
+                    && !self.somebody_suits(now, lane)
+                    && !self.somebody_is_larger(now, lane, session.free_memory))
         })?;
         Some(rank.job)
     }
@@ -66,6 +65,19 @@ impl Queue {
             let session = worker.session.as_ref().filter(|session| session.is_attentive(now));
             session.is_some_and(|session| lane.suits(*id, session))
         })
+    }
+
+    /// True when memory was not enough and a worker that is there fits and has more than `free`.
+    /// Nobody may have more than what was not enough; then the largest tries again, not whoever
+    /// asks first.
+    fn somebody_is_larger(&self, now: Now, lane: &Lane, free: u64) -> bool {
+        lane.memory_over.is_some()
+            && self.workers.iter().any(|(id, worker)| {
+                let session = worker.session.as_ref().filter(|session| session.is_attentive(now));
+                session.is_some_and(|session| {
+                    is_larger(session.free_memory, free) && lane.fits(*id, &session.offer)
+                })
+            })
     }
 
     fn grant(&mut self, now: Now, worker: WorkerId, id: InputId, effects: &mut Effects) {

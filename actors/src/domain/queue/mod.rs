@@ -32,4 +32,4 @@ pub use queue_state::Queue;
 pub use restore::{RestoreError, Restored};
 pub use retry::{RetryPolicy, parked_for, retry_delay};
 pub use settings::{EnrolmentRules, ProfilePolicy, Settings};
-pub use view::Query;
+pub use view::{Query, Sizes};

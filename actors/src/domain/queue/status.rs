@@ -49,7 +49,9 @@ impl Queue {
         for running in &status.running {
             self.told_of_attempt(now, session, id, running, effects);
         }
-        self.idle.insert(id);
+        if first || !planted::is(Bug::GrantsForgotten) {
+            self.idle.insert(id);
+        }
         self.wake_for_memory(now, id, effects);
     }
 
@@ -251,7 +253,9 @@ impl Queue {
         let lease = self.leases.remove(id)?;
         if let Some(worker) = self.workers.get_mut(&lease.worker) {
             worker.held.remove(&id);
-            self.idle.insert(lease.worker);
+            if !planted::is(Bug::GrantsForgotten) {
+                self.idle.insert(lease.worker);
+            }
             if let Some(session) = &mut worker.session {
                 session.running.retain(|r| r.attempt != lease.attempt);
             }

@@ -25,6 +25,25 @@ pub enum Query {
     },
 }
 
+/// How much a queue holds of what grows: each has a bound in workers, jobs or profiles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Jobs, wanted or not.
+    pub jobs: usize,
+    /// Connections of workers.
+    pub sessions: usize,
+    /// Leases: at most one for each job.
+    pub leases: usize,
+    /// Jobs that wait for a moment.
+    pub timers: usize,
+    /// Grants of the job that has most.
+    pub grants_max: usize,
+    /// Indexes that are being taken in: at most one for each profile.
+    pub syncs: usize,
+    /// Invitations that are not forgotten yet.
+    pub invitations: usize,
+}
+
 impl Queue {
     pub(super) fn ask(
         &mut self,
@@ -59,6 +78,19 @@ impl Queue {
         counts.next_due_ms =
             next.map(|(at, _)| at.0.saturating_sub(now.utc.0).max(0).unsigned_abs());
         counts
+    }
+
+    /// How much of what grows is held.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            jobs: self.entries.len(),
+            sessions: self.sessions.len(),
+            leases: self.leases.iter().count(),
+            timers: self.timed.len(),
+            grants_max: self.entries.values().map(|e| e.state.grants.len()).max().unwrap_or(0),
+            syncs: self.syncs.len(),
+            invitations: self.invitations.len(),
+        }
     }
 
     fn status(&self, now: Now) -> Status {

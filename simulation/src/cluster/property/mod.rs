@@ -1,14 +1,10 @@
 //! Properties that only the whole system can break, one a file.
 
-mod memory_is_bounded;
 mod nothing_leaves_before_its_commit;
 mod verdicts_tell_what_was_built;
 
-use core::time::Duration;
-
 use super::sight::Sight;
-use super::world::Node;
-use crate::core::{End, Observation};
+use crate::observation::Observation;
 
 /// One property.
 pub trait Property: Send {
@@ -23,19 +19,11 @@ pub trait Property: Send {
         Ok(())
     }
 
-    /// Sees what happened at `at`, since the world began.
+    /// Sees what happened at a node.
     ///
     /// # Errors
     /// The property is broken.
-    fn see(&mut self, _at: Duration, _node: Node, _sight: &Sight) -> Result<(), String> {
-        Ok(())
-    }
-
-    /// Sees how it ended.
-    ///
-    /// # Errors
-    /// The property is broken.
-    fn finish(&mut self, _end: &End) -> Result<(), String> {
+    fn see(&mut self, _sight: &Sight) -> Result<(), String> {
         Ok(())
     }
 }
@@ -43,7 +31,6 @@ pub trait Property: Send {
 /// One of each.
 pub(super) fn all() -> Vec<Box<dyn Property>> {
     vec![
-        Box::new(memory_is_bounded::MemoryIsBounded),
         Box::new(nothing_leaves_before_its_commit::NothingLeavesBeforeItsCommit::default()),
         Box::new(verdicts_tell_what_was_built::VerdictsTellWhatWasBuilt::default()),
     ]

@@ -1,4 +1,3 @@
-use core::time::Duration;
 use std::collections::BTreeSet;
 
 use rebuilder_actors::protocol::AttemptId;
@@ -6,8 +5,7 @@ use rebuilder_actors::protocol::wire::v1::coordinator::Answer;
 
 use super::Property;
 use crate::cluster::sight::Sight;
-use crate::cluster::world::Node;
-use crate::core::Observation;
+use crate::observation::Observation;
 
 /// An assignment or an acceptance leaves the coordinator only when the store has what it says.
 #[derive(Default)]
@@ -37,7 +35,7 @@ impl Property for NothingLeavesBeforeItsCommit {
         Ok(())
     }
 
-    fn see(&mut self, _: Duration, _: Node, sight: &Sight) -> Result<(), String> {
+    fn see(&mut self, sight: &Sight) -> Result<(), String> {
         match sight {
             Sight::AssignLeft(attempt) if !self.granted.contains(attempt) => {
                 Err(format!("attempt {attempt} was sent before its grant was durable"))

@@ -1,4 +1,3 @@
-use core::time::Duration;
 use std::collections::BTreeMap;
 
 use rebuilder_actors::protocol::AttemptId;
@@ -6,8 +5,7 @@ use rebuilder_actors::protocol::stored::v1::Outcome;
 
 use super::Property;
 use crate::cluster::sight::{Made, Sight};
-use crate::cluster::world::Node;
-use crate::core::Observation;
+use crate::observation::Observation;
 
 /// What is accepted of an honest worker is what its builder truly made: file by file, equal digests
 /// are `Reproduced` and others are not, and a machine that failed is never a verdict.
@@ -21,7 +19,7 @@ impl Property for VerdictsTellWhatWasBuilt {
         "verdicts_tell_what_was_built"
     }
 
-    fn see(&mut self, _: Duration, _: Node, sight: &Sight) -> Result<(), String> {
+    fn see(&mut self, sight: &Sight) -> Result<(), String> {
         if let Sight::Made(attempt, made, honest) = sight {
             self.made.insert(*attempt, (made.clone(), *honest));
         }

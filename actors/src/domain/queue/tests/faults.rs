@@ -101,6 +101,22 @@ fn repeated_lack_of_memory_parks_until_a_larger_worker_comes() {
     assert_eq!(house.state(job).grants.last().unwrap().worker.0, 2);
 }
 
+/// Found by the simulation: the worker with the smallest number tried for ever.
+#[test]
+fn where_nobody_has_more_memory_the_largest_tries_again() {
+    let (mut house, large, assignment) = one();
+    house.told_with(large, 1, &[assignment.attempt], &[], 64 * GIB);
+    house.report(large, 1, &assignment, fault(FaultKind::OutOfMemory));
+    let small = house.join(2);
+    house.told_with(small, 0, &[], &[], GIB);
+    house.advance(Duration::from_secs(10));
+    house.told_with(large, 1, &[], &[], 60 * GIB);
+    house.advance(Duration::from_secs(5));
+    assert_eq!(assignments(&house.told_with(small, 0, &[], &[], GIB)), []);
+    let granted = assignments(&house.told_with(large, 1, &[], &[], 60 * GIB));
+    assert_eq!(granted.len(), 1);
+}
+
 #[test]
 fn absurd_memory_does_not_strand_a_job() {
     let (mut house, session, assignment) = one();

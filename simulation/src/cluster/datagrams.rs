@@ -1,64 +1,31 @@
 use core::fmt;
 use core::time::Duration;
 
-/// Everything that happened, as one number, and as lines if somebody wants to read them.
+/// Every datagram, as one number.
 #[derive(Debug, Default)]
-pub(super) struct Trace {
+pub(super) struct Datagrams {
     hash: Hash,
-    events: u64,
-    datagrams: u64,
-    /// `None`: nobody reads.
-    lines: Option<Vec<String>>,
+    count: u64,
 }
 
-impl Trace {
-    pub(super) fn new(readable: bool) -> Self {
-        Self { lines: readable.then(Vec::new), ..Self::default() }
-    }
-
-    /// One event that a person reads.
-    pub(super) fn event(&mut self, at: Duration, node: &dyn fmt::Display, text: &str) {
-        self.events += 1;
-        self.hash.number(nanos(at));
-        self.hash.bytes(text.as_bytes());
-        self.line(at, node, text);
-    }
-
-    /// A line that is no part of the number.
-    pub(super) fn line(&mut self, at: Duration, node: &dyn fmt::Display, text: &str) {
-        if let Some(lines) = &mut self.lines {
-            lines.push(format!("{:>12.3} {node:<12} {text}", at.as_secs_f64()));
-        }
-    }
-
-    /// One datagram: only its bytes count.
-    pub(super) fn datagram(&mut self, at: Duration, from: u64, to: u64, bytes: &[u8]) {
-        self.datagrams += 1;
-        self.hash.number(nanos(at));
+impl Datagrams {
+    pub(super) fn sent(&mut self, at: Duration, from: u64, to: u64, bytes: &[u8]) {
+        self.count += 1;
+        self.hash.number(u64::try_from(at.as_nanos()).unwrap_or(u64::MAX));
         self.hash.number(from);
         self.hash.number(to);
         self.hash.bytes(bytes);
     }
 
-    pub(super) fn digest(&self) -> String {
-        self.hash.to_string()
-    }
-
-    pub(super) fn events(&self) -> u64 {
-        self.events
-    }
-
-    pub(super) fn datagrams(&self) -> u64 {
-        self.datagrams
-    }
-
-    pub(super) fn take_lines(&mut self) -> Vec<String> {
-        self.lines.take().unwrap_or_default()
+    pub(super) fn count(&self) -> u64 {
+        self.count
     }
 }
 
-fn nanos(at: Duration) -> u64 {
-    u64::try_from(at.as_nanos()).unwrap_or(u64::MAX)
+impl fmt::Display for Datagrams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} datagrams, digest {}", self.count, self.hash)
+    }
 }
 
 /// Two lanes that are multiplied and turned, eight bytes at a time: no cryptography, but every bit

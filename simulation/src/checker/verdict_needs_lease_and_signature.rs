@@ -1,0 +1,75 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use rebuilder_actors::domain::queue::Settings;
+use rebuilder_actors::domain::report::{SignedReport, verify, verify_countersigned};
+use rebuilder_actors::protocol::stored::key::table;
+use rebuilder_actors::protocol::stored::v1::{Place, ReportRecord, WorkerRecord};
+use rebuilder_actors::protocol::stored::{self, key};
+use rebuilder_actors::protocol::{AttemptId, PublicKey, WorkerId};
+
+use super::Checker;
+use crate::observation::{End, Observation};
+
+/// A report counts only if its attempt was leased to the worker that signed it, and what is stored
+/// carries that worker's signature.
+#[derive(Default)]
+pub(super) struct VerdictNeedsLeaseAndSignature {
+    granted: BTreeMap<AttemptId, BTreeSet<WorkerId>>,
+}
+
+/// Signatures that are verified at the end: each costs more than a hundred events.
+const VERIFIED_MAX: usize = 12;
+
+impl Checker for VerdictNeedsLeaseAndSignature {
+    fn name(&self) -> &'static str {
+        "verdict_needs_lease_and_signature"
+    }
+
+    fn observe(&mut self, _: u64, _: &Settings, observation: &Observation) -> Result<(), String> {
+        match observation {
+            Observation::Stored(job, state) => {
+                if let Place::Leased { worker, .. } = state.place {
+                    let attempt = AttemptId { job: *job, epoch: state.epoch };
+                    self.granted.entry(attempt).or_default().insert(worker);
+                }
+            }
+            Observation::Accepted(record, _) => {
+                let holders = self.granted.get(&record.attempt);
+                if !holders.is_some_and(|holders| holders.contains(&record.worker)) {
+                    return Err(format!(
+                        "attempt {} of worker {} counts, it was leased to {holders:?}",
+                        record.attempt, record.worker
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, end: &End) -> Result<(), String> {
+        let of = |table: u8| end.durable.iter().filter(move |(key, _)| key[0] == table);
+        let mut keys: BTreeMap<WorkerId, PublicKey> = BTreeMap::new();
+        for (key, value) in of(table::WORKER) {
+            let record: WorkerRecord = stored::read(value).map_err(|e| e.to_string())?;
+            let key = <[u8; 32]>::try_from(&key[1..]).map_err(|_| "a key is no key")?;
+            keys.insert(record.id, PublicKey(key));
+        }
+        for (key, value) in of(table::REPORT).take(VERIFIED_MAX) {
+            let record: ReportRecord = stored::read(value).map_err(|e| e.to_string())?;
+            let sequence = <[u8; 8]>::try_from(&key[1..]).map_err(|_| "a report has no number")?;
+            let signed = end.durable.get(&key::signed(u64::from_be_bytes(sequence)));
+            let signed = signed.ok_or_else(|| format!("report {} is bare", record.attempt))?;
+            let signed: SignedReport = stored::read(signed).map_err(|e| e.to_string())?;
+            let worker = keys.get(&record.worker).ok_or("a report is by nobody")?;
+            let coordinator = end.settings.enrolment.coordinator;
+            let verified = verify(&signed, worker)
+                .or_else(|_| verify_countersigned(&signed, worker, &[coordinator]))
+                .map_err(|error| format!("the report of attempt {}: {error}", record.attempt))?;
+            if verified.report().attempt != record.attempt {
+                return Err(format!("{} is kept as {}", verified.report().attempt, record.attempt));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+use core::time::Duration;
+
+use rebuilder_actors::domain::queue::{Effects, Join, Send, SessionId};
+use rebuilder_actors::port::Monotonic;
+use rebuilder_actors::protocol::wire::{BootId, Offer};
+use rebuilder_actors::protocol::{AttemptId, PublicKey, WorkerId};
+
+use super::Oracle;
+use super::job::{Job, Lease};
+
+/// A worker as it should be known.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) key: PublicKey,
+    pub(super) session: Option<Session>,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) boot: BootId,
+    pub(super) offer: Offer,
+    pub(super) heard: Monotonic,
+    /// Told what it does, and was not silent for a lease since.
+    pub(super) told: bool,
+    /// Attempts that occupy its slots, as told, and those that it was told to stop.
+    pub(super) running: Vec<AttemptId>,
+    pub(super) free_memory: u64,
+}
+
+/// One that was silent for longer is given nothing, and does not keep a second process out.
+const SILENT: Duration = Duration::from_secs(15);
+
+impl Worker {
+    pub(super) fn new(key: PublicKey) -> Self {
+        Self { key, session: None }
+    }
+}
+
+impl Oracle {
+    /// All workers are authorized here; a second process is kept out while the first is there.
+    pub(super) fn joined(&mut self, join: &Join, effects: &Effects) -> Result<(), String> {
+        let id = self.keys.get(&join.worker).copied();
+        let old = id.and_then(|id| self.workers[&id].session.as_ref());
+        let refused = old.is_some_and(|old| {
+            self.now.monotonic.since(old.heard) < SILENT && old.boot != join.boot
+        });
+        let admitted = effects
+            .sends
+            .iter()
+            .any(|send| matches!(send, Send::Admit { session, .. } if *session == join.session));
+        if admitted == refused {
+            return Err(format!("{:?} was let in: {admitted}", join.session));
+        }
+        let worker = id.and_then(|id| self.workers.get_mut(&id)).filter(|_| admitted);
+        if let Some(worker) = worker {
+            worker.session = Some(Session {
+                id: join.session,
+                boot: join.boot,
+                offer: join.offer.clone(),
+                heard: self.now.monotonic,
+                told: false,
+                running: Vec::new(),
+                free_memory: 0,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn left(&mut self, session: SessionId) {
+        for worker in self.workers.values_mut() {
+            if worker.session.as_ref().is_some_and(|live| live.id == session) {
+                worker.session = None;
+            }
+        }
+    }
+
+    /// The worker whose live connection this is.
+    pub(super) fn at(&self, session: SessionId) -> Option<WorkerId> {
+        let mut workers = self.workers.iter();
+        let found = workers
+            .find(|(_, worker)| worker.session.as_ref().is_some_and(|live| live.id == session));
+        found.map(|(id, _)| *id)
+    }
+
+    /// Its connection, if it tells what it does.
+    pub(super) fn attentive(&self, id: WorkerId) -> Option<&Session> {
+        let session = self.workers.get(&id)?.session.as_ref()?;
+        let silent = self.now.monotonic.since(session.heard) >= SILENT;
+        (session.told && !silent).then_some(session)
+    }
+
+    /// Leases of a worker.
+    pub(super) fn held(&self, id: WorkerId) -> impl Iterator<Item = (&Job, &Lease)> {
+        let leased = self.jobs.values().filter_map(|job| Some((job, job.lease()?)));
+        leased.filter(move |(_, lease)| lease.worker == id)
+    }
+
+    /// Slots that nothing occupies. Up to 64 finished attempts occupy none.
+    pub(super) fn free_slots(&self, id: WorkerId) -> usize {
+        let Some(session) = self.attentive(id) else { return 0 };
+        let (mut taken, mut spooled) = (session.running.len(), 0);
+        for (job, lease) in self.held(id) {
+            spooled += usize::from(lease.spooled);
+            let told = session.running.contains(&job.attempt(lease.epoch));
+            if !told && (!lease.spooled || spooled > 64) {
+                taken += 1;
+            }
+        }
+        usize::from(session.offer.slots).saturating_sub(taken)
+    }
+
+    /// It can do the job, and did not confirm it.
+    pub(super) fn fits(&self, id: WorkerId, offer: &Offer, job: &Job) -> bool {
+        let same = |offered: &str, wanted: &str| {
+            let plain = |name| match name {
+                "x86_64" => "amd64",
+                "aarch64" => "arm64",
+                name => name,
+            };
+            offered == "*" || plain(offered) == plain(wanted)
+        };
+        let profiles = job.wishes.keys().map(|(profile, _)| profile);
+        let policies = profiles.filter_map(|profile| self.settings.profiles.get(profile));
+        let mut tags = policies.flat_map(|policy| &policy.tags);
+        !job.confirmed.contains(&id)
+            && offer.backends.iter().any(|backend| **backend == *job.key.backend)
+            && offer.architectures.iter().any(|offered| same(offered, &job.key.architecture))
+            && tags.all(|tag| offer.tags.contains(tag))
+    }
+
+    /// It fits, is not the worker of the last fault, and has more memory than was not enough.
+    pub(super) fn suits(&self, id: WorkerId, session: &Session, job: &Job) -> bool {
+        job.avoid != Some(id)
+            && job.memory_over.is_none_or(|over| is_more(session.free_memory, over))
+            && self.fits(id, &session.offer, job)
+    }
+}
+
+/// By more than an eighth: what is free wavers.
+pub(super) fn is_more(free: u64, over: u64) -> bool {
+    free > over.saturating_add(over / 8)
+}

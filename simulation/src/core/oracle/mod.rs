@@ -1,0 +1,242 @@
+//! What the queue should be: written from the design, not from the queue, slow and plain.
+//!
+//! It is told every event, works out by itself what must become of each job, and compares that
+//! with what the queue wrote and sent. What the queue may choose, which ready job goes to which
+//! free worker, it does not work out: it takes each choice from the queue and asks whether it was
+//! allowed, and whether one is missing.
+
+mod farm;
+mod follow;
+mod grants;
+mod index;
+mod job;
+mod orders;
+mod reports;
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use rebuilder_actors::domain::queue::{Effects, Event, Fact, Now, Send, SessionId, Settings};
+use rebuilder_actors::port::Op;
+use rebuilder_actors::protocol::stored::key::table;
+use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, ProfileRecord, WorkerRecord};
+use rebuilder_actors::protocol::stored::{self};
+use rebuilder_actors::protocol::wire::v1::coordinator::{Answer, Message};
+use rebuilder_actors::protocol::{AttemptId, InputId, JobKey, PublicKey, WorkerId};
+
+use farm::Worker;
+use job::{Job, Place};
+
+/// What the queue should be.
+pub(super) struct Oracle {
+    settings: Settings,
+    now: Now,
+    jobs: BTreeMap<InputId, Job>,
+    workers: BTreeMap<WorkerId, Worker>,
+    keys: BTreeMap<PublicKey, WorkerId>,
+    profiles: BTreeMap<Box<str>, ProfileRecord>,
+    /// Jobs that each index under way has named so far.
+    named: BTreeMap<Box<str>, BTreeSet<InputId>>,
+    /// What is written, as the queue wrote it.
+    written: BTreeMap<InputId, JobState>,
+    /// Numbers of jobs that the event makes.
+    new_ids: BTreeMap<JobKey, InputId>,
+    expected: Expected,
+}
+
+/// What the event must lead to, besides the states of the jobs.
+#[derive(Debug, Default)]
+struct Expected {
+    cancels: Vec<(SessionId, AttemptId)>,
+    again: Vec<AttemptId>,
+    /// Kind of the answer to a report.
+    answer: Option<(AttemptId, Kind)>,
+    accepted: bool,
+}
+
+/// An [`Answer`] without its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Accepted,
+    Superseded,
+    Refused,
+}
+
+impl Oracle {
+    /// From what is durable, as a coordinator begins.
+    pub(super) fn new(durable: &BTreeMap<Vec<u8>, Vec<u8>>, settings: &Settings, now: Now) -> Self {
+        let mut oracle = Self {
+            settings: settings.clone(),
+            now,
+            jobs: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            profiles: BTreeMap::new(),
+            named: BTreeMap::new(),
+            written: BTreeMap::new(),
+            new_ids: BTreeMap::new(),
+            expected: Expected::default(),
+        };
+        let mut records: BTreeMap<InputId, JobRecord> = BTreeMap::new();
+        for (key, value) in durable {
+            match key[0] {
+                table::JOB => drop(records.insert(number(key), read(value))),
+                table::STATE => drop(oracle.written.insert(number(key), read(value))),
+                table::WORKER => oracle.enrol(key, value),
+                table::PROFILE => {
+                    let name = String::from_utf8_lossy(&key[1..]).into_owned();
+                    oracle.profiles.insert(name.into(), read(value));
+                }
+                _ => {}
+            }
+        }
+        for (id, record) in records {
+            let Some(state) = oracle.written.get(&id) else { continue };
+            let mut job = Job::restored(id, record, state, now, settings.lease);
+            job.index(now);
+            oracle.jobs.insert(id, job);
+        }
+        oracle
+    }
+
+    /// Works out what the event must lead to, and compares.
+    pub(super) fn compare(
+        &mut self,
+        now: Now,
+        event: Event,
+        effects: &Effects,
+        next: Option<Duration>,
+    ) -> Result<(), String> {
+        self.now = now;
+        self.expected = Expected::default();
+        self.take_writes(effects);
+        match event {
+            Event::Joined(join) => self.joined(&join, effects)?,
+            Event::Left(session) => self.left(session),
+            Event::Told(session, status) => self.told(session, &status),
+            Event::Reported { session, report, .. } => self.reported(session, &report),
+            Event::SetAside(session, attempt) => self.set_aside(session, attempt),
+            Event::SyncBegan { profile } => drop(self.named.remove(&profile)),
+            Event::SyncPage { profile, groups } => self.page(&profile, groups)?,
+            Event::SyncEnded { profile, index, .. } => self.index_ended(&profile, &index),
+            Event::Ordered(_, order) => self.ordered(&order),
+            Event::UploadAsked { .. }
+            | Event::DifferenceStored { .. }
+            | Event::Asked(..)
+            | Event::Ticked => {}
+        }
+        self.expire();
+        self.wake();
+        self.follow_grants(effects)?;
+        self.check_sends(effects)?;
+        self.check_states()?;
+        self.check_next(next)
+    }
+
+    /// Numbers that the queue chose, and the states as it wrote them.
+    fn take_writes(&mut self, effects: &Effects) {
+        self.new_ids.clear();
+        for op in &effects.batch.0 {
+            let Op::Put { key, value } = op else { continue };
+            match key[0] {
+                table::JOB if !self.jobs.contains_key(&number(key)) => {
+                    let record: JobRecord = read(value);
+                    self.new_ids.insert(record.key, number(key));
+                }
+                table::STATE => drop(self.written.insert(number(key), read(value))),
+                table::WORKER => self.enrol(key, value),
+                _ => {}
+            }
+        }
+    }
+
+    fn enrol(&mut self, key: &[u8], value: &[u8]) {
+        let record: WorkerRecord = read(value);
+        let key = PublicKey(key[1..].try_into().expect("the key of a worker has 32 bytes"));
+        self.keys.insert(key, record.id);
+        self.workers.entry(record.id).or_insert_with(|| Worker::new(key));
+    }
+
+    fn check_sends(&mut self, effects: &Effects) -> Result<(), String> {
+        let Expected { cancels, answer, accepted, .. } = &mut self.expected;
+        for send in &effects.sends {
+            match send {
+                Send::Worker(session, Message::Cancel { attempt, .. }) => {
+                    let at = cancels.iter().position(|cancel| *cancel == (*session, *attempt));
+                    let at = at.ok_or_else(|| format!("attempt {attempt} should go on"))?;
+                    cancels.swap_remove(at);
+                }
+                Send::Worker(_, Message::Answer { attempt, answer: given }) => {
+                    let kind = match given {
+                        Answer::Accepted => Kind::Accepted,
+                        Answer::Superseded => Kind::Superseded,
+                        Answer::Refused { .. } => Kind::Refused,
+                    };
+                    if answer.take() != Some((*attempt, kind)) {
+                        return Err(format!("attempt {attempt} was answered {given:?}"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some((_, attempt)) = cancels.first() {
+            return Err(format!("attempt {attempt} should be told to stop"));
+        }
+        if let Some((attempt, kind)) = answer {
+            return Err(format!("attempt {attempt} should be answered {kind:?}"));
+        }
+        let kept = effects.facts.iter().any(|fact| matches!(fact, Fact::Accepted(..)));
+        if kept != *accepted {
+            return Err(format!("a report was kept: {kept}, and should be: {accepted}"));
+        }
+        Ok(())
+    }
+
+    fn check_states(&self) -> Result<(), String> {
+        if self.jobs.len() != self.written.len() {
+            let (jobs, written) = (self.jobs.len(), self.written.len());
+            return Err(format!("{written} jobs are written, there should be {jobs}"));
+        }
+        for (id, job) in &self.jobs {
+            let state = self.written.get(id).ok_or_else(|| format!("job {id} is not written"))?;
+            if let Some(what) = job.differs(state) {
+                return Err(format!("job {id}: {what}; written is {state:?}; should be {job:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// When the queue wants to wake: at the first moment at which something becomes due.
+    fn check_next(&self, next: Option<Duration>) -> Result<(), String> {
+        let now = self.now;
+        let wait = |at: i64| Duration::from_millis(at.saturating_sub(now.utc.0).max(0) as u64);
+        let expected = self.jobs.values().filter_map(|job| match &job.place {
+            Place::Leased { lease, .. } => Some(lease.deadline.since(now.monotonic)),
+            Place::Waiting { due, .. } if job.is_wanted() && !job.ready => Some(wait(*due)),
+            Place::Parked { until, .. } if job.is_wanted() => until.map(wait),
+            _ => None,
+        });
+        let expected = expected.min();
+        if next != expected {
+            return Err(format!("the queue wakes in {next:?}, should wake in {expected:?}"));
+        }
+        Ok(())
+    }
+
+    /// Moves a job; what is known of its place follows.
+    fn put(&mut self, id: InputId, place: Place) {
+        let now = self.now;
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.place = place;
+            job.index(now);
+        }
+    }
+}
+
+fn number(key: &[u8]) -> InputId {
+    InputId(i32::from_be_bytes(key[1..].try_into().expect("the number of a job has 4 bytes")))
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: &[u8]) -> T {
+    stored::read(value).expect("the queue wrote it")
+}
