@@ -6,9 +6,10 @@
 
 pub mod checker;
 pub mod cluster;
+#[expect(clippy::print_stdout, reason = "its output is what the command is for")]
+pub mod command;
 pub mod core;
-/// Kinds of trouble, and what a seed draws of them.
-pub mod fault;
+pub mod level;
 /// What checkers see.
 pub mod observation;
 /// What is simulated, and how it ended.

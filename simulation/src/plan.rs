@@ -3,8 +3,6 @@ use core::fmt;
 use rebuilder_actors::planted::Bug;
 use rebuilder_actors::protocol::Sha256;
 
-use crate::fault::Fault;
-
 /// How much of the system is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -12,6 +10,16 @@ pub enum Level {
     Core,
     /// The production actors over simulated datagrams.
     Cluster,
+}
+
+impl Level {
+    /// What its lengths are measured in.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Core => "days",
+            Self::Cluster => "minutes",
+        }
+    }
 }
 
 impl fmt::Display for Level {
@@ -30,15 +38,15 @@ pub struct Plan {
     pub seed: u64,
     /// How much of the system.
     pub level: Level,
-    /// 1 to 200; `None`: drawn from the seed.
+    /// `None`: drawn from the seed.
     pub workers: Option<u16>,
-    /// Days of trouble before everything heals, 1 to 3,650; `None`: the level's usual number.
-    pub days: Option<u32>,
+    /// Time of trouble before everything heals, in the level's unit; `None`: its usual one.
+    pub length: Option<u32>,
     /// Exactly these; `None`: drawn from the seed.
-    pub faults: Option<Vec<Fault>>,
+    pub faults: Option<Vec<String>>,
     /// A bug on purpose; `None`: the system as it is.
     pub bug: Option<Bug>,
-    /// Compare with the oracle after every event (core).
+    /// Compare with the oracle after every event; a level without one ignores it.
     pub oracle: bool,
     /// Keep every line of the trace.
     pub trace: bool,
@@ -53,7 +61,7 @@ impl Plan {
             seed,
             level,
             workers: None,
-            days: None,
+            length: None,
             faults: None,
             bug: None,
             oracle: true,
@@ -68,11 +76,10 @@ impl Plan {
         if let Some(workers) = self.workers {
             command += &format!(" --workers {workers}");
         }
-        if let Some(days) = self.days {
-            command += &format!(" --days {days}");
+        if let Some(length) = self.length {
+            command += &format!(" --{} {length}", self.level.unit());
         }
-        if let Some(faults) = &self.faults {
-            let names: Vec<&str> = faults.iter().map(|fault| fault.name()).collect();
+        if let Some(names) = &self.faults {
             let names = if names.is_empty() { "none".to_owned() } else { names.join(",") };
             command += &format!(" --faults {names}");
         }
@@ -111,7 +118,7 @@ pub struct Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Which checker found it.
-    pub checker: &'static str,
+    pub checker: String,
     /// When, milliseconds of virtual time since the start.
     pub at_ms: u64,
     /// What is wrong.

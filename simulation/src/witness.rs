@@ -43,7 +43,7 @@ impl Witness {
         }
         for checker in &mut self.checkers {
             if let Err(text) = checker.observe(now, &self.settings, observation) {
-                let checker = checker.name();
+                let checker = checker.name().to_owned();
                 self.failure.get_or_insert(Failure { checker, at_ms: now, text });
             }
         }
@@ -58,7 +58,7 @@ impl Witness {
 
     /// Something is wrong that no checker is for: the oracle disagrees, or the level itself.
     pub fn fail(&mut self, now: u64, checker: &'static str, text: String) {
-        self.failure.get_or_insert(Failure { checker, at_ms: now, text });
+        self.failure.get_or_insert(Failure { checker: checker.into(), at_ms: now, text });
     }
 
     /// True once a property is broken.
@@ -71,7 +71,7 @@ impl Witness {
         if self.failure.is_none() {
             self.failure = self.checkers.iter_mut().find_map(|checker| {
                 let text = checker.finish(end).err()?;
-                Some(Failure { checker: checker.name(), at_ms: now, text })
+                Some(Failure { checker: checker.name().into(), at_ms: now, text })
             });
         }
         (self.failure, self.digesting.then_some(self.digest), self.lines)

@@ -54,6 +54,12 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
                     attempt.ended = true;
                 }
             }
+            Observation::Stored(id, state) => {
+                if let Some(attempt) = self.current.get_mut(id) {
+                    let mut answered = state.grants.iter().filter(|grant| grant.answered);
+                    attempt.ended |= answered.any(|grant| grant.epoch == attempt.epoch);
+                }
+            }
             Observation::WorkerCrashed(worker) => {
                 let theirs = self.current.values_mut().filter(|a| a.worker == *worker);
                 theirs.for_each(|attempt| attempt.ended = true);

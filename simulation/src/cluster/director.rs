@@ -17,10 +17,11 @@ use super::ctl::{self, Client};
 use super::fault::Fault;
 use super::machine::Machine;
 use super::mirror::{Distribution, PROFILES};
-use super::plan::{Options, Plan};
+use super::options::{MINUTES, Options};
 use super::random::Random;
 use super::worker::{self, SIGNUP_SECRET, WorkerNode, is_listed};
 use super::world::{Call, Node, World};
+use crate::plan::Plan;
 
 /// What is about to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +79,7 @@ fn settings(options: &Options, seed: u64) -> Settings {
 
 impl Director {
     pub(super) fn new(plan: &Plan) -> Self {
-        let options = plan.draw();
+        let options = Options::draw(plan);
         let mut settings = settings(&options, plan.seed);
         let (bare, _) = World::new(plan, options.clone(), settings.clone());
         // Keys come from the seed alone: the settings name them before there is a world.
@@ -128,7 +129,7 @@ impl Director {
             operator,
             happenings: BTreeMap::new(),
             sequence: 0,
-            heals_at: Duration::from_secs(u64::from(plan.minutes) * 60),
+            heals_at: Duration::from_secs(u64::from(plan.length.unwrap_or(MINUTES)) * 60),
             restarts: 0,
             world,
         }
@@ -137,7 +138,7 @@ impl Director {
     /// Lives through the trouble, and heals.
     pub(super) async fn trouble(&mut self) {
         self.plan();
-        while self.world.in_trouble() && self.world.failure().is_none() {
+        while self.world.in_trouble() && !self.world.has_failed() {
             let Some((&(at, _), _)) = self.happenings.first_key_value() else { break };
             let at = self.world.zero() + Duration::from_millis(at);
             match tokio::time::timeout_at(at, self.calls.recv()).await {

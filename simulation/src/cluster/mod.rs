@@ -17,7 +17,7 @@ mod fault;
 mod machine;
 mod medium;
 mod mirror;
-mod plan;
+mod options;
 mod property;
 mod random;
 mod run;
@@ -30,9 +30,21 @@ mod witness;
 mod worker;
 mod world;
 
-pub use fault::{Fault, UnknownFault, parse_faults};
-pub use plan::{Options, Plan};
-pub use run::{Outcome, run};
+use crate::level::Simulator;
+use crate::plan::Level;
+use fault::Fault;
+use options::{MINUTES, Options, WORKERS_MAX};
+
+/// How the command runs this level.
+pub const SIMULATOR: Simulator = Simulator {
+    level: Level::Cluster,
+    workers_max: WORKERS_MAX,
+    length_max: 10_000,
+    length_usual: MINUTES,
+    faults: || Fault::ALL.iter().map(|fault| (fault.name(), fault.about())).collect(),
+    drawn: |plan| Options::draw(plan).faults.iter().map(|fault| fault.name().into()).collect(),
+    run: run::run,
+};
 
 #[cfg(test)]
 mod tests;

@@ -3,84 +3,17 @@ use std::collections::BTreeSet;
 
 use super::fault::Fault;
 use super::random::Random;
+use crate::plan::Plan;
 
-/// What is simulated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Makes the world.
-    pub seed: u64,
-    /// Workers, 1 to [`Plan::WORKERS_MAX`]; `None`: drawn from the seed.
-    pub workers: Option<u8>,
-    /// Minutes of trouble before everything heals.
-    pub minutes: u32,
-    /// The only trouble that there is; `None`: drawn from the seed.
-    pub faults: Option<BTreeSet<Fault>>,
-    /// Keep what happens as lines.
-    pub trace: bool,
-}
+/// Most workers of a cluster.
+pub(super) const WORKERS_MAX: u16 = 30;
 
-impl Plan {
-    /// Most workers of a cluster.
-    pub const WORKERS_MAX: u8 = 30;
+/// Minutes of trouble before everything heals.
+pub(super) const MINUTES: u32 = 45;
 
-    /// A seed's usual world.
-    pub fn of(seed: u64) -> Self {
-        Self { seed, workers: None, minutes: 45, faults: None, trace: false }
-    }
-
-    /// The command that runs the same again.
-    pub fn command(&self) -> String {
-        let mut command = format!("cargo sim run --level cluster --seed {}", self.seed);
-        if let Some(workers) = self.workers {
-            command.push_str(&format!(" --workers {workers}"));
-        }
-        if self.minutes != Self::of(0).minutes {
-            command.push_str(&format!(" --minutes {}", self.minutes));
-        }
-        if let Some(faults) = &self.faults {
-            let names: Vec<&str> = faults.iter().map(|fault| fault.name()).collect();
-            command.push_str(&format!(" --faults {}", names.join(",")));
-        }
-        command
-    }
-
-    /// What this plan comes to: every option that the seed decides.
-    pub fn draw(&self) -> Options {
-        let mut random = Random::new(self.seed, "options");
-        let mut drawn = BTreeSet::new();
-        for fault in Fault::ALL {
-            if random.percent(45) {
-                drawn.insert(*fault);
-            }
-        }
-        let few = random.percent(70);
-        let workers = random.count(if few { 2..7 } else { 7..21 });
-        let workers = self.workers.map_or(workers, usize::from);
-        Options {
-            faults: self.faults.clone().unwrap_or(drawn),
-            workers: workers.clamp(1, usize::from(Self::WORKERS_MAX)),
-            ctls: random.count(1..4),
-            packages: random.count(6..24),
-            slots_max: random.of(1..5),
-            latency_ms: random.of(1..40),
-            jitter_ms: random.of(1..30),
-            loss_percent: random.of(1..15),
-            duplicates_percent: random.of(1..10),
-            reordering_percent: random.of(1..15),
-            late_percent: random.of(1..5),
-            disk_ms: random.of(0..10),
-            slow_disk_ms: random.of(20..3000),
-            disk_trouble_millionths: 10_u64.pow(u32::try_from(random.of(3..5)).unwrap_or(3)),
-            lease_secs: *random.pick(&[60, 120, 300, 900]),
-            retry_base_secs: *random.pick(&[300, 900, 1800]),
-            retries_max: u32::try_from(random.of(0..3)).unwrap_or(0),
-            confirmations: if random.percent(0) { 2 } else { 1 },
-            sync_secs: random.of(300..1800),
-            build_secs_max: u32::try_from(random.of(600..1800)).unwrap_or(600),
-            crash_secs: random.of(200..1500),
-            partition_secs: random.of(100..1000),
-        }
-    }
+fn named(names: &[String]) -> BTreeSet<Fault> {
+    // The command refuses names that no fault has.
+    Fault::ALL.iter().filter(|f| names.iter().any(|name| name == f.name())).copied().collect()
 }
 
 /// Every option of a world.
@@ -133,8 +66,46 @@ pub struct Options {
 }
 
 impl Options {
+    /// What a plan comes to: every option that the seed decides.
+    pub(super) fn draw(plan: &Plan) -> Self {
+        let mut random = Random::new(plan.seed, "options");
+        let mut drawn = BTreeSet::new();
+        for fault in Fault::ALL {
+            if random.percent(45) {
+                drawn.insert(*fault);
+            }
+        }
+        let few = random.percent(70);
+        let workers = random.count(if few { 2..7 } else { 7..21 });
+        let workers = plan.workers.map_or(workers, usize::from);
+        Self {
+            faults: plan.faults.as_deref().map_or(drawn, named),
+            workers: workers.clamp(1, usize::from(WORKERS_MAX)),
+            ctls: random.count(1..4),
+            packages: random.count(6..24),
+            slots_max: random.of(1..5),
+            latency_ms: random.of(1..40),
+            jitter_ms: random.of(1..30),
+            loss_percent: random.of(1..15),
+            duplicates_percent: random.of(1..10),
+            reordering_percent: random.of(1..15),
+            late_percent: random.of(1..5),
+            disk_ms: random.of(0..10),
+            slow_disk_ms: random.of(20..3000),
+            disk_trouble_millionths: 10_u64.pow(u32::try_from(random.of(3..5)).unwrap_or(3)),
+            lease_secs: *random.pick(&[60, 120, 300, 900]),
+            retry_base_secs: *random.pick(&[300, 900, 1800]),
+            retries_max: u32::try_from(random.of(0..3)).unwrap_or(0),
+            confirmations: if random.percent(25) { 2 } else { 1 },
+            sync_secs: random.of(300..1800),
+            build_secs_max: u32::try_from(random.of(600..1800)).unwrap_or(600),
+            crash_secs: random.of(200..1500),
+            partition_secs: random.of(100..1000),
+        }
+    }
+
     /// True when there is trouble of this kind.
-    pub fn has(&self, fault: Fault) -> bool {
+    pub(super) fn has(&self, fault: Fault) -> bool {
         self.faults.contains(&fault)
     }
 }
@@ -142,12 +113,16 @@ impl Options {
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let faults: Vec<&str> = self.faults.iter().map(|fault| fault.name()).collect();
-        writeln!(f, "faults: {}", faults.join(" "))?;
+        let faults = if faults.is_empty() { "none".to_owned() } else { faults.join(" ") };
         let Self { workers, ctls, packages, slots_max, .. } = self;
-        writeln!(f, "workers {workers}, ctls {ctls}, packages {packages}, slots < {slots_max}+1")?;
-        writeln!(
+        write!(
             f,
-            "network: {} ms + {} ms, loss {} %, twice {} %, overtaken {} %, late {} %",
+            "faults: {faults}; {workers} workers of at most {slots_max} slots, {ctls} ctls, "
+        )?;
+        write!(f, "{packages} packages; ")?;
+        write!(
+            f,
+            "datagrams: {} ms + {} ms, {} % lost, {} % twice, {} % overtaken, {} % late; ",
             self.latency_ms,
             self.jitter_ms,
             self.loss_percent,
@@ -155,14 +130,14 @@ impl fmt::Display for Options {
             self.reordering_percent,
             self.late_percent
         )?;
-        writeln!(
+        write!(
             f,
-            "disks: {} ms, slow {} ms, trouble {} of a million calls",
+            "disks: {} ms, slow {} ms, trouble in {} of a million calls; ",
             self.disk_ms, self.slow_disk_ms, self.disk_trouble_millionths
         )?;
-        writeln!(
+        write!(
             f,
-            "queue: lease {} s, retries {} from {} s, confirmations {}, sync {} s, build {} s",
+            "lease {} s, {} retries from {} s, {} confirmations, sync {} s, builds {} s; ",
             self.lease_secs,
             self.retries_max,
             self.retry_base_secs,

@@ -6,37 +6,16 @@ use rebuilder_actors::protocol::stored::{self, key::table};
 
 use super::crypto;
 use super::director::Director;
-use super::plan::Plan;
 use super::time::ms;
 use super::world::{Node, lock};
 use crate::observation::End;
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Virtual time that passed.
-    pub lasted: Duration,
-    /// Things that happened.
-    pub events: u64,
-    /// Datagrams that were sent.
-    pub datagrams: u64,
-    /// Accepted reports in the store at the end.
-    pub reports: u64,
-    /// Processes that ended.
-    pub restarts: u64,
-    /// Over every event and every byte of every datagram: the same for the same seed.
-    pub digest: String,
-    /// The broken property; `None`: all hold.
-    pub failure: Option<String>,
-    /// Empty unless asked for.
-    pub trace: Vec<String>,
-}
+use crate::plan::{Outcome, Plan};
 
 /// Virtual time after which a healed system must have finished: all retries, and some patience.
 const HEALING: Duration = Duration::from_secs(12 * 3600);
 
 /// Runs a seed to its end, or to the first broken property. A thread runs one world at a time.
-pub fn run(plan: &Plan) -> Outcome {
+pub(super) fn run(plan: &Plan) -> Outcome {
     crypto::seed(plan.seed);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build();
@@ -47,34 +26,19 @@ pub fn run(plan: &Plan) -> Outcome {
 async fn live(plan: &Plan) -> Outcome {
     let mut director = Director::new(plan);
     let world = director.world.clone();
-    for line in world.options.to_string().lines() {
-        world.event(Node::World, line);
-    }
+    let drawn = world.options.to_string();
+    world.event(Node::World, &drawn);
     director.trouble().await;
-    if world.failure().is_none() {
+    if !world.has_failed() {
         recover(&mut director).await;
     }
     let end = end_of(&director);
-    if world.failure().is_none()
-        && let Err(broken) = world.with_judge(|judge| judge.finish(&end))
-    {
-        world.fail(&broken);
-    }
-    let lasted = world.age();
+    let simulated_ms = ms(world.age());
+    let (events, (failure, digest, trace)) = world.finish(plan, &end);
     director.end();
-    let reports = end.durable.keys().filter(|key| key[0] == table::REPORT).count() as u64;
-    let failure = world.failure();
+    let builds = end.durable.keys().filter(|key| key[0] == table::REPORT).count() as u64;
     let restarts = director.restarts;
-    world.with_trace(|trace| Outcome {
-        lasted,
-        events: trace.events(),
-        datagrams: trace.datagrams(),
-        reports,
-        restarts,
-        digest: trace.digest(),
-        failure,
-        trace: trace.take_lines(),
-    })
+    Outcome { events, simulated_ms, builds, restarts, drawn, digest, failure, trace }
 }
 
 /// Waits until all work is done.
@@ -82,7 +46,7 @@ async fn recover(director: &mut Director) {
     let world = director.world.clone();
     let deadline = world.age() + HEALING;
     let mut synced = false;
-    while world.failure().is_none() {
+    while !world.has_failed() {
         director.peace(Duration::from_secs(60)).await;
         let parked = parked(director);
         if !synced || !parked.is_empty() {
@@ -94,7 +58,8 @@ async fn recover(director: &mut Director) {
             Some(reason) => reason,
         };
         if world.age() > deadline {
-            world.fail(&format!("healed_system_finishes: after {} ms {reason}", ms(HEALING)));
+            let text = format!("{} ms after the trouble {reason}", ms(HEALING));
+            world.fail("healed_system_finishes", text);
         }
     }
 }

@@ -6,14 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use rebuilder_actors::actor::coordinator::queue::{Decide, Wrap};
-use rebuilder_actors::domain::queue::{
-    Effects, Event, Fact, Now, Order, Queue, Send, SessionId,
-};
+use rebuilder_actors::domain::queue::{Effects, Event, Fact, Now, Order, Queue, Send, SessionId};
 use rebuilder_actors::port::{Batch, UtcMillis};
-use rebuilder_actors::protocol::{JobKey, PublicKey};
 use rebuilder_actors::protocol::wire::BootId;
 use rebuilder_actors::protocol::wire::v1::coordinator::Message;
 use rebuilder_actors::protocol::wire::v1::worker::Status;
+use rebuilder_actors::protocol::{JobKey, PublicKey};
 
 use super::mirror;
 use super::world::{Life, World, lock};

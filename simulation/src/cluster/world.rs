@@ -9,8 +9,8 @@ use rebuilder_actors::protocol::Sha256;
 use rebuilder_actors::protocol::wire::BootId;
 use tokio::sync::{Notify, mpsc};
 
-use super::fault::Fault;
 use super::datagrams::Datagrams;
+use super::fault::Fault;
 use super::options::Options;
 use super::property::{self, Property};
 use super::random::Random;

@@ -4,7 +4,7 @@ use std::collections::BinaryHeap;
 use rebuilder_actors::domain::queue::{Event, Send, SessionId};
 use rebuilder_actors::protocol::AttemptId;
 
-use crate::fault::Fault;
+use super::fault::Fault;
 use crate::random::Random;
 
 /// What is about to happen.

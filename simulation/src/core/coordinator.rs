@@ -11,10 +11,10 @@ use rebuilder_actors::protocol::JobKey;
 use rebuilder_actors::protocol::wire::v1::coordinator::Message;
 
 use super::calendar::Happening;
+use super::fault::Fault;
 use super::oracle::Oracle;
 use super::strike::directive;
 use super::world::{HOUR, MINUTE, World};
-use crate::fault::Fault;
 use crate::observation::{Directive, Observation};
 
 /// The coordinator's process, and what it handed to the store.

@@ -6,9 +6,9 @@ use rebuilder_actors::port::{Group, IndexState};
 use rebuilder_actors::protocol::{JobKey, Sha256};
 
 use super::calendar::Happening;
+use super::fault::Fault;
 use super::packages::PROFILES;
 use super::world::{HOUR, MINUTE, World};
-use crate::fault::Fault;
 
 /// What a profile read, on its way to the queue in parts.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 use rebuilder_actors::domain::queue::{Event, Send, SessionId};
 
 use super::calendar::Happening;
+use super::fault::Fault;
 use super::world::{MINUTE, SECOND, World};
-use crate::fault::Fault;
 use crate::observation::Observation;
 
 /// One connection: in order in each direction.

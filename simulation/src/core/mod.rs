@@ -7,6 +7,7 @@
 
 mod calendar;
 mod coordinator;
+mod fault;
 mod index;
 mod lie;
 mod link;
@@ -17,4 +18,17 @@ mod strike;
 mod worker;
 mod world;
 
-pub use world::run;
+use crate::level::Simulator;
+use crate::plan::Level;
+use fault::{Fault, Faults};
+
+/// How the command runs this level.
+pub const SIMULATOR: Simulator = Simulator {
+    level: Level::Core,
+    workers_max: 200,
+    length_max: 3650,
+    length_usual: world::DAYS,
+    faults: || Fault::ALL.iter().map(|fault| (fault.name(), fault.about())).collect(),
+    drawn: |plan| Faults::draw(plan.seed, plan.faults.as_deref()).names(),
+    run: world::run,
+};

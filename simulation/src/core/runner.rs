@@ -10,10 +10,10 @@ use rebuilder_actors::protocol::{
 };
 
 use super::calendar::Happening;
+use super::fault::Fault;
 use super::packages::{any_fault, fault};
 use super::worker::Kept;
 use super::world::{MINUTE, SECOND, World};
-use crate::fault::Fault;
 use crate::observation::Observation;
 
 /// A build that goes on.

@@ -4,8 +4,8 @@ use rebuilder_actors::protocol::wire::BootId;
 use rebuilder_actors::protocol::wire::v1::ctl::PackageFilter;
 
 use super::calendar::Happening;
+use super::fault::Fault;
 use super::world::{DAY, HOUR, MINUTE, World};
-use crate::fault::Fault;
 use crate::observation::{Directive, Observation};
 
 /// Faults that strike at moments, each about so often at its usual strength; the others bend what

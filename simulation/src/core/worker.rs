@@ -13,9 +13,9 @@ use rebuilder_actors::protocol::wire::v1::worker::{Message as FromWorker, Report
 use rebuilder_actors::protocol::wire::{BootId, Offer};
 
 use super::calendar::Happening;
+use super::fault::Fault;
 use super::runner::Running;
 use super::world::{GIB, HOUR, MINUTE, SECOND, World};
-use crate::fault::Fault;
 use crate::observation::Observation;
 use crate::random::Random;
 

@@ -11,13 +11,13 @@ use rebuilder_actors::protocol::JobKey;
 
 use super::calendar::{Calendar, Happening};
 use super::coordinator::Coordinator;
+use super::fault::{Fault, Faults};
 use super::index::Reading;
 use super::link::Connection;
 use super::packages::{PROFILES, Package};
 use super::worker::Worker;
-use crate::fault::{Fault, Faults};
 use crate::observation::{End, Observation};
-use crate::plan::{Level, Outcome, Plan};
+use crate::plan::{Outcome, Plan};
 use crate::random::Random;
 use crate::witness::Witness;
 
@@ -31,7 +31,7 @@ const HEALING_DAYS: u64 = 120;
 /// 2026-01-01: the wall clock when a run starts.
 pub(super) const START: u64 = 1_767_225_600_000;
 /// Days of trouble, unless the plan says.
-const DAYS: u32 = 3;
+pub(super) const DAYS: u32 = 3;
 
 /// Runs a plan to its end, or to the first broken property.
 pub fn run(plan: &Plan) -> Outcome {
@@ -82,7 +82,7 @@ pub(super) struct World {
 
 impl World {
     fn new(plan: &Plan) -> Self {
-        let faults = Faults::draw(plan.seed, Level::Core, plan.faults.as_deref());
+        let faults = Faults::draw(plan.seed, plan.faults.as_deref());
         let mut random = Random::new(plan.seed, "world");
         let drawn = random.of(2..6);
         let count = usize::from(plan.workers.unwrap_or(u16::try_from(drawn).unwrap_or(2)));
@@ -121,7 +121,7 @@ impl World {
             published: Default::default(),
             outage_until: 0,
             trouble: true,
-            heals_at: u64::from(plan.days.unwrap_or(DAYS)) * DAY,
+            heals_at: u64::from(plan.length.unwrap_or(DAYS)) * DAY,
             quiet: (0, 0),
             with_oracle: plan.oracle,
             builds: 0,

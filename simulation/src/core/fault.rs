@@ -1,35 +1,28 @@
 use core::fmt;
-use core::str::FromStr;
 use std::collections::BTreeMap;
 
-use crate::plan::Level;
 use crate::random::Random;
 
 macro_rules! faults {
-    ($($(#[doc = $doc:literal])+ $fault:ident = $name:literal, [$($level:ident),+];)+) => {
+    ($($(#[doc = $doc:literal])+ $fault:ident = $name:literal;)+) => {
         /// A kind of trouble.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Fault {
+        pub(super) enum Fault {
             $($(#[doc = $doc])+ $fault,)+
         }
 
         impl Fault {
             /// Every one.
-            pub const ALL: &[Self] = &[$(Self::$fault),+];
+            pub(super) const ALL: &[Self] = &[$(Self::$fault),+];
 
             /// As it is called on a command line.
-            pub fn name(self) -> &'static str {
+            pub(super) fn name(self) -> &'static str {
                 match self { $(Self::$fault => $name),+ }
             }
 
             /// What happens, for people.
-            pub fn about(self) -> &'static str {
+            pub(super) fn about(self) -> &'static str {
                 match self { $(Self::$fault => concat!($($doc),+).trim_ascii()),+ }
-            }
-
-            /// Which levels have it.
-            pub fn levels(self) -> &'static [Level] {
-                match self { $(Self::$fault => &[$(Level::$level),+]),+ }
             }
         }
     };
@@ -37,45 +30,45 @@ macro_rules! faults {
 
 faults! {
     /// A worker's process ends and begins again; its spool stays.
-    WorkerCrash = "worker-crash", [Core, Cluster];
+    WorkerCrash = "worker-crash";
     /// The coordinator's process ends and begins again, from what is durable.
-    CoordinatorCrash = "coordinator-crash", [Core, Cluster];
+    CoordinatorCrash = "coordinator-crash";
     /// A connection breaks, and each side learns it in its time.
-    Cut = "cut", [Core, Cluster];
+    Cut = "cut";
     /// Messages take up to 20 seconds.
-    SlowNetwork = "slow-network", [Core, Cluster];
+    SlowNetwork = "slow-network";
     /// A worker is heard by nobody for up to an hour while its connection lasts.
-    Silence = "silence", [Core, Cluster];
+    Silence = "silence";
     /// Reports arrive twice.
-    Duplicate = "duplicate", [Core];
+    Duplicate = "duplicate";
     /// A commit takes up to 5 seconds.
-    SlowDisk = "slow-disk", [Core, Cluster];
+    SlowDisk = "slow-disk";
     /// A commit fails: the coordinator ends, and nobody knows what is durable.
-    BrokenDisk = "broken-disk", [Core, Cluster];
+    BrokenDisk = "broken-disk";
     /// The wall clock of the coordinator steps up to 6 hours, both ways.
-    ClockStep = "clock-step", [Core, Cluster];
+    ClockStep = "clock-step";
     /// Builds end with problems of ours.
-    BuildFault = "build-fault", [Core, Cluster];
+    BuildFault = "build-fault";
     /// Builds need more memory than some workers have.
-    Memory = "memory", [Core];
+    Memory = "memory";
     /// Builds take eight times as long.
-    SlowBuild = "slow-build", [Core, Cluster];
+    SlowBuild = "slow-build";
     /// Builds hang until the limit of their stage.
-    HangBuild = "hang-build", [Core, Cluster];
+    HangBuild = "hang-build";
     /// A worker reports what it was not granted, did not build, or another one built.
-    Lie = "lie", [Core, Cluster];
+    Lie = "lie";
     /// A second process has a worker's key.
-    Clone = "clone", [Core];
+    Clone = "clone";
     /// A report makes the coordinator panic and is set aside.
-    Poison = "poison", [Core];
+    Poison = "poison";
     /// The distribution publishes new versions and files, and takes some back.
-    Publish = "publish", [Core, Cluster];
+    Publish = "publish";
     /// The mirror answers nobody for up to 8 hours.
-    MirrorOutage = "mirror-outage", [Core, Cluster];
+    MirrorOutage = "mirror-outage";
     /// The hand-over of an index to the queue breaks off half-way.
-    HalfSync = "half-sync", [Core];
+    HalfSync = "half-sync";
     /// An operator pushes and drops jobs, and asks.
-    Operator = "operator", [Core, Cluster];
+    Operator = "operator";
 }
 
 impl fmt::Display for Fault {
@@ -84,34 +77,20 @@ impl fmt::Display for Fault {
     }
 }
 
-impl FromStr for Fault {
-    type Err = UnknownFault;
-
-    fn from_str(name: &str) -> Result<Self, UnknownFault> {
-        let found = Self::ALL.iter().find(|fault| fault.name() == name);
-        found.copied().ok_or_else(|| UnknownFault(name.into()))
-    }
-}
-
-/// No fault has that name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no fault `{0}`: `cargo sim faults` names them")]
-pub struct UnknownFault(pub String);
-
 /// Which trouble there is, and how much of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults(BTreeMap<Fault, u64>);
+pub(super) struct Faults(BTreeMap<Fault, u64>);
 
 impl Faults {
-    /// What a seed draws: each fault of the level in two of three cases, and how often. `only`
-    /// names them instead; how often each strikes is drawn all the same, so that to leave one out
-    /// changes nothing about the others.
-    pub fn draw(seed: u64, level: Level, only: Option<&[Fault]>) -> Self {
+    /// What a seed draws: each fault in two of three cases, and how often. `only` names them
+    /// instead; how often each strikes is drawn all the same, so that to leave one out changes
+    /// nothing about the others.
+    pub(super) fn draw(seed: u64, only: Option<&[String]>) -> Self {
         let mut drawn = BTreeMap::new();
-        for fault in Fault::ALL.iter().filter(|fault| fault.levels().contains(&level)) {
+        for fault in Fault::ALL {
             let mut random = Random::new(seed, fault.name());
             let (on, strength) = (random.percent(66), random.of(1..4));
-            if only.map_or(on, |only| only.contains(fault)) {
+            if only.map_or(on, |only| only.iter().any(|name| name == fault.name())) {
                 drawn.insert(*fault, strength);
             }
         }
@@ -119,18 +98,18 @@ impl Faults {
     }
 
     /// 0: never; 1: seldom; 2: usual; 3: often.
-    pub fn strength(&self, fault: Fault) -> u64 {
+    pub(super) fn strength(&self, fault: Fault) -> u64 {
         self.0.get(&fault).copied().unwrap_or(0)
     }
 
     /// True when there is this trouble.
-    pub fn has(&self, fault: Fault) -> bool {
+    pub(super) fn has(&self, fault: Fault) -> bool {
         self.0.contains_key(&fault)
     }
 
-    /// Those that there are.
-    pub fn list(&self) -> Vec<Fault> {
-        self.0.keys().copied().collect()
+    /// Names of those that there are.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.keys().map(|fault| fault.name().to_owned()).collect()
     }
 }
 
