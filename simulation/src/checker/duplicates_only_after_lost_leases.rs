@@ -12,6 +12,7 @@ use crate::observation::Observation;
 #[derive(Default)]
 pub(super) struct DuplicatesOnlyAfterLostLeases {
     current: BTreeMap<InputId, Attempt>,
+    newest: BTreeMap<InputId, Epoch>,
 }
 
 struct Attempt {
@@ -41,7 +42,10 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
         let lost = |since: u64| now + COMMIT_MS_MAX >= since + lease;
         match observation {
             Observation::Heard { worker, seen, running, spooled, .. } => {
-                for (job, attempt) in self.current.iter_mut().filter(|(_, a)| a.worker == *worker) {
+                for (job, attempt) in &mut self.current {
+                    if attempt.worker != *worker {
+                        continue;
+                    }
                     let id = AttemptId { job: *job, epoch: attempt.epoch };
                     let known = running.contains(&id) || spooled.contains(&id);
                     // A worker that saw the grant and does not know it, or was restarted.
@@ -86,6 +90,12 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
                 }
             }
             Observation::Assigned { attempt, worker, number, .. } => {
+                self.current.retain(|_, before| !before.ended);
+                let newest = self.newest.entry(attempt.job).or_default();
+                if attempt.epoch <= *newest {
+                    return Ok(());
+                }
+                *newest = attempt.epoch;
                 let before = self.current.get(&attempt.job);
                 if let Some(before) = before.filter(|before| before.epoch < attempt.epoch)
                     && !before.ended

@@ -35,6 +35,11 @@ impl BlobDisk {
         self.parts.get(part).map_or(0, |part| part.bytes.len() as u64)
     }
 
+    /// True when a blob with this digest is kept.
+    pub(super) fn has(&self, digest: &Sha256) -> bool {
+        self.sealed.contains_key(digest)
+    }
+
     /// The power went: each part keeps any length from what was synced on, and some sectors of the
     /// rest were never written.
     pub(super) fn power_cut(&mut self, random: &mut Random) {

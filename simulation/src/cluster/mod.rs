@@ -13,6 +13,7 @@ mod crypto;
 mod ctl;
 mod datagrams;
 mod director;
+mod ending;
 mod fault;
 mod machine;
 mod medium;

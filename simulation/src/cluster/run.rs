@@ -6,6 +6,7 @@ use rebuilder_actors::protocol::stored::{self, key::table};
 
 use super::crypto;
 use super::director::Director;
+use super::ending;
 use super::time::ms;
 use super::world::{Node, lock};
 use crate::observation::End;
@@ -32,12 +33,17 @@ async fn live(plan: &Plan) -> Outcome {
     if !world.has_failed() {
         recover(&mut director).await;
     }
+    if !world.has_failed() {
+        ending::check(&mut director).await;
+    }
     let end = end_of(&director);
     let simulated_ms = ms(world.age());
-    let (events, (failure, digest, trace)) = world.finish(plan, &end);
-    director.end();
-    let builds = end.durable.keys().filter(|key| key[0] == table::REPORT).count() as u64;
     let restarts = director.restarts;
+    director.end();
+    drop(director);
+    ending::check_tasks(&world).await;
+    let (events, (failure, digest, trace)) = world.finish(plan, &end);
+    let builds = end.durable.keys().filter(|key| key[0] == table::REPORT).count() as u64;
     Outcome { events, simulated_ms, builds, restarts, drawn, digest, failure, trace }
 }
 
@@ -86,7 +92,7 @@ fn parked(director: &Director) -> BTreeSet<String> {
 }
 
 /// Every job in the store, with its state.
-fn states(director: &Director) -> Vec<(JobRecord, JobState)> {
+pub(super) fn states(director: &Director) -> Vec<(JobRecord, JobState)> {
     let disk = lock(&director.coordinator.store);
     let jobs = disk.durable().iter().filter(|(key, _)| key[0] == table::JOB);
     let read = jobs.filter_map(|(key, value)| {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use rebuilder_actors::planted::{self, Bug};
@@ -21,34 +22,49 @@ pub fn mutants(
     if cfg!(not(feature = "planted")) {
         return Err(PlanError::NotPlanted);
     }
+    let of_level = |bug: &Bug| only.map_or_else(|| is_of(*bug, plan.level), |only| only == *bug);
+    let bugs: Vec<Bug> = Bug::ALL.iter().copied().filter(of_level).collect();
     let mut missed = 0;
-    let bugs = Bug::ALL
-        .iter()
-        .copied()
-        .filter(|bug| only.map_or_else(|| is_of(*bug, plan.level), |only| only == *bug));
-    let mut tried = 0;
-    for bug in bugs {
-        tried += 1;
-        let found = parallel(plan.seed, seeds, jobs, |seed| {
-            let plan = Plan { seed, bug: Some(bug), ..plan.clone() };
-            let outcome = level::run(&plan).ok()?;
-            outcome.failure.is_some().then_some((plan, outcome))
-        });
-        match found {
-            Some((found, outcome)) => {
-                let checker = outcome.failure.map(|failure| failure.checker).unwrap_or_default();
-                let after = found.seed - plan.seed + 1;
-                println!("{bug:<28} found by {checker:<34} after {after} seeds");
+    let mut proved = BTreeSet::new();
+    for bug in &bugs {
+        let planted = Plan { bug: Some(*bug), ..plan.clone() };
+        let Some((after, checker)) = hunt(&planted, seeds, jobs) else {
+            missed += 1;
+            println!("{bug:<28} NOT FOUND in {seeds} seeds: {}", bug.about());
+            continue;
+        };
+        // What the oracle finds at once proves no checker: they must show what they can alone.
+        let alone = Plan { oracle: false, ..planted };
+        let alone = if checker == ORACLE { hunt(&alone, seeds.min(ALONE), jobs) } else { None };
+        proved.insert(checker.clone());
+        match alone {
+            Some((seeds, alone)) => {
+                println!("{bug:<28} {checker} after {after}, without it {alone} after {seeds}");
+                proved.insert(alone);
             }
-            None => {
-                missed += 1;
-                println!("{bug:<28} NOT FOUND in {seeds} seeds: {}", bug.about());
-            }
+            None => println!("{bug:<28} {checker} after {after}"),
         }
     }
-    println!("{} of {tried} bugs found", tried - missed);
-    Ok(if missed == 0 && tried > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!("{} of {} bugs found, by", bugs.len() - missed, bugs.len());
+    println!("  {}", proved.iter().cloned().collect::<Vec<String>>().join("\n  "));
+    let good = missed == 0 && !bugs.is_empty();
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
+
+/// Seeds until a planted bug is found, and the checker that found it.
+fn hunt(plan: &Plan, seeds: u64, jobs: usize) -> Option<(u64, String)> {
+    let (found, outcome) = parallel(plan.seed, seeds, jobs, |seed| {
+        let plan = Plan { seed, ..plan.clone() };
+        let outcome = level::run(&plan).ok()?;
+        outcome.failure.is_some().then_some((plan, outcome))
+    })?;
+    Some((found.seed - plan.seed + 1, outcome.failure?.checker))
+}
+
+/// Seeds in which a checker must find by itself what the oracle finds.
+const ALONE: u64 = 30;
+/// As the oracle calls itself.
+const ORACLE: &str = "oracle";
 
 /// Lists every bug.
 pub fn list() -> ExitCode {

@@ -42,7 +42,9 @@ impl Queue {
         // again must not come after one that is newer.
         let number = |job: &InputId| self.leases.get(*job).map(|lease| lease.number);
         let mut held: Vec<_> = worker.held.iter().map(|job| (number(job), *job)).collect();
-        held.sort_unstable();
+        if !planted::is(Bug::SentAgainOutOfOrder) {
+            held.sort_unstable();
+        }
         for (_, job) in held {
             self.told_of_lease(now, session, first, job, &status, effects);
         }
