@@ -60,6 +60,13 @@ impl Medium {
         Fate::Good
     }
 
+    /// True when something can be read.
+    pub(super) fn is_readable(&self) -> bool {
+        let often = self.world.options.disk_trouble_millionths;
+        let fails = self.world.has(Fault::DiskErrors) && lock(&self.random).millionth(10 * often);
+        !fails && !self.life.is_over()
+    }
+
     /// So many of what was not synced survive, 0 to `count`.
     pub(super) fn survivors(&self, count: usize) -> usize {
         lock(&self.random).count(0..count + 1)

@@ -112,7 +112,7 @@ impl Spool for SimulatedSpool {
     }
 
     fn entries(&mut self) -> Result<Vec<(String, Bytes)>, SpoolError> {
-        if self.medium.write() == Fate::Error {
+        if !self.medium.is_readable() {
             return Err(Self::failed("list", "spool", false));
         }
         Ok(lock(&self.disk).entries.clone().into_iter().collect())

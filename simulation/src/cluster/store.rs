@@ -65,7 +65,7 @@ impl SimulatedStore {
         medium: &Arc<Medium>,
         ledger: &Arc<Ledger>,
     ) -> Result<Self, StoreError> {
-        if medium.write() == Fate::Error {
+        if !medium.is_readable() {
             return Err(failed("open", "input/output error"));
         }
         lock(disk).sync();
@@ -104,6 +104,9 @@ impl Store for SimulatedStore {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if !self.medium.is_readable() {
+            return Err(failed("read", "input/output error"));
+        }
         Ok(lock(&self.disk).durable.get(key).cloned())
     }
 
@@ -113,6 +116,9 @@ impl Store for SimulatedStore {
         from: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
+        if !self.medium.is_readable() {
+            return Err(failed("read", "input/output error"));
+        }
         let disk = lock(&self.disk);
         let first = Bytes::copy_from_slice(from.max(prefix));
         for (key, value) in disk.durable.range(first..) {

@@ -65,6 +65,8 @@ pub struct State {
     run: JoinSet<()>,
     failures: u32,
     timer: u64,
+    /// The newest timer alone: intervals are hours, and an operator may ask for many runs.
+    sleeping: JoinSet<()>,
 }
 
 /// Groups in one message to the queue: about 10 ms of its time.
@@ -97,6 +99,7 @@ impl Actor for SyncActor {
             run: JoinSet::new(),
             failures: 0,
             timer: 0,
+            sleeping: JoinSet::new(),
         })
     }
 
@@ -170,7 +173,12 @@ impl State {
         self.tell(error, Some(self.arguments.clock.utc().plus(wait)));
         self.timer += 1;
         let timer = self.timer;
-        myself.send_after(wait, move || Message::Due(timer));
+        let myself = myself.clone();
+        self.sleeping = JoinSet::new();
+        self.sleeping.spawn(async move {
+            tokio::time::sleep(wait).await;
+            let _ = myself.cast(Message::Due(timer));
+        });
     }
 
     fn tell(&self, error: Option<String>, next_at: Option<UtcMillis>) {
