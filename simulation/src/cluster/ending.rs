@@ -39,7 +39,7 @@ pub(super) async fn check_tasks(world: &World) {
 
 fn reports(director: &Director) -> Vec<ReportRecord> {
     let disk = lock(&director.coordinator.store);
-    let reports = disk.durable().iter().filter(|(key, _)| key[0] == table::REPORT);
+    let reports = disk.content().iter().filter(|(key, _)| key[0] == table::REPORT);
     reports.filter_map(|(_, value)| stored::read(value).ok()).collect()
 }
 

@@ -94,11 +94,11 @@ fn parked(director: &Director) -> BTreeSet<String> {
 /// Every job in the store, with its state.
 pub(super) fn states(director: &Director) -> Vec<(JobRecord, JobState)> {
     let disk = lock(&director.coordinator.store);
-    let jobs = disk.durable().iter().filter(|(key, _)| key[0] == table::JOB);
+    let jobs = disk.content().iter().filter(|(key, _)| key[0] == table::JOB);
     let read = jobs.filter_map(|(key, value)| {
         let mut state = key.to_vec();
         state[0] = table::STATE;
-        let state = disk.durable().get(&state[..])?;
+        let state = disk.content().get(&state[..])?;
         Some((stored::read(value).ok()?, stored::read(state).ok()?))
     });
     read.collect()
@@ -107,7 +107,7 @@ pub(super) fn states(director: &Director) -> Vec<(JobRecord, JobState)> {
 fn end_of(director: &Director) -> End {
     let disk = lock(&director.coordinator.store);
     let durable: BTreeMap<Vec<u8>, Vec<u8>> =
-        disk.durable().iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        disk.content().iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
     End {
         durable,
         wanted: director.distribution.wanted(),

@@ -9,6 +9,10 @@ pub enum Sight {
     AssignLeft(AttemptId),
     /// The coordinator gave a final answer to its connection.
     AnswerLeft(AttemptId, Answer),
+    /// An assignment arrived at this worker.
+    AssignArrived(usize, AttemptId),
+    /// This worker told what occupies its slots; at its start nothing does.
+    Occupied(usize, Vec<AttemptId>),
     /// A worker's builder began.
     Began(AttemptId),
     /// A worker's builder ended, and what it truly made; false: it lies about it.

@@ -1,7 +1,7 @@
 //! The contract of the port `Store`, and nothing more: what a failed or broken-off commit leaves
 //! behind is any number of its batches, from the first on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -15,38 +15,37 @@ use super::world::lock;
 /// What a machine has on its disk.
 #[derive(Debug, Default)]
 pub(super) struct StoreDisk {
-    /// What a power cut leaves.
-    durable: BTreeMap<Bytes, Bytes>,
-    /// What was called durable and is not: nothing, unless a bug is planted.
-    unsynced: VecDeque<Batch>,
+    /// What is read.
+    content: BTreeMap<Bytes, Bytes>,
+    /// What was called durable and is not: how to take it back, newest last. Nothing, unless a bug
+    /// is planted.
+    unsynced: Vec<(Bytes, Option<Bytes>)>,
 }
 
 impl StoreDisk {
-    pub(super) fn durable(&self) -> &BTreeMap<Bytes, Bytes> {
-        &self.durable
+    pub(super) fn content(&self) -> &BTreeMap<Bytes, Bytes> {
+        &self.content
     }
 
     /// The power went.
     pub(super) fn power_cut(&mut self) {
-        self.unsynced.clear();
+        while let Some((key, old)) = self.unsynced.pop() {
+            match old {
+                Some(value) => self.content.insert(key, value),
+                None => self.content.remove(&key),
+            };
+        }
     }
 
     fn apply(&mut self, batch: &Batch) {
         for op in &batch.0 {
-            match op {
-                Op::Put { key, value } => {
-                    self.durable.insert(key.clone(), value.clone());
-                }
-                Op::Delete { key } => {
-                    self.durable.remove(key);
-                }
+            let (key, old) = match op {
+                Op::Put { key, value } => (key, self.content.insert(key.clone(), value.clone())),
+                Op::Delete { key } => (key, self.content.remove(key)),
+            };
+            if planted::is(Bug::UnsyncedAcknowledged) {
+                self.unsynced.push((key.clone(), old));
             }
-        }
-    }
-
-    fn sync(&mut self) {
-        while let Some(batch) = self.unsynced.pop_front() {
-            self.apply(&batch);
         }
     }
 }
@@ -68,7 +67,6 @@ impl SimulatedStore {
         if !medium.is_readable() {
             return Err(failed("open", "input/output error"));
         }
-        lock(disk).sync();
         Ok(Self { disk: disk.clone(), medium: medium.clone(), ledger: ledger.clone() })
     }
 }
@@ -88,12 +86,9 @@ impl Store for SimulatedStore {
             Fate::Full | Fate::Error | Fate::PowerCut => self.medium.survivors(batches.len()),
         };
         let mut disk = lock(&self.disk);
-        if planted::is(Bug::UnsyncedAcknowledged) && fate == Fate::Good {
-            disk.sync();
-            disk.unsynced.extend(batches.iter().cloned());
-        } else {
-            batches[..survive].iter().for_each(|batch| disk.apply(batch));
-        }
+        // What came before is on the medium by now.
+        disk.unsynced.clear();
+        batches[..survive].iter().for_each(|batch| disk.apply(batch));
         drop(disk);
         self.ledger.committed(&batches[..survive]);
         match fate {
@@ -107,7 +102,7 @@ impl Store for SimulatedStore {
         if !self.medium.is_readable() {
             return Err(failed("read", "input/output error"));
         }
-        Ok(lock(&self.disk).durable.get(key).cloned())
+        Ok(lock(&self.disk).content.get(key).cloned())
     }
 
     fn scan(
@@ -121,7 +116,7 @@ impl Store for SimulatedStore {
         }
         let disk = lock(&self.disk);
         let first = Bytes::copy_from_slice(from.max(prefix));
-        for (key, value) in disk.durable.range(first..) {
+        for (key, value) in disk.content.range(first..) {
             if !key.starts_with(prefix) || !visit(key, value) {
                 break;
             }

@@ -200,9 +200,16 @@ impl Ear {
                     FromCoordinator::Cancel { .. } | FromCoordinator::LogWanted { .. } => {}
                 }
             }
-            Stream::WorkerControl(_) if !first && world.is_readable() => {
-                if let Ok(message) = wire::decode::<FromWorker>(frame) {
-                    world.line(life.node, || says(&message));
+            // The first frame says hello.
+            Stream::WorkerControl(worker) if first => {
+                world.see(life.node, &Sight::Occupied(*worker, Vec::new()));
+            }
+            Stream::WorkerControl(worker) => {
+                let Ok(message) = wire::decode::<FromWorker>(frame) else { return };
+                world.line(life.node, || says(&message));
+                if let FromWorker::Status(status) = message {
+                    let running = status.running.iter().map(|r| r.attempt).collect();
+                    world.see_often(&Sight::Occupied(*worker, running));
                 }
             }
             Stream::Upload(upload) => {
@@ -210,7 +217,7 @@ impl Ear {
                     lock(upload).end.get_or_insert(offset);
                 }
             }
-            Stream::CoordinatorControl(_) | Stream::WorkerControl(_) => {}
+            Stream::CoordinatorControl(_) => {}
         }
     }
 
@@ -221,10 +228,17 @@ impl Ear {
         }
         match (&self.stream, ears) {
             (Stream::WorkerControl(worker), _) => {
+                let worker = *worker;
                 // The welcome is no message, and reads as none.
-                if let Ok(FromCoordinator::Answer { attempt, answer }) = wire::decode(frame) {
-                    let worker = *worker;
-                    world.observe(&Observation::Answered { attempt, worker, answer });
+                match wire::decode(frame) {
+                    Ok(FromCoordinator::Answer { attempt, answer }) => {
+                        world.observe(&Observation::Answered { attempt, worker, answer });
+                    }
+                    Ok(FromCoordinator::Assign { assignment, .. }) => {
+                        let sight = Sight::AssignArrived(worker, assignment.attempt);
+                        world.see(life.node, &sight);
+                    }
+                    _ => {}
                 }
             }
             (Stream::Upload(upload), Ears::Coordinator(_, disk)) => {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use rebuilder_actors::actor::coordinator::queue::{Decide, Wrap};
 use rebuilder_actors::domain::queue::{Effects, Event, Fact, Now, Order, Queue, Send, SessionId};
-use rebuilder_actors::port::{Batch, UtcMillis};
+use rebuilder_actors::port::Batch;
 use rebuilder_actors::protocol::wire::BootId;
 use rebuilder_actors::protocol::wire::v1::coordinator::Message;
 use rebuilder_actors::protocol::wire::v1::worker::Status;
@@ -109,7 +109,6 @@ pub(super) fn wrap(
             ledger: ledger.clone(),
             workers: workers.clone(),
             sessions: BTreeMap::new(),
-            latest: UtcMillis(0),
             named: BTreeMap::new(),
         })
     })
@@ -122,8 +121,6 @@ struct Witness {
     ledger: Arc<Ledger>,
     workers: Arc<BTreeMap<PublicKey, usize>>,
     sessions: BTreeMap<SessionId, (usize, BootId)>,
-    /// The latest that the wall clock ever showed.
-    latest: UtcMillis,
     /// What each hand-over of an index under way has named.
     named: BTreeMap<Box<str>, BTreeSet<JobKey>>,
 }
@@ -164,7 +161,7 @@ impl Decide for Witness {
         if self.life.is_over() {
             return self.queue.handle(now, event);
         }
-        self.latest = self.latest.max(now.utc);
+        let latest = self.world.latest_utc(now.utc);
         let mut decided = Vec::new();
         match &event {
             Event::Joined(join) => {
@@ -204,7 +201,7 @@ impl Decide for Witness {
                 && let Some(to) = self.sessions.get(session)
             {
                 let (number, attempt) = (*number, assignment.attempt);
-                let utc = (now.utc, self.latest);
+                let utc = (now.utc, latest);
                 let seen = Observation::Assigned { number, attempt, worker: to.0, utc };
                 decided.push(Decided { seen, to: Some(*to) });
             }

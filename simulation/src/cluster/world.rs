@@ -1,10 +1,11 @@
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rebuilder_actors::domain::queue::Settings;
+use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::Sha256;
 use rebuilder_actors::protocol::wire::BootId;
 use tokio::sync::{Notify, mpsc};
@@ -65,7 +66,7 @@ pub(super) struct World {
     pub(super) settings: Settings,
     zero: tokio::time::Instant,
     trouble: AtomicBool,
-    readable: bool,
+    latest_utc: AtomicI64,
     book: Mutex<Book>,
     /// Workers' processes that run now.
     processes: Mutex<BTreeMap<usize, BootId>>,
@@ -98,7 +99,7 @@ impl World {
             settings,
             zero: now(),
             trouble: AtomicBool::new(true),
-            readable: plan.trace || plan.digest,
+            latest_utc: AtomicI64::new(0),
             book: Mutex::new(book),
             processes: Mutex::default(),
             director,
@@ -136,11 +137,6 @@ impl World {
         self.observe(&Observation::Healed);
     }
 
-    /// True when somebody wants lines.
-    pub(super) fn is_readable(&self) -> bool {
-        self.readable
-    }
-
     /// Something that happened, for the trace.
     pub(super) fn event(&self, node: Node, text: &str) {
         self.line(node, || text.to_owned());
@@ -176,11 +172,15 @@ impl World {
 
     /// Shows the cluster's own checkers what only they can see.
     pub(super) fn see(&self, node: Node, sight: &Sight) {
+        self.line(node, || format!("{sight:?}"));
+        self.see_often(sight);
+    }
+
+    /// As [`World::see`], for what has a line already.
+    pub(super) fn see_often(&self, sight: &Sight) {
         let now = ms(self.age());
         let mut book = self.book();
-        let Book { witness, properties, events, .. } = &mut *book;
-        *events += 1;
-        witness.note(now, &node.to_string(), || format!("{sight:?}"));
+        let Book { witness, properties, .. } = &mut *book;
         for property in properties {
             if let Err(broken) = property.see(sight) {
                 witness.fail(now, property.name(), broken);
@@ -225,6 +225,12 @@ impl World {
         let empty = Witness::new(plan, &self.settings);
         let witness = core::mem::replace(&mut book.witness, empty);
         (events, witness.finish(now, end))
+    }
+
+    /// The latest that the coordinator's wall clock ever showed, and shows `now`.
+    pub(super) fn latest_utc(&self, now: UtcMillis) -> UtcMillis {
+        let before = self.latest_utc.fetch_max(now.0, Ordering::Relaxed);
+        UtcMillis(before.max(now.0))
     }
 
     /// The process of this worker that runs now; `None`: none does.

@@ -1,6 +1,7 @@
 //! Properties that only the whole system can break, one a file.
 
 mod nothing_leaves_before_its_commit;
+mod slots_are_respected;
 mod verdicts_tell_what_was_built;
 
 use super::sight::Sight;
@@ -32,6 +33,7 @@ pub trait Property: Send {
 pub(super) fn all() -> Vec<Box<dyn Property>> {
     vec![
         Box::new(nothing_leaves_before_its_commit::NothingLeavesBeforeItsCommit::default()),
+        Box::new(slots_are_respected::SlotsAreRespected::default()),
         Box::new(verdicts_tell_what_was_built::VerdictsTellWhatWasBuilt::default()),
     ]
 }
