@@ -1,8 +1,9 @@
-.PHONY: help test lint bench quickstart
+.PHONY: help test lint sim bench quickstart
 
 help:
 	@echo 'make test        everything that must hold: format, clippy, tidy, tests (as the gate runs it)'
 	@echo 'make lint        the quick half of it: format, licences, tidy, clippy'
+	@echo 'make sim         2,000 worlds that seeds make, and every bug on purpose (docs/simulation.md)'
 	@echo 'make bench       measurements on this machine'
 	@echo 'make quickstart  a coordinator and a worker on this machine, and a first rebuilt package'
 
@@ -14,6 +15,10 @@ lint:
 	.ci/deny
 	.ci/tidy
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+sim:
+	cargo sim sweep --seeds 2000
+	cargo sim mutants
 
 bench:
 	@mkdir -p target && dir=$$(mktemp -d target/bench.XXXXXX) && mkdir $$dir/store $$dir/index && \

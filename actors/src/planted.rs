@@ -74,6 +74,10 @@ bugs! {
     SentAgainOutOfOrder = "sent-again-out-of-order", Cluster;
     /// A worker that starts again does not read its spool.
     SpoolNotRead = "spool-not-read", Cluster;
+    /// A worker that cannot read its spool goes on as if there were nothing.
+    UnreadableSpoolEmpty = "unreadable-spool-empty", Cluster;
+    /// A report whose log is gone waits for that for ever.
+    GoneLogAwaited = "gone-log-awaited", Cluster;
     /// A status that was sent before a grant arrived ends it.
     StaleStatusEndsLease = "stale-status-ends-lease", Core;
     /// The fault of a lost lease ends the attempt that followed it.
@@ -108,6 +112,10 @@ bugs! {
     SessionsLeak = "sessions-leak", Core;
     /// A queue with a free worker and a ready job does nothing until somebody calls.
     GrantsForgotten = "grants-forgotten", Core;
+    /// A copy of any fault is said to be accepted, also where the fault was superseded.
+    CopiedFaultAccepted = "copied-fault-accepted", Core;
+    /// Where nobody has more memory than was not enough, whoever asks first tries again.
+    SmallestTriesAgain = "smallest-tries-again", Core;
     /// A fault is kept as a verdict, with a build.
     FaultIsVerdict = "fault-is-verdict", Core;
 }

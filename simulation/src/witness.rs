@@ -41,7 +41,8 @@ impl Witness {
         if self.tracing || self.digesting {
             self.trace(now, observation);
         }
-        for checker in &mut self.checkers {
+        let heard = matches!(observation, Observation::Heard { .. });
+        for checker in self.checkers.iter_mut().filter(|checker| !heard || checker.hears()) {
             if let Err(text) = checker.observe(now, &self.settings, observation) {
                 let checker = checker.name().to_owned();
                 self.failure.get_or_insert(Failure { checker, at_ms: now, text });
@@ -78,6 +79,11 @@ impl Witness {
     }
 
     fn trace(&mut self, now: u64, observation: &Observation) {
+        if let Observation::Holds { amount, limit, .. } = observation
+            && amount <= limit
+        {
+            return;
+        }
         let text = observation.to_string();
         if let Observation::Heard { worker, .. } = observation
             && self.heard.insert(*worker, text.clone()).as_ref() == Some(&text)

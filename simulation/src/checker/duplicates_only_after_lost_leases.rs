@@ -32,6 +32,10 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
         "duplicates_only_after_lost_leases"
     }
 
+    fn hears(&self) -> bool {
+        true
+    }
+
     fn observe(
         &mut self,
         now: u64,
@@ -90,27 +94,35 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
                 }
             }
             Observation::Assigned { attempt, worker, number, .. } => {
-                self.current.retain(|_, before| !before.ended);
-                let newest = self.newest.entry(attempt.job).or_default();
-                if attempt.epoch <= *newest {
-                    return Ok(());
-                }
-                *newest = attempt.epoch;
-                let before = self.current.get(&attempt.job);
-                if let Some(before) = before.filter(|before| before.epoch < attempt.epoch)
-                    && !before.ended
-                    && !lost(before.since)
-                {
-                    return Err(format!("attempt {attempt} while {:?} goes on", before.epoch));
-                }
-                if before.is_none_or(|before| before.epoch < attempt.epoch) {
-                    let (epoch, worker, number) = (attempt.epoch, *worker, *number);
-                    let begun = Attempt { epoch, worker, number, since: now, ended: false };
-                    self.current.insert(attempt.job, begun);
-                }
+                return self.assigned(now, lease, *attempt, *worker, *number);
             }
             _ => {}
         }
         Ok(())
+    }
+}
+
+impl DuplicatesOnlyAfterLostLeases {
+    fn assigned(
+        &mut self,
+        now: u64,
+        lease: u64,
+        attempt: AttemptId,
+        worker: usize,
+        number: GrantNumber,
+    ) -> Result<(), String> {
+        self.current.retain(|_, before| !before.ended);
+        let newest = self.newest.entry(attempt.job).or_default();
+        if attempt.epoch <= *newest {
+            return Ok(());
+        }
+        *newest = attempt.epoch;
+        let begun = Attempt { epoch: attempt.epoch, worker, number, since: now, ended: false };
+        match self.current.insert(attempt.job, begun) {
+            Some(before) if now + COMMIT_MS_MAX < before.since + lease => {
+                Err(format!("attempt {attempt} while {:?} goes on", before.epoch))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -26,6 +26,11 @@ pub trait Checker: Send {
     /// How it is called.
     fn name(&self) -> &'static str;
 
+    /// Whether it needs to see every [`Observation::Heard`]: most of all that happens is that.
+    fn hears(&self) -> bool {
+        false
+    }
+
     /// Sees what happened at `now` (milliseconds of the true clock since the start).
     ///
     /// # Errors

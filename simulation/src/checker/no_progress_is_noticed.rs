@@ -39,6 +39,10 @@ impl Checker for NoProgressIsNoticed {
         "no_progress_is_noticed"
     }
 
+    fn hears(&self) -> bool {
+        true
+    }
+
     fn observe(
         &mut self,
         now: u64,

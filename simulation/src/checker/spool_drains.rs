@@ -23,6 +23,10 @@ impl Checker for SpoolDrains {
         "spool_drains"
     }
 
+    fn hears(&self) -> bool {
+        true
+    }
+
     fn observe(&mut self, now: u64, _: &Settings, observation: &Observation) -> Result<(), String> {
         match observation {
             Observation::Signed { attempt, worker, .. } => {

@@ -48,7 +48,7 @@ faults! {
     /// The wall clock of the coordinator steps up to 6 hours, both ways.
     ClockStep = "clock-step";
     /// Builds end with problems of ours.
-    BuildFault = "build-fault";
+    BrokenBuild = "build-fault";
     /// Builds need more memory than some workers have.
     Memory = "memory";
     /// Builds take eight times as long.

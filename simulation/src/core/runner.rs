@@ -75,7 +75,7 @@ impl World {
             let kind = if gone { FaultKind::InputsUnavailable } else { FaultKind::FetchFailed };
             return fault(kind);
         }
-        let strength = if self.trouble { self.faults.strength(Fault::BuildFault) } else { 0 };
+        let strength = if self.trouble { self.faults.strength(Fault::BrokenBuild) } else { 0 };
         if strength > 0 && self.random.percent(worker.faults * strength / 2) {
             return any_fault(&mut self.random);
         }
@@ -101,6 +101,8 @@ impl World {
         let log_bytes = report.log.size;
         let spooled = Spooled { signed, log_bytes };
         let kept = Kept { spooled: spooled.clone(), verified };
+        // A report ends its build, also one that was made up.
+        self.workers[number].running.remove(&attempt);
         self.workers[number].disk.insert(attempt, kept);
         let ending = Arc::new(report.attempted.ending);
         self.observe(&Observation::Signed { attempt, worker: number, ending, honest });

@@ -218,7 +218,8 @@ impl World {
     /// Statuses come every 10 s, but rest while nothing is to be done anywhere: until then.
     pub(super) fn quiet_until(&mut self) -> u64 {
         let (looked, until) = self.quiet;
-        if self.now >= looked + 20 * SECOND || self.now >= until {
+        let over = until > 0 && self.now >= until;
+        if self.now >= looked + 20 * SECOND || over {
             self.quiet = (self.now, self.look_for_quiet());
         }
         self.quiet.1

@@ -71,7 +71,8 @@ impl Queue {
         if grant.answered && !planted::is(Bug::AnsweredTwice) {
             // Without a build it was a fault, superseded, or set aside: what is kept of it is not
             // told from here, and a copy changes nothing.
-            let kept = grant.build.is_some();
+            let copied = is_fault && planted::is(Bug::CopiedFaultAccepted);
+            let kept = grant.build.is_some() || copied;
             return if kept { Answer::Accepted } else { Answer::Superseded };
         }
         let lease = self.leases.get(attempt.job).filter(|l| l.attempt == attempt);

@@ -72,6 +72,7 @@ impl Queue {
     /// asks first.
     fn somebody_is_larger(&self, now: Now, lane: &Lane, free: u64) -> bool {
         lane.memory_over.is_some()
+            && !planted::is(Bug::SmallestTriesAgain)
             && self.workers.iter().any(|(id, worker)| {
                 let session = worker.session.as_ref().filter(|session| session.is_attentive(now));
                 session.is_some_and(|session| {

@@ -32,7 +32,7 @@ impl Oracle {
         let (running, boot) = (live.running.clone(), live.boot);
         let held: Vec<InputId> = self.held(id).map(|(job, _)| job.id).collect();
         for job in held {
-            let Some(job) = self.jobs.get_mut(&job) else { continue };
+            let Some(job) = self.jobs.unwritten(&job) else { continue };
             let Place::Leased { lease, .. } = &mut job.place else { continue };
             let attempt =
                 AttemptId { job: job.id, epoch: rebuilder_actors::protocol::Epoch(lease.epoch) };
@@ -154,7 +154,7 @@ impl Oracle {
     pub(super) fn wake(&mut self) {
         let utc = self.now.utc.0;
         let mut over = Vec::new();
-        for job in self.jobs.values_mut().filter(|job| job.is_wanted()) {
+        for job in self.jobs.unwritten_mut().filter(|job| job.is_wanted()) {
             match job.place {
                 Place::Waiting { due, .. } if due <= utc => job.ready = true,
                 Place::Parked { stay, until: Some(until), .. } if until <= utc => {

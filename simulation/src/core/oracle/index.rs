@@ -65,11 +65,12 @@ impl Oracle {
         let now = self.now;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let before: Vec<Artifact> = job.artifacts().into_iter().cloned().collect();
-        if job.wishes.insert(scope, wish.clone()).as_ref() == Some(&wish) {
+        if job.wishes.get(&scope) == Some(&wish) {
             return;
         }
         let before: Vec<&Artifact> = before.iter().collect();
         let joined = wish.artifacts.iter().any(|artifact| !contains(&before, artifact));
+        job.wishes.insert(scope, wish);
         if joined {
             job.confirmed.clear();
         }

@@ -104,17 +104,20 @@ fn repeated_lack_of_memory_parks_until_a_larger_worker_comes() {
 /// Found by the simulation: the worker with the smallest number tried for ever.
 #[test]
 fn where_nobody_has_more_memory_the_largest_tries_again() {
-    let (mut house, large, assignment) = one();
+    let mut house = House::new();
+    let small = house.join(2);
+    house.sync("p", "1", groups(&["a"]));
+    let (large, granted) = house.ready(1);
+    let assignment = granted[0].clone();
     house.told_with(large, 1, &[assignment.attempt], &[], 64 * GIB);
     house.report(large, 1, &assignment, fault(FaultKind::OutOfMemory));
-    let small = house.join(2);
-    house.told_with(small, 0, &[], &[], GIB);
     house.advance(Duration::from_secs(10));
+    house.told_with(small, 0, &[], &[], GIB);
     house.told_with(large, 1, &[], &[], 60 * GIB);
-    house.advance(Duration::from_secs(5));
-    assert_eq!(assignments(&house.told_with(small, 0, &[], &[], GIB)), []);
-    let granted = assignments(&house.told_with(large, 1, &[], &[], 60 * GIB));
+    let granted = assignments(&house.advance(Duration::from_secs(5)));
     assert_eq!(granted.len(), 1);
+    let grants = &house.state(assignment.attempt.job).grants;
+    assert_eq!(grants.iter().map(|g| g.worker.0).collect::<Vec<_>>(), [2, 2]);
 }
 
 #[test]
