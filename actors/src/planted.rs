@@ -53,9 +53,9 @@ bugs! {
     /// A verdict counts for nothing once the lease was lost.
     LateVerdictThrownAway = "late-verdict-thrown-away", Core;
     /// A worker forgets a report when it has sent it, before any answer.
-    SpoolDeletedOnSend = "spool-deleted-on-send", Core;
+    SpoolDeletedOnSend = "spool-deleted-on-send", Both;
     /// Any status extends every lease of its worker.
-    HeartbeatKeepsDead = "heartbeat-keeps-dead", Core;
+    HeartbeatKeepsDead = "heartbeat-keeps-dead", Both;
     /// A restarted coordinator queues what was leased.
     LeasesForgottenAtStart = "leases-forgotten-at-start", Core;
     /// What leaves the index of one profile leaves the others too.
@@ -68,6 +68,16 @@ bugs! {
     CancelledIsFailed = "cancelled-is-failed", Core;
     /// Log chunks are read from a build as fast as it writes and wait in memory.
     LogChunksUnbounded = "log-chunks-unbounded", Cluster;
+    /// A report is accepted before its log is kept.
+    LogNotKept = "log-not-kept", Cluster;
+    /// What a worker has not seen is sent again in the order of jobs, not of grants.
+    SentAgainOutOfOrder = "sent-again-out-of-order", Cluster;
+    /// A worker that starts again does not read its spool.
+    SpoolNotRead = "spool-not-read", Cluster;
+    /// A worker that cannot read its spool goes on as if there were nothing.
+    UnreadableSpoolEmpty = "unreadable-spool-empty", Cluster;
+    /// A report whose log is gone waits for that for ever.
+    GoneLogAwaited = "gone-log-awaited", Cluster;
     /// A status that was sent before a grant arrived ends it.
     StaleStatusEndsLease = "stale-status-ends-lease", Core;
     /// The fault of a lost lease ends the attempt that followed it.

@@ -2,8 +2,8 @@
 
 use rebuilder_actors::planted;
 
-use crate::core;
 use crate::plan::{Level, Outcome, Plan};
+use crate::{cluster, core};
 
 /// A level as the command sees it.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ pub struct Simulator {
 }
 
 /// Every level that this build has.
-pub const SIMULATORS: &[Simulator] = &[core::SIMULATOR];
+pub const SIMULATORS: &[Simulator] = &[core::SIMULATOR, cluster::SIMULATOR];
 
 /// A plan that cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

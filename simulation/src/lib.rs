@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod checker;
+pub mod cluster;
 #[expect(clippy::print_stdout, reason = "its output is what the command is for")]
 pub mod command;
 pub mod core;

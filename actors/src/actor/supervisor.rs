@@ -60,6 +60,19 @@ pub(super) struct Children {
 
 /// Time for one child to stop in order.
 const STOP: Duration = Duration::from_secs(5);
+/// Time for all children of a supervisor that is such a child itself.
+const STOP_ALL: Duration = Duration::from_secs(4);
+
+/// Stops the children of a supervisor that stops, in reverse order: left to themselves they would
+/// be killed, in random order and without `post_stop`.
+pub(super) async fn stop_all(children: impl DoubleEndedIterator<Item = ActorCell>) {
+    let stop = async {
+        for child in children.rev() {
+            let _ = child.stop_and_wait(None, None).await;
+        }
+    };
+    let _ = tokio::time::timeout(STOP_ALL, stop).await;
+}
 
 impl Children {
     /// None yet; `ended` is told how the tree ended.

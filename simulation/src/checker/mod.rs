@@ -22,7 +22,7 @@ use rebuilder_actors::domain::queue::Settings;
 use crate::observation::{End, Observation};
 
 /// One property.
-pub trait Checker {
+pub trait Checker: Send {
     /// How it is called.
     fn name(&self) -> &'static str;
 

@@ -2,7 +2,7 @@
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::sessions;
 use crate::port::Network;
@@ -26,41 +26,35 @@ pub struct EndpointActor;
 
 impl Actor for EndpointActor {
     type Msg = Message;
-    type State = JoinHandle<()>;
+    /// The task that accepts; it ends with the actor, however that ends.
+    type State = JoinSet<()>;
     type Arguments = Arguments;
 
     async fn pre_start(
         &self,
         myself: ActorRef<Message>,
         arguments: Arguments,
-    ) -> Result<JoinHandle<()>, ActorProcessingErr> {
+    ) -> Result<JoinSet<()>, ActorProcessingErr> {
         let Arguments { network, sessions } = arguments;
-        Ok(tokio::spawn(async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
             while let Some(connection) = network.accept().await {
                 if sessions.cast(sessions::Message::Connected(connection)).is_err() {
                     return;
                 }
             }
             let _ = myself.cast(Message::Closed);
-        }))
+        });
+        Ok(tasks)
     }
 
     async fn handle(
         &self,
         _myself: ActorRef<Message>,
         message: Message,
-        _state: &mut JoinHandle<()>,
+        _state: &mut JoinSet<()>,
     ) -> Result<(), ActorProcessingErr> {
         let Message::Closed = message;
         Err("the endpoint no longer accepts connections".into())
-    }
-
-    async fn post_stop(
-        &self,
-        _myself: ActorRef<Message>,
-        state: &mut JoinHandle<()>,
-    ) -> Result<(), ActorProcessingErr> {
-        state.abort();
-        Ok(())
     }
 }

@@ -14,6 +14,7 @@ use crate::domain::queue::{
     SessionId, Settings,
 };
 use crate::domain::report::{SignedReport, VerifiedReport};
+use crate::planted::{self, Bug};
 use crate::port::{Batch, Clock, Monotonic};
 use crate::protocol::stored::v1::QuarantineRecord;
 use crate::protocol::stored::{self, key};
@@ -269,7 +270,10 @@ impl State {
     ) -> Result<(), ActorProcessingErr> {
         let now = self.now();
         let Some(queue) = self.queue.as_mut() else { return Ok(()) };
-        let Effects { batch, sends, facts, lines } = queue.handle(now, event);
+        let Effects { batch, mut sends, facts, lines } = queue.handle(now, event);
+        for send in too_early(&mut sends) {
+            self.send(send);
+        }
         let ticket = Ticket { sends, facts, lines, done, only: None };
         if batch.is_empty() && self.tickets.is_empty() {
             self.release(ticket);
@@ -430,6 +434,18 @@ impl State {
         let task = me.send_after(after, move || Message::Tick(timer));
         self.armed = Some((at, task.abort_handle()));
     }
+}
+
+/// With a bug planted: what does not wait for its ticket.
+fn too_early(sends: &mut Vec<Send>) -> Vec<Send> {
+    if planted::is(Bug::SentBeforeTicket) {
+        return core::mem::take(sends);
+    }
+    if !planted::is(Bug::AcknowledgedBeforeCommit) {
+        return Vec::new();
+    }
+    let is_answer = |send: &mut Send| matches!(send, Send::Worker(_, ToWorker::Answer { .. }));
+    sends.extract_if(.., is_answer).collect()
 }
 
 /// Longest sleep between looks at the wall clock.

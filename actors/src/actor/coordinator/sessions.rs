@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 
 use super::house::House;
 use super::queue;
-use super::session::{Arguments as SessionArguments, SessionActor};
+use super::session::{self, Arguments as SessionArguments, SessionActor};
+use crate::actor::supervisor::stop_all;
 use crate::domain::queue::{Event, SessionId};
 use crate::port::{CloseReason, Connection};
 use crate::protocol::wire::CloseCode;
@@ -24,7 +25,7 @@ pub struct SessionsActor;
 pub struct State {
     house: House,
     /// By the actor's number in this process.
-    live: BTreeMap<u64, SessionId>,
+    live: BTreeMap<u64, (SessionId, ActorRef<session::Message>)>,
 }
 
 /// Connections at a time; further ones are told to come back later.
@@ -60,7 +61,16 @@ impl Actor for SessionsActor {
         let arguments = SessionArguments { id, connection, house };
         let (session, _) =
             Actor::spawn_linked(None, SessionActor, arguments, myself.get_cell()).await?;
-        state.live.insert(session.get_id().pid(), id);
+        state.live.insert(session.get_id().pid(), (id, session));
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Message>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        stop_all(state.live.values().map(|(_, session)| session.get_cell())).await;
         Ok(())
     }
 
@@ -76,7 +86,7 @@ impl Actor for SessionsActor {
             }
             SupervisionEvent::ActorFailed(cell, error) => {
                 tracing::error!(%error, "a session failed inside; its peer connects again");
-                if let Some(id) = state.live.remove(&cell.get_id().pid()) {
+                if let Some((id, _)) = state.live.remove(&cell.get_id().pid()) {
                     let left = Box::new(Event::Left(id));
                     state.house.queue.cast(queue::Message::Event(left))?;
                 }

@@ -4,7 +4,7 @@ use core::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::super::caught::caught;
 use super::syncs::Profile;
@@ -60,9 +60,13 @@ pub struct State {
     index: Option<IndexState>,
     looked_at: Option<UtcMillis>,
     waiting: Vec<Answer>,
-    run: Option<JoinHandle<()>>,
+    /// At most one task. It ends with the actor, however that ends: a second one beside it would
+    /// hand over the same profile twice at a time.
+    run: JoinSet<()>,
     failures: u32,
     timer: u64,
+    /// The newest timer alone: intervals are hours, and an operator may ask for many runs.
+    sleeping: JoinSet<()>,
 }
 
 /// Groups in one message to the queue: about 10 ms of its time.
@@ -87,8 +91,16 @@ impl Actor for SyncActor {
             let _ = myself.cast(Message::Remembered(record.map(Box::new)));
             Ok(())
         })))?;
-        let (looked_at, waiting) = (None, Vec::new());
-        Ok(State { arguments, index: None, looked_at, waiting, run: None, failures: 0, timer: 0 })
+        Ok(State {
+            arguments,
+            index: None,
+            looked_at: None,
+            waiting: Vec::new(),
+            run: JoinSet::new(),
+            failures: 0,
+            timer: 0,
+            sleeping: JoinSet::new(),
+        })
     }
 
     async fn handle(
@@ -112,22 +124,11 @@ impl Actor for SyncActor {
         }
         Ok(())
     }
-
-    async fn post_stop(
-        &self,
-        _myself: ActorRef<Message>,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        if let Some(run) = state.run.take() {
-            run.abort();
-        }
-        Ok(())
-    }
 }
 
 impl State {
     fn start(&mut self, myself: &ActorRef<Message>) {
-        if self.run.is_some() {
+        if !self.run.is_empty() {
             return;
         }
         self.tell(None, None);
@@ -138,15 +139,15 @@ impl State {
             since: self.index.clone(),
         };
         let myself = myself.clone();
-        self.run = Some(tokio::spawn(async move {
+        self.run.spawn(async move {
             let result = caught(run.run()).await;
             let result = result.unwrap_or_else(|panicked| Err(panicked.to_string()));
             let _ = myself.cast(Message::Ended(result));
-        }));
+        });
     }
 
     fn ended(&mut self, myself: &ActorRef<Message>, result: Result<Ended, String>) {
-        self.run = None;
+        self.run = JoinSet::new();
         let interval = self.arguments.profile.interval;
         let (error, wait, answer) = match result {
             Ok(Ended { state, text }) => {
@@ -172,7 +173,12 @@ impl State {
         self.tell(error, Some(self.arguments.clock.utc().plus(wait)));
         self.timer += 1;
         let timer = self.timer;
-        myself.send_after(wait, move || Message::Due(timer));
+        let myself = myself.clone();
+        self.sleeping = JoinSet::new();
+        self.sleeping.spawn(async move {
+            tokio::time::sleep(wait).await;
+            let _ = myself.cast(Message::Due(timer));
+        });
     }
 
     fn tell(&self, error: Option<String>, next_at: Option<UtcMillis>) {

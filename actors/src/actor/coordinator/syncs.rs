@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::sync::{self, SyncActor};
 use super::{queue, results, store};
+use crate::actor::supervisor::stop_all;
 use crate::port::{Clock, IndexReader};
 
 /// A profile as configured.
@@ -88,6 +89,15 @@ impl Actor for SyncsActor {
                 let _ = reply.send(Err(text));
             }
         }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Message>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        stop_all(state.syncs.values().map(|sync| sync.get_cell())).await;
         Ok(())
     }
 

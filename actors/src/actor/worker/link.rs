@@ -12,6 +12,7 @@ use super::connection::{self, Credentials, Up};
 use super::log::{self, Log, Logs};
 use super::{runners, spool, upload};
 use crate::domain::worker::{Effect, Event, Machine, Spooled};
+use crate::planted::{self, Bug};
 use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Monotonic, Network};
 use crate::protocol::AttemptId;
 use crate::protocol::wire::v1::coordinator::Message as FromCoordinator;
@@ -187,9 +188,16 @@ impl Actor for LinkActor {
 }
 
 impl State {
-    fn restored(&mut self, myself: &ActorRef<Message>, entries: BTreeMap<AttemptId, Spooled>) {
-        for (attempt, spooled) in entries.iter().filter(|(_, s)| s.log_bytes > 0) {
+    fn restored(&mut self, myself: &ActorRef<Message>, mut entries: BTreeMap<AttemptId, Spooled>) {
+        for (attempt, spooled) in entries.iter_mut().filter(|(_, s)| s.log_bytes > 0) {
             let logs = self.arguments.logs.clone();
+            // An answered report may come back after a power cut, when its log is gone for good.
+            let length = log::with(&logs, |logs| logs.part_length(&log::part(*attempt)));
+            let gone = length.is_ok_and(|length| length < spooled.log_bytes);
+            if gone && !planted::is(Bug::GoneLogAwaited) {
+                spooled.log_bytes = 0;
+                continue;
+            }
             self.logs.insert(*attempt, Arc::new(Log::kept(*attempt, logs, spooled.log_bytes)));
         }
         if !entries.is_empty() {
@@ -280,6 +288,9 @@ impl State {
     fn tick(&mut self, myself: &ActorRef<Message>) {
         self.armed = None;
         let (free_memory, free_disk) = (self.arguments.measure)();
+        for (attempt, log) in self.logs.clone() {
+            self.decide(myself, Event::LogGrew(attempt, log.length()));
+        }
         self.decide(myself, Event::Measured { free_memory, free_disk });
         self.decide(myself, Event::Ticked);
     }

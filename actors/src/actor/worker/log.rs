@@ -69,6 +69,11 @@ impl Log {
         length
     }
 
+    /// Bytes as kept so far.
+    pub(super) fn length(&self) -> u64 {
+        self.lock().length
+    }
+
     /// Ends the log and makes it durable: the digest of what is kept, and why that is not all.
     pub(super) fn finish(&self) -> (LogDigest, Option<BlobError>) {
         let mut inner = self.lock();
@@ -78,7 +83,7 @@ impl Log {
             self.append(&mut inner, &end);
         }
         inner.finished = true;
-        let digest = LogDigest {
+        let mut digest = LogDigest {
             sha256: Sha256(inner.hash.clone().finalize().into()),
             size: inner.length,
             truncated,
@@ -87,9 +92,12 @@ impl Log {
         drop(inner);
         self.grown.notify_waiters();
         if digest.size > 0 {
-            // Its length is only told once it would survive.
+            // It is only claimed once it would survive: a report whose log is gone is lost.
             let synced = with(&self.logs, |logs| logs.part_length(&part(self.attempt)));
-            failed = failed.or(synced.err());
+            if let Err(error) = synced {
+                (digest.sha256, digest.size) = (Sha256::of(b""), 0);
+                failed.get_or_insert(error);
+            }
         }
         (digest, failed)
     }

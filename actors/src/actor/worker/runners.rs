@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::link;
 use super::runner::{self, Arguments as RunnerArguments, RunnerActor, Shared};
+use crate::actor::supervisor::stop_all;
 use crate::domain::worker::Event;
 use crate::protocol::{Assignment, AttemptId};
 
@@ -67,6 +68,15 @@ impl Actor for RunnersActor {
                 }
             }
         }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Message>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        stop_all(state.runners.values().map(|runner| runner.get_cell())).await;
         Ok(())
     }
 

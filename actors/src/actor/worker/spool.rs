@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::domain::worker::Spooled;
+use crate::planted::{self, Bug};
 use crate::port::{Blocking, Spool, SpoolError};
 use crate::protocol::{AttemptId, Epoch, InputId, stored};
 
@@ -22,8 +23,8 @@ pub enum Message {
     Entries(Box<dyn FnOnce(BTreeMap<AttemptId, Spooled>) + Send>),
     /// The spool came back from its work.
     Back(Box<dyn Spool>),
-    /// The work panicked; the spool is lost.
-    Broken,
+    /// The work panicked, and the spool is lost; or what is kept cannot be read.
+    Broken(String),
 }
 
 /// What it is given.
@@ -37,7 +38,8 @@ pub struct Arguments {
 /// The actor.
 pub struct SpoolActor;
 
-type Work = Box<dyn FnOnce(&mut dyn Spool) + Send>;
+/// An error means that nobody knows what is kept: the tree restarts, and looks again.
+type Work = Box<dyn FnOnce(&mut dyn Spool) -> Result<(), SpoolError> + Send>;
 
 /// One piece of work at a time, in order.
 pub struct State {
@@ -70,19 +72,33 @@ impl Actor for SpoolActor {
             Message::Keep(attempt, spooled, done) => Box::new(move |spool| {
                 let content = stored::write(&(attempt, *spooled));
                 done(spool.keep(&name(attempt), &content));
+                Ok(())
             }),
             Message::Remove(attempt) => Box::new(move |spool| {
                 if let Err(error) = spool.remove(&name(attempt)) {
                     tracing::warn!(target: "rebuilder", "{error}");
                 }
+                Ok(())
             }),
-            Message::Entries(reply) => Box::new(move |spool| reply(entries(spool))),
+            Message::Entries(reply) if planted::is(Bug::SpoolNotRead) => Box::new(move |_| {
+                reply(BTreeMap::new());
+                Ok(())
+            }),
+            Message::Entries(reply) => Box::new(move |spool| {
+                let found = entries(spool);
+                if planted::is(Bug::UnreadableSpoolEmpty) {
+                    reply(found.unwrap_or_default());
+                } else {
+                    reply(found?);
+                }
+                Ok(())
+            }),
             Message::Back(spool) => {
                 state.spool = Some(spool);
                 state.work(&myself);
                 return Ok(());
             }
-            Message::Broken => return Err("the spool panicked: see above".into()),
+            Message::Broken(reason) => return Err(reason.into()),
         };
         state.waiting.push_back(work);
         state.work(&myself);
@@ -100,10 +116,14 @@ impl State {
         let myself = myself.clone();
         self.blocking.run(Box::new(move || {
             let work = AssertUnwindSafe(move || {
-                waiting.into_iter().for_each(|work| work(spool.as_mut()));
-                Message::Back(spool)
+                match waiting.into_iter().try_for_each(|work| work(spool.as_mut())) {
+                    Ok(()) => Message::Back(spool),
+                    Err(error) => Message::Broken(error.to_string()),
+                }
             });
-            let _ = myself.cast(catch_unwind(work).unwrap_or(Message::Broken));
+            let message = catch_unwind(work)
+                .unwrap_or_else(|_| Message::Broken("the spool panicked: see above".into()));
+            let _ = myself.cast(message);
         }));
     }
 }
@@ -113,13 +133,9 @@ fn name(attempt: AttemptId) -> String {
 }
 
 /// What can be read; what cannot stays where it is and is told.
-fn entries(spool: &mut dyn Spool) -> BTreeMap<AttemptId, Spooled> {
-    let found = spool.entries().unwrap_or_else(|error| {
-        tracing::error!(target: "rebuilder", "{error}");
-        Vec::new()
-    });
+fn entries(spool: &mut dyn Spool) -> Result<BTreeMap<AttemptId, Spooled>, SpoolError> {
     let mut entries = BTreeMap::new();
-    for (name, content) in found {
+    for (name, content) in spool.entries()? {
         match stored::read::<((InputId, Epoch), Spooled)>(&content) {
             Ok(((job, epoch), spooled)) => {
                 entries.insert(AttemptId { job, epoch }, spooled);
@@ -129,5 +145,5 @@ fn entries(spool: &mut dyn Spool) -> BTreeMap<AttemptId, Spooled> {
             }
         }
     }
-    entries
+    Ok(entries)
 }

@@ -45,7 +45,14 @@ impl Queue {
         } else {
             worker.touched(&status.spooled, deadline)
         };
-        for job in held {
+        // In the order of the grants: the worker tells the newest that it has seen, and what is sent
+        // again must not come after one that is newer.
+        let number = |job: InputId| self.leases.get(job).map(|lease| lease.number);
+        let mut held: Vec<_> = held.into_iter().map(|job| (number(job), job)).collect();
+        if !planted::is(Bug::SentAgainOutOfOrder) {
+            held.sort_unstable();
+        }
+        for (_, job) in held {
             self.told_of_lease(now, session, first, job, &status, effects);
         }
         for running in &status.running {

@@ -63,7 +63,8 @@ pub enum Effect {
 pub struct Spooled {
     /// What was signed.
     pub signed: SignedReport,
-    /// Bytes of the log as kept; with none there is nothing to send before the report.
+    /// Bytes of the log as kept; with none, or none left, there is nothing to send before the
+    /// report.
     pub log_bytes: u64,
 }
 
@@ -208,13 +209,24 @@ impl Machine {
                     self.changed = true;
                 }
             }
-            FromCoordinator::LogWanted { attempt, .. } => {
-                if self.spooled.contains_key(&attempt) {
-                    self.uploaded.remove(&attempt);
-                    effects.push(Effect::Upload(attempt));
-                }
-            }
+            FromCoordinator::LogWanted { attempt, .. } => self.log_wanted(attempt, effects),
         }
+    }
+
+    /// A log that is there is sent again. Without it the report can never be accepted: the attempt
+    /// is lost, and the status that follows says so.
+    fn log_wanted(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
+        let Some(spooled) = self.spooled.get(&attempt) else { return };
+        if spooled.log_bytes > 0 {
+            self.uploaded.remove(&attempt);
+            effects.push(Effect::Upload(attempt));
+            return;
+        }
+        self.spooled.remove(&attempt);
+        let text = format!("report of attempt {attempt} dropped: its log is gone");
+        effects.push(Effect::Line(text));
+        effects.push(Effect::Forget(attempt, false));
+        self.changed = true;
     }
 
     fn assigned(

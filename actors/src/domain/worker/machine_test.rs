@@ -138,3 +138,17 @@ fn a_report_waits_until_its_log_is_stored_on_this_connection() {
     assert!(effects.contains(&Effect::Upload(attempt(1))));
     assert!(!effects.iter().any(is_report));
 }
+
+/// Found by the simulation: an answered report came back after a power cut without its log, and
+/// was never done with.
+#[test]
+fn a_report_whose_log_is_gone_is_offered_and_dropped_when_the_log_is_wanted() {
+    let entries = [(attempt(1), spooled(0))].into_iter().collect();
+    let mut worker = Machine::new(1, entries);
+    let effects = worker.handle(T0, Event::Connected);
+    assert!(effects.iter().any(|e| matches!(e, Effect::Send(Message::Report(_)))));
+    let wanted = FromCoordinator::LogWanted { attempt: attempt(1), length: 0 };
+    let effects = worker.handle(T0, Event::Received(wanted));
+    assert!(effects.contains(&Effect::Forget(attempt(1), false)));
+    assert!(statuses(&effects)[0].spooled.is_empty());
+}

@@ -1,0 +1,194 @@
+//! The coordinator's machine and its processes.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use ractor::{Actor as _, ActorRef};
+use rebuilder_actors::actor::TreeEnd;
+use rebuilder_actors::actor::coordinator::syncs::Profile;
+use rebuilder_actors::actor::coordinator::{Coordinator, Message, Parts};
+use rebuilder_actors::port::{CloseReason, Network};
+use rebuilder_actors::protocol::PublicKey;
+use tokio::sync::oneshot;
+
+use super::air::Air;
+use super::blobs::{BlobDisk, SimulatedBlobs};
+use super::machine::{Machine, Seeded, kill};
+use super::medium::{Later, Medium};
+use super::mirror::{Distribution, Mirror, PROFILES};
+use super::store::{SimulatedStore, StoreDisk};
+use super::tap::{Ears, Tapped};
+use super::time::ProcessClock;
+use super::witness::{Ledger, wrap};
+use super::world::{Call, Life, Node, World, lock};
+use crate::observation::Observation;
+
+/// Its port, as in production.
+const PORT: u16 = 7400;
+
+/// Where it listens.
+pub(super) fn address() -> SocketAddr {
+    Machine::address(Node::Coordinator, PORT)
+}
+
+/// The machine: what survives its processes.
+pub(super) struct CoordinatorNode {
+    world: Arc<World>,
+    air: Arc<Air>,
+    pub(super) machine: Machine,
+    pub(super) store: Arc<Mutex<StoreDisk>>,
+    pub(super) blobs: Arc<Mutex<BlobDisk>>,
+    distribution: Arc<Distribution>,
+    workers: Arc<BTreeMap<PublicKey, usize>>,
+    admins: BTreeSet<PublicKey>,
+    process: Option<Process>,
+}
+
+struct Process {
+    life: Arc<Life>,
+    tree: ActorRef<Message>,
+    network: Arc<dyn Network>,
+}
+
+impl CoordinatorNode {
+    pub(super) fn new(
+        world: &Arc<World>,
+        air: &Arc<Air>,
+        distribution: &Arc<Distribution>,
+        machine: Machine,
+        workers: BTreeMap<PublicKey, usize>,
+        admins: BTreeSet<PublicKey>,
+    ) -> Self {
+        Self {
+            world: world.clone(),
+            air: air.clone(),
+            machine,
+            store: Arc::default(),
+            blobs: Arc::default(),
+            distribution: distribution.clone(),
+            workers: Arc::new(workers),
+            admins,
+            process: None,
+        }
+    }
+
+    /// The process that runs now; `None`: none does.
+    pub(super) fn number(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.life.number)
+    }
+
+    /// A process begins, as `node/src/role` begins it.
+    pub(super) async fn start(&mut self) {
+        if self.process.is_some() {
+            return;
+        }
+        let life = self.machine.begin();
+        self.world.event(life.node, &format!("process {} begins", life.number));
+        let endpoint = self.machine.endpoint(&self.world, &self.air, &life, address(), true);
+        let endpoint: Arc<dyn Network> =
+            Arc::new(endpoint.expect("a simulated socket can be listened on"));
+        let parts = self.parts(&life, endpoint.clone());
+        let (end, ended) = oneshot::channel();
+        let started = Coordinator::spawn(None, Coordinator, (parts, end)).await;
+        let (world, number) = (self.world.clone(), life.number);
+        match started {
+            Ok((tree, _)) => {
+                self.process = Some(Process { life, tree, network: endpoint });
+                tokio::spawn(async move {
+                    let reason = match ended.await {
+                        Ok(TreeEnd::GaveUp { reason }) => reason,
+                        Ok(TreeEnd::Stopped) => "stopped".into(),
+                        Err(_) => return,
+                    };
+                    world.call(Call::Ended(Node::Coordinator, number, reason));
+                });
+            }
+            Err(error) => {
+                life.end();
+                self.air.unbind(address());
+                world.call(Call::Ended(Node::Coordinator, number, error.to_string()));
+            }
+        }
+    }
+
+    fn parts(&self, life: &Arc<Life>, endpoint: Arc<dyn Network>) -> Parts {
+        let world = &self.world;
+        let medium = Medium::new(world, life, &self.machine.full);
+        let ledger = Ledger::new(world);
+        let ears = Ears::Coordinator(self.workers.clone(), self.blobs.clone());
+        let (store, blobs) = (self.store.clone(), self.blobs.clone());
+        let (store_medium, blobs_medium) = (medium.clone(), medium.clone());
+        let store_ledger = ledger.clone();
+        Parts {
+            store: Arc::new(move || {
+                Ok(Box::new(SimulatedStore::open(&store, &store_medium, &store_ledger)?))
+            }),
+            blobs: Arc::new(move || Ok(Box::new(SimulatedBlobs::open(&blobs, &blobs_medium)))),
+            blocking: Arc::new(Later(medium)),
+            clock: Arc::new(ProcessClock::new(self.machine.clock.clone())),
+            signer: Arc::new(self.machine.identity.clone()),
+            entropy: Arc::new(Seeded::new(world, life)),
+            network: Arc::new(Tapped::new(endpoint, world, life, ears)),
+            settings: world.settings.clone(),
+            admins: self.admins.clone(),
+            public_address: address().to_string(),
+            profiles: (0..PROFILES.len()).map(|n| self.profile(life, n)).collect(),
+            verifying_max: 1,
+            difference_bytes_max: 1 << 20,
+            wrap: wrap(world, life, &ledger, self.workers.clone()),
+            boot: self.machine.boot(world, life),
+        }
+    }
+
+    fn profile(&self, life: &Arc<Life>, profile: usize) -> Profile {
+        let name = format!("mirror of {} {}", PROFILES[profile], life.number);
+        let mirror = Mirror {
+            world: self.world.clone(),
+            life: life.clone(),
+            distribution: self.distribution.clone(),
+            profile,
+            random: Mutex::new(self.world.random(&name)),
+        };
+        Profile {
+            name: PROFILES[profile].into(),
+            distribution: "debian".into(),
+            reader: Arc::new(mirror),
+            interval: Duration::from_secs(self.world.options.sync_secs),
+        }
+    }
+
+    /// The process ends at once, and with it everything that was its own. True when there was one.
+    pub(super) fn crash(&mut self, why: &str) -> bool {
+        let Some(process) = self.process.take() else { return false };
+        let Process { life, tree, .. } = process;
+        self.world.event(life.node, &format!("process {} is gone: {why}", life.number));
+        life.end();
+        kill(&tree.get_cell());
+        self.air.unbind(address());
+        let name = format!("power cut {} {}", life.node, life.number);
+        let mut random = self.world.random(&name);
+        lock(&self.store).power_cut();
+        lock(&self.blobs).power_cut(&mut random);
+        self.world.observe(&Observation::CoordinatorCrashed);
+        true
+    }
+
+    /// Asks the process to end in order; it is told of as every end.
+    pub(super) fn stop(&self) {
+        let Some(Process { life, tree, network }) = &self.process else { return };
+        let (world, number) = (self.world.clone(), life.number);
+        let (tree, network) = (tree.clone(), network.clone());
+        world.event(life.node, "is stopped");
+        let life = life.clone();
+        tokio::spawn(async move {
+            if tree.cast(Message::Stop).is_ok() {
+                let _ = tree.wait(Some(Duration::from_secs(20))).await;
+            }
+            let text = "the coordinator stops".to_owned();
+            life.run(network.close(CloseReason { code: 0, text })).await;
+            world.call(Call::Ended(Node::Coordinator, number, "stopped".into()));
+        });
+    }
+}

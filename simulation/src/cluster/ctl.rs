@@ -1,0 +1,163 @@
+//! Clients of operators and readers, over the production transport.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use rebuilder_actors::port::{CloseReason, Connection, Network};
+use rebuilder_actors::protocol::PublicKey;
+use rebuilder_actors::protocol::wire::v1::ctl::{PackageFilter, Request, Response};
+use rebuilder_actors::protocol::wire::{
+    self, CHUNK_FRAME_BYTES_MAX, CONTROL_FRAME_BYTES_MAX, Hello, Role, SOFTWARE, Welcome,
+};
+
+use super::air::Air;
+use super::coordinator;
+use super::fault::Fault;
+use super::machine::Machine;
+use super::mirror::{Distribution, PROFILES};
+use super::random::Random;
+use super::world::{Life, Node, World};
+
+/// Longest wait for the whole answer to a question.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of one answer that are read; the rest is left.
+const ANSWER_FRAMES_MAX: usize = 10_000;
+
+/// One client.
+pub(super) struct Client {
+    world: Arc<World>,
+    machine: Machine,
+    coordinator: PublicKey,
+    life: Arc<Life>,
+    network: Arc<dyn Network>,
+    connection: Option<Box<dyn Connection>>,
+}
+
+impl Client {
+    pub(super) fn new(
+        world: &Arc<World>,
+        air: &Arc<Air>,
+        mut machine: Machine,
+        coordinator: PublicKey,
+    ) -> Self {
+        let life = machine.begin();
+        let address = Machine::address(machine.node, machine.ephemeral());
+        let network = machine.endpoint(world, air, &life, address, false);
+        let network = Arc::new(network.expect("a simulated socket can be used"));
+        Self { world: world.clone(), machine, coordinator, life, network, connection: None }
+    }
+
+    pub(super) fn node(&self) -> Node {
+        self.machine.node
+    }
+
+    /// Asks one question and reads the whole answer; twice, where a connection ended meanwhile.
+    pub(super) async fn ask(&mut self, request: &Request) -> Result<Vec<Response>, String> {
+        let connected = self.connection.is_some();
+        let answer = self.ask_once(request).await;
+        if answer.is_err() && connected { self.ask_once(request).await } else { answer }
+    }
+
+    async fn ask_once(&mut self, request: &Request) -> Result<Vec<Response>, String> {
+        let asked = tokio::time::timeout(PATIENCE, self.try_ask(request)).await;
+        let answer = asked.map_err(|_| "no answer".to_owned()).flatten();
+        if answer.is_err()
+            && let Some(connection) = self.connection.take()
+        {
+            connection.close(CloseReason { code: 0, text: "no answer".into() });
+        }
+        answer
+    }
+
+    async fn try_ask(&mut self, request: &Request) -> Result<Vec<Response>, String> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let connection = self.connection.insert(connection);
+        let text = |error: &dyn core::fmt::Display| error.to_string();
+        let (mut sender, mut receiver) =
+            connection.open(CHUNK_FRAME_BYTES_MAX).await.map_err(|e| text(&e))?;
+        sender.send(wire::encode(request)).await.map_err(|e| text(&e))?;
+        let _ = sender.finish();
+        let mut answer = Vec::new();
+        while let Some(frame) = receiver.receive().await.map_err(|e| text(&e))? {
+            answer.push(wire::decode(&frame).map_err(|e| text(&e))?);
+            if answer.len() > ANSWER_FRAMES_MAX {
+                return Err("the answer has no end".into());
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Connection>, String> {
+        let address = coordinator::address().to_string();
+        let connection = self.network.connect(&address, Some(self.coordinator)).await;
+        let connection = connection.map_err(|error| error.to_string())?;
+        let hello = Hello {
+            version_min: wire::VERSION_MIN,
+            version_max: wire::VERSION_MAX,
+            software: SOFTWARE.into(),
+            boot: self.machine.boot(&self.world, &self.life),
+            role: Role::Ctl,
+        };
+        let streams = connection.open(CONTROL_FRAME_BYTES_MAX).await;
+        let (mut sender, mut receiver) = streams.map_err(|error| error.to_string())?;
+        sender.send(wire::encode(&hello)).await.map_err(|error| error.to_string())?;
+        let frame = receiver.receive().await.map_err(|error| error.to_string())?;
+        let _: Welcome = wire::decode(&frame.ok_or("no welcome")?).map_err(|e| e.to_string())?;
+        Ok(connection)
+    }
+}
+
+/// Asks and orders now and then, until its task ends.
+pub(super) async fn live(
+    mut client: Client,
+    world: Arc<World>,
+    distribution: Arc<Distribution>,
+    admin: bool,
+) {
+    let mut random = world.random(&format!("habits of {}", client.machine.node));
+    let names = distribution.names();
+    loop {
+        tokio::time::sleep(Duration::from_millis(random.of(1000..180_000))).await;
+        let orders = admin && world.has(Fault::Operators);
+        let request = if orders && random.percent(70) {
+            order(&mut random, &names)
+        } else {
+            question(&mut random, &names)
+        };
+        let answer = client.ask(&request).await;
+        world.line(client.machine.node, || match &answer {
+            Ok(rows) => format!("{request:?}: {} rows", rows.len()),
+            Err(error) => format!("{request:?}: {error}"),
+        });
+    }
+}
+
+fn filter(random: &mut Random, names: &[String]) -> PackageFilter {
+    PackageFilter { name: Some(random.pick(names).clone()), ..PackageFilter::default() }
+}
+
+fn order(random: &mut Random, names: &[String]) -> Request {
+    match random.of(0..10) {
+        0..5 => Request::QueuePush { filter: filter(random, names), priority: 0 },
+        5 | 6 => Request::QueueDrop { filter: filter(random, names) },
+        7 | 8 => Request::SyncRun { profile: (*random.pick(&PROFILES)).into() },
+        _ => Request::Invite { ttl_secs: 600 },
+    }
+}
+
+fn question(random: &mut Random, names: &[String]) -> Request {
+    match random.of(0..10) {
+        0 | 1 => Request::Status,
+        2 => Request::Workers,
+        3 => Request::Profiles,
+        4 => Request::Packages(PackageFilter::default()),
+        5 => Request::Queue { planned: true, limit: None },
+        6 => Request::Attestation { filter: filter(random, names) },
+        7 => Request::Difference { filter: filter(random, names) },
+        8 => Request::Log { filter: filter(random, names), follow: false },
+        _ => Request::Log { filter: filter(random, names), follow: true },
+    }
+}

@@ -1,0 +1,31 @@
+use rebuilder_actors::protocol::wire::v1::coordinator::Answer;
+use rebuilder_actors::protocol::{AttemptId, FaultKind, Verdict};
+
+/// What only the cluster sees: frames as they leave and arrive, what builders did, what waits in
+/// memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// The coordinator gave an assignment to its connection.
+    AssignLeft(AttemptId),
+    /// The coordinator gave a final answer to its connection.
+    AnswerLeft(AttemptId, Answer),
+    /// An assignment arrived at this worker.
+    AssignArrived(usize, AttemptId),
+    /// This worker told what occupies its slots; at its start nothing does.
+    Occupied(usize, Vec<AttemptId>),
+    /// A worker's builder began.
+    Began(AttemptId),
+    /// A worker's builder ended, and what it truly made; false: it lies about it.
+    Made(AttemptId, Made, bool),
+}
+
+/// What a builder truly made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// Files, and how each compares with the published one.
+    Files(Vec<(Box<str>, Verdict)>),
+    /// The build failed.
+    Failed,
+    /// A machine failed.
+    Fault(FaultKind),
+}

@@ -1,0 +1,328 @@
+//! Reads along, in plain text, what one process sends and receives over the real connections.
+
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use rebuilder_actors::port::{
+    BoxFuture, CloseReason, ConnectError, Connection, FrameReceive, FrameSend, FrameStreams,
+    Network, StreamError,
+};
+use rebuilder_actors::protocol::wire::v1::coordinator::Message as FromCoordinator;
+use rebuilder_actors::protocol::wire::v1::upload::{Resume, Start};
+use rebuilder_actors::protocol::wire::v1::worker::Message as FromWorker;
+use rebuilder_actors::protocol::{AttemptId, PublicKey, wire};
+
+use super::blobs::BlobDisk;
+use super::sight::Sight;
+use super::world::{Life, World, lock};
+use crate::observation::Observation;
+
+/// Bytes of one log that were received and are not written yet: flow control holds the rest back at
+/// the worker.
+const HELD_BYTES_MAX: u64 = 4 * (64 << 10);
+
+/// What is read along.
+pub(super) enum Ears {
+    /// The coordinator's: who its workers are, and where their logs go.
+    Coordinator(Arc<BTreeMap<PublicKey, usize>>, Arc<Mutex<BlobDisk>>),
+    /// A worker's.
+    Worker(usize),
+}
+
+/// The port of a process, with ears.
+pub(super) struct Tapped {
+    inner: Arc<dyn Network>,
+    tap: Arc<Tap>,
+}
+
+pub(super) struct Tap {
+    world: Arc<World>,
+    life: Arc<Life>,
+    ears: Ears,
+}
+
+impl Tapped {
+    pub(super) fn new(
+        inner: Arc<dyn Network>,
+        world: &Arc<World>,
+        life: &Arc<Life>,
+        ears: Ears,
+    ) -> Self {
+        Self { inner, tap: Arc::new(Tap { world: world.clone(), life: life.clone(), ears }) }
+    }
+
+    fn wrap(&self, inner: Box<dyn Connection>) -> Box<dyn Connection> {
+        Box::new(Line { inner, tap: self.tap.clone(), streams: Arc::default() })
+    }
+}
+
+impl Network for Tapped {
+    fn accept(&self) -> BoxFuture<'_, Option<Box<dyn Connection>>> {
+        Box::pin(async move { Some(self.wrap(self.inner.accept().await?)) })
+    }
+
+    fn connect<'a>(
+        &'a self,
+        address: &'a str,
+        expect: Option<PublicKey>,
+    ) -> BoxFuture<'a, Result<Box<dyn Connection>, ConnectError>> {
+        Box::pin(async move { Ok(self.wrap(self.inner.connect(address, expect).await?)) })
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        self.inner.local_address()
+    }
+
+    fn close(&self, reason: CloseReason) -> BoxFuture<'_, ()> {
+        self.inner.close(reason)
+    }
+}
+
+/// A connection that is read along.
+struct Line {
+    inner: Box<dyn Connection>,
+    tap: Arc<Tap>,
+    /// Streams so far; the first one is the control stream.
+    streams: Arc<AtomicU32>,
+}
+
+impl Line {
+    fn streams(&self, (send, receive): FrameStreams) -> FrameStreams {
+        let first = self.streams.fetch_add(1, Ordering::Relaxed) == 0;
+        let peer = self.inner.peer();
+        let stream = match &self.tap.ears {
+            Ears::Worker(worker) if first => Stream::WorkerControl(*worker),
+            Ears::Coordinator(workers, _) => match workers.get(&peer) {
+                Some(worker) if first => Stream::CoordinatorControl(*worker),
+                Some(_) => Stream::Upload(Mutex::default()),
+                None => return (send, receive),
+            },
+            Ears::Worker(_) => return (send, receive),
+        };
+        let ear = Arc::new(Ear { tap: self.tap.clone(), stream, sent: AtomicU32::new(0) });
+        (
+            Box::new(Sender { inner: send, ear: ear.clone() }),
+            Box::new(Receiver { inner: receive, ear }),
+        )
+    }
+}
+
+impl Connection for Line {
+    fn clone_handle(&self) -> Box<dyn Connection> {
+        let (inner, tap) = (self.inner.clone_handle(), self.tap.clone());
+        Box::new(Self { inner, tap, streams: self.streams.clone() })
+    }
+
+    fn peer(&self) -> PublicKey {
+        self.inner.peer()
+    }
+
+    fn remote_address(&self) -> SocketAddr {
+        self.inner.remote_address()
+    }
+
+    fn exporter(&self, label: &[u8], context: &[u8]) -> [u8; 32] {
+        self.inner.exporter(label, context)
+    }
+
+    fn open(&self, limit: usize) -> BoxFuture<'_, Result<FrameStreams, StreamError>> {
+        Box::pin(async move { Ok(self.streams(self.inner.open(limit).await?)) })
+    }
+
+    fn accept(&self, limit: usize) -> BoxFuture<'_, Result<FrameStreams, StreamError>> {
+        Box::pin(async move { Ok(self.streams(self.inner.accept(limit).await?)) })
+    }
+
+    fn open_one_way(&self) -> BoxFuture<'_, Result<Box<dyn FrameSend>, StreamError>> {
+        self.inner.open_one_way()
+    }
+
+    fn accept_one_way(
+        &self,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Box<dyn FrameReceive>, StreamError>> {
+        self.inner.accept_one_way(limit)
+    }
+
+    fn close(&self, reason: CloseReason) {
+        self.tap.world.line(self.tap.life.node, || format!("closes a connection: {reason}"));
+        self.inner.close(reason);
+    }
+
+    fn closed(&self) -> BoxFuture<'_, CloseReason> {
+        self.inner.closed()
+    }
+}
+
+/// Both directions of one stream.
+struct Ear {
+    tap: Arc<Tap>,
+    stream: Stream,
+    /// Frames sent and received so far.
+    sent: AtomicU32,
+}
+
+enum Stream {
+    WorkerControl(usize),
+    CoordinatorControl(usize),
+    Upload(Mutex<Upload>),
+}
+
+#[derive(Default)]
+struct Upload {
+    /// Whose log; `None`: not known yet, or no log.
+    attempt: Option<AttemptId>,
+    /// Where what was received ends; `None`: not begun.
+    end: Option<u64>,
+}
+
+impl Ear {
+    fn sends(&self, frame: &Bytes) {
+        let Tap { world, life, .. } = &*self.tap;
+        if life.is_over() {
+            return;
+        }
+        let first = self.sent.fetch_add(1, Ordering::Relaxed) == 0;
+        match &self.stream {
+            Stream::CoordinatorControl(worker) if !first => {
+                let Ok(message) = wire::decode::<FromCoordinator>(frame) else { return };
+                world.line(life.node, || format!("to worker-{worker}: {}", told(&message)));
+                match message {
+                    FromCoordinator::Assign { assignment, .. } => {
+                        world.see(life.node, &Sight::AssignLeft(assignment.attempt));
+                    }
+                    FromCoordinator::Answer { attempt, answer } => {
+                        world.see(life.node, &Sight::AnswerLeft(attempt, answer));
+                    }
+                    FromCoordinator::Cancel { .. } | FromCoordinator::LogWanted { .. } => {}
+                }
+            }
+            // The first frame says hello.
+            Stream::WorkerControl(worker) if first => {
+                world.see(life.node, &Sight::Occupied(*worker, Vec::new()));
+            }
+            Stream::WorkerControl(worker) => {
+                let Ok(message) = wire::decode::<FromWorker>(frame) else { return };
+                world.line(life.node, || says(&message));
+                if let FromWorker::Status(status) = message {
+                    let running = status.running.iter().map(|r| r.attempt).collect();
+                    world.see_often(&Sight::Occupied(*worker, running));
+                }
+            }
+            Stream::Upload(upload) => {
+                if let Ok(Resume::From(offset)) = wire::decode(frame) {
+                    lock(upload).end.get_or_insert(offset);
+                }
+            }
+            Stream::CoordinatorControl(_) => {}
+        }
+    }
+
+    fn receives(&self, frame: &Bytes) {
+        let Tap { world, life, ears } = &*self.tap;
+        if life.is_over() {
+            return;
+        }
+        match (&self.stream, ears) {
+            (Stream::WorkerControl(worker), _) => {
+                let worker = *worker;
+                // The welcome is no message, and reads as none.
+                match wire::decode(frame) {
+                    Ok(FromCoordinator::Answer { attempt, answer }) => {
+                        world.observe(&Observation::Answered { attempt, worker, answer });
+                    }
+                    Ok(FromCoordinator::Assign { assignment, .. }) => {
+                        let sight = Sight::AssignArrived(worker, assignment.attempt);
+                        world.see(life.node, &sight);
+                    }
+                    _ => {}
+                }
+            }
+            (Stream::Upload(upload), Ears::Coordinator(_, disk)) => {
+                let mut upload = lock(upload);
+                let (Some(attempt), Some(end)) = (upload.attempt, upload.end.as_mut()) else {
+                    if let Ok(Start::Log { attempt }) = wire::decode(frame) {
+                        upload.attempt = Some(attempt);
+                    }
+                    return;
+                };
+                *end += frame.len() as u64;
+                let written = lock(disk).length(&format!("log-{attempt}"));
+                if written > 0 && *end > written {
+                    let held = *end - written;
+                    drop(upload);
+                    world.hold("bytes of a log", held, HELD_BYTES_MAX);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn told(message: &FromCoordinator) -> String {
+    match message {
+        FromCoordinator::Assign { number, assignment } => {
+            format!("assign {} as grant {}", assignment.attempt, number.0)
+        }
+        FromCoordinator::Cancel { attempt, reason } => format!("cancel {attempt}: {reason}"),
+        FromCoordinator::Answer { attempt, answer } => format!("answer {attempt}: {answer:?}"),
+        FromCoordinator::LogWanted { attempt, length } => {
+            format!("log of {attempt} wanted from {length}")
+        }
+    }
+}
+
+fn says(message: &FromWorker) -> String {
+    match message {
+        FromWorker::Status(status) => {
+            let running = status.running.iter();
+            let running: Vec<String> =
+                running.map(|r| format!("{} {} {}", r.attempt, r.stage, r.log_bytes)).collect();
+            let spooled = status.spooled.iter().map(ToString::to_string);
+            let spooled: Vec<String> = spooled.collect();
+            format!(
+                "status: seen {}, running [{}], spooled [{}]",
+                status.seen.0,
+                running.join(", "),
+                spooled.join(", ")
+            )
+        }
+        FromWorker::Report(report) => format!("report of {}", report.attempt),
+    }
+}
+
+struct Sender {
+    inner: Box<dyn FrameSend>,
+    ear: Arc<Ear>,
+}
+
+impl FrameSend for Sender {
+    fn send(&mut self, frame: Bytes) -> BoxFuture<'_, Result<(), StreamError>> {
+        self.ear.sends(&frame);
+        self.inner.send(frame)
+    }
+
+    fn finish(&mut self) -> Result<(), StreamError> {
+        self.inner.finish()
+    }
+}
+
+struct Receiver {
+    inner: Box<dyn FrameReceive>,
+    ear: Arc<Ear>,
+}
+
+impl FrameReceive for Receiver {
+    fn receive(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, StreamError>> {
+        Box::pin(async move {
+            let frame = self.inner.receive().await?;
+            if let Some(frame) = &frame {
+                self.ear.receives(frame);
+            }
+            Ok(frame)
+        })
+    }
+}
