@@ -38,8 +38,8 @@ impl Queue {
         live.running.clone_from(&status.running);
         live.free_memory = status.free_memory;
         live.free_disk = status.free_disk;
-        // In the order of the grants: the worker tells the newest that it has seen, and what is sent
-        // again must not come after one that is newer.
+        // In the order of the grants: the worker tells the newest that it has seen, and what is
+        // sent again must not come after one that is newer.
         let number = |job: &InputId| self.leases.get(*job).map(|lease| lease.number);
         let mut held: Vec<_> = worker.held.iter().map(|job| (number(job), *job)).collect();
         if !planted::is(Bug::SentAgainOutOfOrder) {
