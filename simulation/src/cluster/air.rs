@@ -102,7 +102,7 @@ impl Air {
         lock(&self.state).blocked.clear();
     }
 
-    fn send(&self, datagram: Datagram) {
+    fn send(&self, datagram: &Datagram) {
         self.world.datagram(number(datagram.from), number(datagram.to), &datagram.bytes);
         let mut guard = lock(&self.state);
         let state = &mut *guard;
@@ -215,7 +215,7 @@ impl AsyncUdpSocket for Socket {
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         if !self.life.is_over() {
             let (from, to, ecn) = (self.address, transmit.destination, transmit.ecn);
-            self.air.send(Datagram { from, to, ecn, bytes: transmit.contents.into() });
+            self.air.send(&Datagram { from, to, ecn, bytes: transmit.contents.into() });
         }
         Ok(())
     }

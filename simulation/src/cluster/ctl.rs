@@ -60,7 +60,7 @@ impl Client {
 
     async fn ask_once(&mut self, request: &Request) -> Result<Vec<Response>, String> {
         let asked = tokio::time::timeout(PATIENCE, self.try_ask(request)).await;
-        let answer = asked.map_err(|_| "no answer".to_owned()).flatten();
+        let answer = asked.unwrap_or_else(|_| Err("no answer".into()));
         if answer.is_err()
             && let Some(connection) = self.connection.take()
         {

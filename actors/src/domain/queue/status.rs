@@ -45,8 +45,8 @@ impl Queue {
         } else {
             worker.touched(&status.spooled, deadline)
         };
-        // In the order of the grants: the worker tells the newest that it has seen, and what is sent
-        // again must not come after one that is newer.
+        // In the order of the grants: the worker tells the newest that it has seen, and what is
+        // sent again must not come after one that is newer.
         let number = |job: InputId| self.leases.get(job).map(|lease| lease.number);
         let mut held: Vec<_> = held.into_iter().map(|job| (number(job), job)).collect();
         if !planted::is(Bug::SentAgainOutOfOrder) {
