@@ -13,6 +13,8 @@ use crate::observation::Observation;
 pub(super) struct DuplicatesOnlyAfterLostLeases {
     current: BTreeMap<InputId, Attempt>,
     newest: BTreeMap<InputId, Epoch>,
+    /// The newest grant that each worker says it knows; a liar may name one that is to come.
+    claimed: BTreeMap<usize, GrantNumber>,
 }
 
 struct Attempt {
@@ -46,6 +48,8 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
         let lost = |since: u64| now + COMMIT_MS_MAX >= since + lease;
         match observation {
             Observation::Heard { worker, seen, running, spooled, .. } => {
+                let claimed = self.claimed.entry(*worker).or_default();
+                *claimed = (*claimed).max(*seen);
                 for (job, attempt) in &mut self.current {
                     if attempt.worker != *worker {
                         continue;
@@ -117,7 +121,8 @@ impl DuplicatesOnlyAfterLostLeases {
             return Ok(());
         }
         *newest = attempt.epoch;
-        let begun = Attempt { epoch: attempt.epoch, worker, number, since: now, ended: false };
+        let ended = self.claimed.get(&worker).is_some_and(|claimed| *claimed >= number);
+        let begun = Attempt { epoch: attempt.epoch, worker, number, since: now, ended };
         match self.current.insert(attempt.job, begun) {
             Some(before) if now + COMMIT_MS_MAX < before.since + lease => {
                 Err(format!("attempt {attempt} while {:?} goes on", before.epoch))

@@ -62,7 +62,7 @@ fn hunt(plan: &Plan, seeds: u64, jobs: usize) -> Option<(u64, String)> {
 }
 
 /// Seeds in which a checker must find by itself what the oracle finds.
-const ALONE: u64 = 30;
+const ALONE: u64 = 60;
 /// As the oracle calls itself.
 const ORACLE: &str = "oracle";
 

@@ -44,6 +44,8 @@ pub(super) struct Pending {
     facts: Vec<Fact>,
     ordered: Option<Directive>,
     indexed: Option<(Box<str>, Arc<BTreeSet<JobKey>>)>,
+    /// Its commit takes seconds.
+    slow: bool,
 }
 
 impl World {
@@ -178,7 +180,7 @@ impl World {
         let Some(coordinator) = &mut self.coordinator else { return };
         let at = coordinator.last_commit.max(self.now + latency);
         coordinator.last_commit = at;
-        coordinator.pending.push_back(Pending { batch, sends, facts, ordered, indexed });
+        coordinator.pending.push_back(Pending { batch, sends, facts, ordered, indexed, slow });
         let incarnation = self.incarnation;
         self.at(at, Happening::Commit(incarnation));
         for send in early {
@@ -224,14 +226,17 @@ impl World {
             return;
         }
         let broken = self.strength(Fault::BrokenDisk);
-        if broken > 0 && self.random.of(0..10_000) < broken * 5 {
+        let pending = self.coordinator.as_ref().and_then(|c| c.pending.front());
+        // A disk that is slow to answer is the likelier one to fail.
+        let chance = if pending.is_some_and(|p| p.slow) { 500 } else { 5 };
+        if broken > 0 && self.random.of(0..10_000) < broken * chance {
             self.note("coordinator", || "its disk fails");
             self.crash_coordinator();
             return;
         }
         let Some(coordinator) = &mut self.coordinator else { return };
         let Some(pending) = coordinator.pending.pop_front() else { return };
-        let Pending { batch, sends, facts, ordered, indexed } = pending;
+        let Pending { batch, sends, facts, ordered, indexed, .. } = pending;
         self.apply(&batch);
         self.witness_commit(&batch, facts, ordered, indexed);
         for send in sends {

@@ -27,7 +27,7 @@ const PAGE: usize = 7;
 impl World {
     /// A profile looks at its index.
     pub(super) fn sync(&mut self, profile: usize) {
-        let rest = self.random.of(4 * HOUR..8 * HOUR);
+        let rest = self.random.of(HOUR..6 * HOUR);
         self.sync_number += 1;
         let number = self.sync_number;
         if self.trouble {

@@ -60,11 +60,11 @@ impl Package {
 
     /// The distribution publishes something.
     pub(super) fn change(&mut self, random: &mut Random) {
-        match random.of(0..5) {
+        match random.of(0..7) {
             0 => self.version += 1,
-            1 => self.files = (self.files + 1).min(6),
+            1..4 => self.files = (self.files + 1).min(6),
             n => {
-                let profile = usize::try_from(n - 2).unwrap_or(0);
+                let profile = usize::try_from(n - 4).unwrap_or(0);
                 self.profiles[profile] = !self.profiles[profile];
             }
         }

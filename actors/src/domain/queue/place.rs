@@ -135,6 +135,9 @@ impl Queue {
         tags.dedup();
         let mut confirmed = entry.state.confirmed.clone();
         confirmed.sort_unstable();
+        if planted::is(Bug::OneKeyConfirms) {
+            confirmed.clear();
+        }
         let key = &entry.job.key;
         Lane {
             backend: key.backend.clone(),
