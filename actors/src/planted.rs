@@ -76,8 +76,6 @@ bugs! {
     SpoolNotRead = "spool-not-read", Cluster;
     /// A worker that cannot read its spool goes on as if there were nothing.
     UnreadableSpoolEmpty = "unreadable-spool-empty", Cluster;
-    /// A report whose log is gone waits for that for ever.
-    GoneLogAwaited = "gone-log-awaited", Cluster;
     /// A status that was sent before a grant arrived ends it.
     StaleStatusEndsLease = "stale-status-ends-lease", Core;
     /// The fault of a lost lease ends the attempt that followed it.

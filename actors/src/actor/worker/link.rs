@@ -12,7 +12,6 @@ use super::connection::{self, Credentials, Up};
 use super::log::{self, Log, Logs};
 use super::{runners, spool, upload};
 use crate::domain::worker::{Effect, Event, Machine, Spooled};
-use crate::planted::{self, Bug};
 use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Monotonic, Network};
 use crate::protocol::AttemptId;
 use crate::protocol::wire::v1::coordinator::Message as FromCoordinator;
@@ -193,8 +192,7 @@ impl State {
             let logs = self.arguments.logs.clone();
             // An answered report may come back after a power cut, when its log is gone for good.
             let length = log::with(&logs, |logs| logs.part_length(&log::part(*attempt)));
-            let gone = length.is_ok_and(|length| length < spooled.log_bytes);
-            if gone && !planted::is(Bug::GoneLogAwaited) {
+            if length.is_ok_and(|length| length < spooled.log_bytes) {
                 spooled.log_bytes = 0;
                 continue;
             }
