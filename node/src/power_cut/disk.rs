@@ -46,7 +46,7 @@ pub enum NameChange {
     Rename { from: String, to: String, inode: usize },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Inode {
     File { durable: Vec<u8>, pending: Vec<Pending<FileChange>>, synchronous: bool, length: usize },
     Folder { durable: Names, pending: Vec<Pending<NameChange>>, live: Names },
@@ -54,21 +54,21 @@ pub enum Inode {
 
 pub type Names = BTreeMap<String, usize>;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Running {
     Change { inode: usize, id: u64 },
     Sync { inode: usize, covered: Vec<u64> },
     Other(Call),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Descriptor {
     offset: usize,
     append: bool,
 }
 
 /// The files below one folder while a recording plays.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Disk {
     root: String,
     medium: Medium,
@@ -320,14 +320,15 @@ impl Disk {
         }
     }
 
-    /// The ends that `strace` did not see of calls that a kill interrupted, as lines of a trace: a
-    /// write happened as far as `real` has its bytes.
+    /// The ends that `strace` did not see of calls that a kill interrupted, as lines of a trace:
+    /// each happened as far as `real` shows it.
     pub fn ends_of_running(&self, real: &Node) -> Vec<String> {
         let mut lines = Vec::new();
         for (thread, running) in &self.running {
             let result = match running {
-                Running::Change { inode, id } => self.written(*inode, *id, real),
-                Running::Sync { .. } | Running::Other(_) => None,
+                Running::Change { inode, id } => self.changed_as_far(*inode, *id, real),
+                Running::Other(call) => self.happened(call, real).then_some(0),
+                Running::Sync { .. } => None,
             };
             let result = result.map_or("-1 EINTR".to_owned(), |length| length.to_string());
             lines.push(format!("{thread} <... interrupted resumed>) = {result}"));
@@ -335,14 +336,36 @@ impl Disk {
         lines
     }
 
-    /// How much of a write `real` has; `None` when it has nothing of it.
-    fn written(&self, inode: usize, id: u64, real: &Node) -> Option<usize> {
+    /// How much of a write `real` has, or 0 where it has a new length; `None` when it has nothing
+    /// of the change.
+    fn changed_as_far(&self, inode: usize, id: u64, real: &Node) -> Option<usize> {
         let Inode::File { pending, .. } = &self.inodes[inode] else { return None };
-        let change = pending.iter().find(|p| p.id == id)?;
-        let FileChange::Write { at, bytes } = &change.change else { return None };
-        let found = self.real_file(ROOT, inode, real)?.get(*at..)?;
-        let same = found.iter().zip(bytes).take_while(|(a, b)| a == b).count();
-        (same > 0).then_some(same)
+        let found = self.real_file(ROOT, inode, real)?;
+        match &pending.iter().find(|p| p.id == id)?.change {
+            FileChange::Resize { to } => (found.len() == *to).then_some(0),
+            FileChange::Write { at, bytes } => {
+                let same = found.get(*at..)?.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+                (same > 0).then_some(same)
+            }
+        }
+    }
+
+    /// True when `real` shows that this change of names happened. An open file that nobody will
+    /// use any more counts as opened only where it was made.
+    fn happened(&self, call: &Call, real: &Node) -> bool {
+        let is_there = |path: &str| {
+            let below = path.strip_prefix(&self.root);
+            below.is_some_and(|below| real.find(below).is_some())
+        };
+        match call {
+            Call::Open { path, create, .. } => {
+                *create && self.find(path).is_none() && is_there(path)
+            }
+            Call::MakeDir { path } => self.find(path).is_none() && is_there(path),
+            Call::Remove { path } => self.find(path).is_some() && !is_there(path),
+            Call::Rename { from, .. } => self.find(from).is_some() && !is_there(from),
+            _ => false,
+        }
     }
 
     fn real_file<'a>(&self, folder: usize, wanted: usize, real: &'a Node) -> Option<&'a [u8]> {

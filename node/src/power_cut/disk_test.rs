@@ -199,6 +199,27 @@ fn a_write_that_a_kill_interrupted_happened_as_far_as_the_file_shows() {
 }
 
 #[test]
+fn other_calls_that_a_kill_interrupted_happened_where_the_files_show_it() {
+    let start = folder(&[("f", file(&[7; 8])), ("old", file(b"")), ("gone", file(b""))]);
+    let calls = [
+        Call::Resize { path: "/r/f".into(), to: 4 },
+        Call::Rename { from: "/r/old".into(), to: "/r/new".into() },
+        Call::Remove { path: "/r/gone".into() },
+        Call::MakeDir { path: "/r/folder".into() },
+    ];
+    let after = folder(&[("f", file(&[7; 4])), ("new", file(b"")), ("folder", folder(&[]))]);
+    for real in [&start, &after] {
+        let mut disk = disk(&start, Medium::Cached);
+        for (thread, call) in (1..).zip(calls.clone()) {
+            disk.play(&Event::Began { thread, call });
+        }
+        let lines = disk.ends_of_running(real);
+        lines.iter().flat_map(|l| super::trace::events(l)).for_each(|event| disk.play(&event));
+        assert_eq!(disk.live(), *real);
+    }
+}
+
+#[test]
 #[should_panic(expected = "does not know the call `fallocate`")]
 fn an_unknown_call_is_not_passed_over() {
     let mut disk = disk(&folder(&[("f", file(b""))]), Medium::Cached);

@@ -47,6 +47,15 @@ impl Node {
         }
     }
 
+    /// What stands at `path` below this folder, if anything.
+    pub fn find(&self, path: &str) -> Option<&Self> {
+        let mut names = path.split('/').filter(|name| !name.is_empty() && *name != ".");
+        names.try_fold(self, |node, name| match node {
+            Self::Folder(children) => children.get(name),
+            Self::File(_) => None,
+        })
+    }
+
     /// The names of files that differ, for messages.
     pub fn differences(&self, other: &Self, at: &str) -> Vec<String> {
         match (self, other) {

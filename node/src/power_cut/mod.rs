@@ -6,6 +6,7 @@ mod disk;
 mod disk_test;
 mod image;
 mod judge;
+mod order;
 mod random;
 mod recording;
 mod trace;

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use super::disk::{Disk, Medium};
 use super::image::Node;
+use super::order;
 use super::trace::{self, CALLS, Event, TOLD};
 
 /// The folder where the children of a recording find their files.
@@ -101,21 +102,35 @@ impl Recording {
             "{child}: {status}: {said}"
         );
 
-        let mut disk = self.now.take().unwrap_or_else(|| self.disk(Medium::Cached, None));
-        disk.play(&Event::Started);
-        for line in fs::read_to_string(&trace).unwrap().lines() {
-            trace::events(line).iter().for_each(|event| disk.play(event));
-        }
-        // What a kill interrupted happened as far as the file shows it.
+        self.follow(&trace);
+    }
+
+    /// Plays the new trace onto the model, which must then show what the disk shows; the trace is
+    /// completed by what it does not say and the disk does.
+    fn follow(&mut self, trace: &Path) {
+        let before = self.now.take().unwrap_or_else(|| self.disk(Medium::Cached, None));
+        let text = fs::read_to_string(trace).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
         let real = Node::read(&self.dir.join("top")).unwrap();
-        let mut trace = fs::OpenOptions::new().append(true).open(trace).unwrap();
-        for line in disk.ends_of_running(&real) {
-            writeln!(trace, "{line}").unwrap();
-            trace::events(&line).iter().for_each(|event| disk.play(event));
+        let mut differences = Vec::new();
+        for lines in order::possible(&lines) {
+            let mut disk = before.clone();
+            disk.play(&Event::Started);
+            lines.iter().flat_map(|line| trace::events(line)).for_each(|event| disk.play(&event));
+            // What a kill interrupted happened as far as the files show it.
+            let ends = disk.ends_of_running(&real);
+            ends.iter().flat_map(|line| trace::events(line)).for_each(|event| disk.play(&event));
+            let found = disk.live().differences(&real, "");
+            if found.is_empty() {
+                let ends = ends.iter().map(String::as_str);
+                let all: Vec<&str> = lines.into_iter().chain(ends).collect();
+                fs::write(trace, all.join("\n") + "\n").unwrap();
+                self.now = Some(disk);
+                return;
+            }
+            differences.push(found);
         }
-        let differences = disk.live().differences(&real, "");
-        assert!(differences.is_empty(), "model and disk disagree: {differences:?}");
-        self.now = Some(disk);
+        panic!("model and disk disagree: {:?}", differences[0]);
     }
 
     /// The folder of a child of a recording; `None` in any other process.

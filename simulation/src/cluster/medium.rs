@@ -67,6 +67,14 @@ impl Medium {
         !fails && !self.life.is_over()
     }
 
+    /// True when a folder can be listed, as a process does it that starts. Rare as it is in life,
+    /// here it is common: what follows from it decides what becomes of everything in the folder.
+    pub(super) fn is_listable(&self) -> bool {
+        let often = self.world.options.unlisted_percent;
+        let fails = self.world.has(Fault::DiskErrors) && lock(&self.random).percent(often);
+        !fails && !self.life.is_over()
+    }
+
     /// So many of what was not synced survive, 0 to `count`.
     pub(super) fn survivors(&self, count: usize) -> usize {
         lock(&self.random).count(0..count + 1)

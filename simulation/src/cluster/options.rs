@@ -47,6 +47,8 @@ pub struct Options {
     pub slow_disk_ms: u64,
     /// Calls of a disk in a million that fail or lose power.
     pub disk_trouble_millionths: u64,
+    /// Processes that cannot list a folder when they start and need it, where disks have errors.
+    pub unlisted_percent: u64,
     /// Silence after which a lease is lost.
     pub lease_secs: u64,
     /// The first retry's delay; the second's is twice as long.
@@ -101,6 +103,7 @@ impl Options {
             build_secs_max: u32::try_from(random.of(600..1800)).unwrap_or(600),
             crash_secs: random.of(200..1500),
             partition_secs: random.of(100..1000),
+            unlisted_percent: random.of(5..50),
         }
     }
 
@@ -132,8 +135,8 @@ impl fmt::Display for Options {
         )?;
         write!(
             f,
-            "disks: {} ms, slow {} ms, trouble in {} of a million calls; ",
-            self.disk_ms, self.slow_disk_ms, self.disk_trouble_millionths
+            "disks: {} ms, slow {} ms, trouble in {} of a million calls and {} % of listings; ",
+            self.disk_ms, self.slow_disk_ms, self.disk_trouble_millionths, self.unlisted_percent
         )?;
         write!(
             f,

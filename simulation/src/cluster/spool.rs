@@ -112,7 +112,7 @@ impl Spool for SimulatedSpool {
     }
 
     fn entries(&mut self) -> Result<Vec<(String, Bytes)>, SpoolError> {
-        if !self.medium.is_readable() {
+        if !self.medium.is_listable() {
             return Err(Self::failed("list", "spool", false));
         }
         Ok(lock(&self.disk).entries.clone().into_iter().collect())

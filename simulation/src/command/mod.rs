@@ -9,7 +9,7 @@ mod sweep;
 
 pub use bench::bench;
 pub use mutants::{list, mutants};
-pub use replay::{Scenario, replay};
+pub use replay::{SEEDS, Scenario, ScenarioError, replay};
 pub use run::{faults, run};
 pub use shrink::shrink;
 pub use sweep::{parallel, sweep};

@@ -1,11 +1,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use rebuilder_actors::planted::Bug;
+use rebuilder_actors::planted::{Bug, UnknownBug};
 use serde::Deserialize;
 
 use crate::level::{self, PlanError};
-use crate::plan::{Level, Plan};
+use crate::plan::{Failure, Level, Plan};
 
 /// A file that keeps what once broke: the world that showed it, and the bug that puts it back.
 #[derive(Clone, Debug, Deserialize)]
@@ -15,7 +15,8 @@ pub struct Scenario {
     pub about: String,
     /// `core` or `cluster`.
     pub level: String,
-    /// Makes the world.
+    /// Makes the world. A change of the system may shift what a seed draws: with the bug planted,
+    /// the [`SEEDS`] from this one on are tried.
     pub seed: u64,
     /// Absent: drawn from the seed.
     pub workers: Option<u16>,
@@ -28,6 +29,9 @@ pub struct Scenario {
     /// The checker that finds the bug.
     pub found_by: Option<String>,
 }
+
+/// Seeds from a scenario's own on, in one of which its bug must show.
+pub const SEEDS: u64 = 20;
 
 /// Why a scenario cannot be run, or does not show what it is kept for.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,12 @@ pub enum ScenarioError {
         /// What is wrong.
         reason: String,
     },
+    /// Neither `core` nor `cluster`.
+    #[error("there is no level `{0}`: there are `core` and `cluster`")]
+    Level(String),
+    /// A name that no bug has.
+    #[error(transparent)]
+    Bug(#[from] UnknownBug),
     /// Not possible.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -70,14 +80,14 @@ impl Scenario {
     ///
     /// # Errors
     /// A level or bug that there is not.
-    pub fn plan(&self, with_bug: bool) -> Result<Plan, String> {
+    pub fn plan(&self, with_bug: bool) -> Result<Plan, ScenarioError> {
         let level = match &*self.level {
             "core" => Level::Core,
             "cluster" => Level::Cluster,
-            other => return Err(format!("there is no level `{other}`")),
+            other => return Err(ScenarioError::Level(other.to_owned())),
         };
         let bug: Option<Bug> = match &self.bug {
-            Some(name) if with_bug => Some(name.parse().map_err(|e| format!("{e}"))?),
+            Some(name) if with_bug => Some(name.parse()?),
             _ => None,
         };
         Ok(Plan {
@@ -88,6 +98,28 @@ impl Scenario {
             ..Plan::of(level, self.seed)
         })
     }
+
+    /// The first seed in which the bug is found, by the checker that the scenario names; `None`:
+    /// nothing breaks, or it has no bug, or bugs cannot be planted in this build.
+    ///
+    /// # Errors
+    /// It is no scenario, or impossible.
+    pub fn broken(&self) -> Result<Option<(u64, Failure)>, ScenarioError> {
+        let first = self.plan(true)?;
+        if first.bug.is_none() || cfg!(not(feature = "planted")) {
+            return Ok(None);
+        }
+        for seed in self.seed..self.seed.saturating_add(SEEDS) {
+            let outcome = level::run(&Plan { seed, ..first.clone() })?;
+            let named = |failure: &Failure| {
+                self.found_by.as_ref().is_none_or(|checker| *checker == failure.checker)
+            };
+            if let Some(failure) = outcome.failure.filter(named) {
+                return Ok(Some((seed, failure)));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// Runs a scenario: the system as it is must hold, and break with the bug planted.
@@ -96,20 +128,19 @@ impl Scenario {
 /// It is no scenario, or impossible.
 pub fn replay(path: &Path) -> Result<ExitCode, ScenarioError> {
     let scenario = Scenario::read(path)?;
-    let parse = |reason| ScenarioError::Parse { path: path.display().to_string(), reason };
     println!("{}", scenario.about.trim());
-    let code = super::run(&scenario.plan(false).map_err(parse)?)?;
+    let code = super::run(&scenario.plan(false)?)?;
     if scenario.bug.is_none() || cfg!(not(feature = "planted")) {
         return Ok(code);
     }
-    let outcome = level::run(&scenario.plan(true).map_err(parse)?)?;
-    match outcome.failure {
-        Some(failure) => {
-            println!("with the bug planted: {}: {}", failure.checker, failure.text);
+    match scenario.broken()? {
+        Some((seed, Failure { checker, text, .. })) => {
+            println!("with the bug planted, seed {seed}: {checker}: {text}");
             Ok(code)
         }
         None => {
-            println!("with the bug planted nothing breaks: choose another seed");
+            let (first, last) = (scenario.seed, scenario.seed.saturating_add(SEEDS - 1));
+            println!("with the bug planted, seeds {first} to {last} hold: choose another seed");
             Ok(ExitCode::FAILURE)
         }
     }
