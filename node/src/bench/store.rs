@@ -81,7 +81,7 @@ pub fn run(dir: &Path, plan: StoreBenchPlan) -> Result<StoreBench, StoreError> {
 
 fn measure(path: &Path, plan: StoreBenchPlan) -> Result<StoreBench, StoreError> {
     let clock = SystemClock::new();
-    let options = StoreOptions { cache_bytes: plan.cache_bytes };
+    let options = StoreOptions { cache_bytes: plan.cache_bytes, ..StoreOptions::default() };
     let dir = DataDir::open(path)?;
     let mut store = SledStore::open(&dir, options)?;
     let mut next = 0;

@@ -18,6 +18,8 @@ pub struct CoordinatorConfig {
     pub listen: SocketAddr,
     /// Database, blobs and keys; absolute.
     pub data_dir: PathBuf,
+    /// Its file system writes synchronously by itself.
+    pub synchronous_file_system: bool,
     /// `host:port` for invitations; `None`: `listen`, which workers elsewhere may not reach.
     pub public_address: Option<String>,
     /// Keys that may change things, besides the admin key in `data_dir`.
@@ -91,6 +93,7 @@ impl CoordinatorConfig {
         Self {
             listen: file.listen.map_or((Ipv4Addr::LOCALHOST, 8485).into(), |listen| listen.0),
             data_dir: file.data_dir.map_or_else(|| "/var/lib/rebuilder".into(), |dir| dir.0),
+            synchronous_file_system: file.synchronous_file_system,
             public_address: file.public_address.map(|address| address.0),
             admins: file.admins.into_iter().collect(),
             authorized_workers: file.authorized_workers.into_iter().collect(),

@@ -29,6 +29,7 @@ pub(super) struct File {
 pub(super) struct Coordinator {
     pub(super) listen: Option<Listen>,
     pub(super) data_dir: Option<AbsolutePath>,
+    pub(super) synchronous_file_system: bool,
     pub(super) public_address: Option<HostPort>,
     pub(super) admins: Vec<PublicKey>,
     pub(super) authorized_workers: Vec<PublicKey>,

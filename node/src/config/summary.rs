@@ -37,6 +37,9 @@ fn write_coordinator(out: &mut String, c: &CoordinatorConfig) -> fmt::Result {
     writeln!(out, "coordinator")?;
     line(out, "listens on", format_args!("{} (workers and ctl, UDP)", c.listen))?;
     line(out, "data in", c.data_dir.display())?;
+    if c.synchronous_file_system {
+        line(out, "its file system", "writes synchronously by itself")?;
+    }
     line(out, "invitations name", c.public_address.as_deref().unwrap_or("the address above"))?;
     line(out, "admins", format_args!("the key ctl.key, and {} listed", c.admins.len()))?;
     let secret = if c.signup_secret.is_some() { "a signup secret" } else { "no signup secret" };

@@ -54,12 +54,14 @@ impl Running {
         let network: Arc<dyn Network> = Arc::new(quic);
         let address = network.local_address().unwrap_or(config.listen);
         let (store_dir, blobs_dir) = (data_dir.clone(), data_dir.clone());
+        let store_options = StoreOptions {
+            assume_synchronous: config.synchronous_file_system,
+            ..StoreOptions::default()
+        };
         let mut admins = config.admins.clone();
         admins.insert(keys.admin);
         let parts = Parts {
-            store: Arc::new(move || {
-                Ok(Box::new(SledStore::open(&store_dir, StoreOptions::default())?))
-            }),
+            store: Arc::new(move || Ok(Box::new(SledStore::open(&store_dir, store_options)?))),
             blobs: Arc::new(move || Ok(Box::new(FileBlobs::open(&blobs_dir)?))),
             blocking: host.blocking.clone(),
             clock: host.clock.clone(),

@@ -2,6 +2,7 @@
 
 mod layout;
 mod sled_store;
+mod synchronous;
 
 #[cfg(test)]
 pub mod conformance;

@@ -114,12 +114,11 @@ fn no_power_cut_loses_or_tears_a_batch() {
     let top = folder();
     let recording = record(&top.join("life"));
     let mut all = Judged::default();
-    for (medium, seed) in [(Medium::Synchronous, 1), (Medium::Cached, 2)] {
-        all.add(judged_by_children(&Plan::new(&recording, medium, 360, seed), JUDGES));
-    }
+    // Without the attribute `S`, which the store insists on, sled loses everything now and then.
+    let medium = Medium::Synchronous;
+    all.add(judged_by_children(&Plan::new(&recording, medium, 720, 1), JUDGES));
     // The recovery after a power cut, and what follows it, are cut again.
-    let media = [Medium::Synchronous, Medium::Cached].repeat(4);
-    for (number, medium) in (0..).zip(media) {
+    for number in 0..8 {
         let (image, told) = power_cut::image(&Plan::new(&recording, medium, 1, 100 + number));
         let mut again = Recording::new(&top.join(format!("again-{number}")), &image, &told);
         run(&mut again, 14, (number % 4 == 3).then_some("fdatasync:when=4"));

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rebuilder_actors::port::{Batch, Op, Store, StoreError};
-use rustix::fs::IFlags;
 
 use super::layout::{self, Head, MAX_KEY, MAX_VALUE, RESTS};
+use super::synchronous::make_synchronous;
 use crate::data_dir::{DataDir, io_error};
 use crate::durable;
 
@@ -22,17 +22,19 @@ const MERGE_BYTES: usize = 256 << 10;
 const RELEASE_TRIES: u32 = 500;
 const RELEASE_PAUSE: Duration = Duration::from_millis(10);
 
-/// Size limits of the store.
+/// Settings of the store.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreOptions {
     /// Bytes of pages kept in memory. With the default (16 MiB) and 60,000 values of 600 bytes the
     /// process as a whole was measured at 63 MiB.
     pub cache_bytes: u64,
+    /// The file system writes synchronously by itself: one without synchronous files will do.
+    pub assume_synchronous: bool,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { cache_bytes: 8 << 20 }
+        Self { cache_bytes: 8 << 20, assume_synchronous: false }
     }
 }
 
@@ -41,8 +43,8 @@ impl Default for StoreOptions {
 ///
 /// sled believes what it wrote to be durable after `sync_file_range`, which reaches neither the
 /// drive's cache nor the file's size, and reuses the space of moved pages on that belief. The file
-/// is therefore marked synchronous (`chattr +S`) where the file system can, so that every write is
-/// durable in its order, and synced once more before a commit is acknowledged.
+/// is therefore marked synchronous (`chattr +S`), so that every write is durable in its order, and
+/// synced once more before a commit is acknowledged. A file system that cannot is refused.
 ///
 /// A panic in one of sled's threads ends the process: sled would catch it and wait for ever.
 #[derive(Debug)]
@@ -62,17 +64,18 @@ impl SledStore {
     /// Opens, and creates if absent, the store of `dir`.
     ///
     /// # Errors
-    /// The folder cannot be read or written, or its content is damaged.
+    /// The folder cannot be read or written, or its content is damaged, or its file system has no
+    /// synchronous files.
     pub fn open(dir: &DataDir, options: StoreOptions) -> Result<Self, StoreError> {
         abort_on_panics_of_sled();
         let folder = dir.join("store");
         if folder.exists() {
-            prepare(&folder)?;
+            prepare(&folder, options)?;
         } else {
             create(dir, &folder, options)?;
         }
         let db = open_sled(&folder, options)?;
-        let file = sync_all(&folder)?;
+        let file = sync_all(&folder, options)?;
         durable::sync_dir(dir.path()).map_err(|e| io_error("sync", dir.path(), &e))?;
         Ok(Self { db, file, folder, broken: None, _dir: dir.clone() })
     }
@@ -102,8 +105,8 @@ impl SledStore {
             }
             if bytes >= MERGE_BYTES {
                 self.apply(&std::mem::take(&mut merged))?;
-                // Where writes are not synchronous: the next ones may go where moved pages were,
-                // or cut the file there, so that the pages must be safe where they are now.
+                // The next ones may cut the file where moved pages were, so that the pages must
+                // be safe where they are now.
                 self.sync()?;
                 bytes = 0;
             }
@@ -244,7 +247,7 @@ fn create(dir: &DataDir, folder: &Path, options: StoreOptions) -> Result<(), Sto
     }
     durable::make_dir(&fresh).map_err(|e| io_error("create", &fresh, &e))?;
     drop(open_sled(&fresh, options)?);
-    sync_all(&fresh)?;
+    sync_all(&fresh, options)?;
     fs::rename(&fresh, folder)
         .and_then(|()| durable::sync_dir(dir.path()))
         .map_err(|e| io_error("create", folder, &e))
@@ -253,8 +256,9 @@ fn create(dir: &DataDir, folder: &Path, options: StoreOptions) -> Result<(), Sto
 /// Makes what an earlier process left fit for sled, which would take it as it is:
 /// - a snapshot that was being written would be read as the newest one, and fail;
 /// - what a killed process wrote is visible, but may not be durable, and space would be reused and
-///   the log be cut on that.
-fn prepare(folder: &Path) -> Result<(), StoreError> {
+///   the log be cut on that;
+/// - a copy, as from a backup, has lost the attribute `S`.
+fn prepare(folder: &Path, options: StoreOptions) -> Result<(), StoreError> {
     let failed = |path: &Path, e: &io::Error| io_error("read", path, e);
     for entry in fs::read_dir(folder).map_err(|e| failed(folder, &e))? {
         let path = entry.map_err(|e| failed(folder, &e))?.path();
@@ -263,10 +267,12 @@ fn prepare(folder: &Path) -> Result<(), StoreError> {
         }
     }
     let path = folder.join("db");
-    match File::open(&path).and_then(|file| file.sync_all()) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("sync", &path, &e)),
-        _ => Ok(()),
-    }
+    let file = match File::open(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(|e| failed(&path, &e))?,
+    };
+    make_synchronous(&file, &path, options.assume_synchronous)?;
+    file.sync_all().map_err(|e| io_error("sync", &path, &e))
 }
 
 fn open_sled(folder: &Path, options: StoreOptions) -> Result<sled::Db, StoreError> {
@@ -291,7 +297,7 @@ fn open_sled(folder: &Path, options: StoreOptions) -> Result<sled::Db, StoreErro
 }
 
 /// Makes all that opening wrote durable, names included; returns the file that commits sync.
-fn sync_all(folder: &Path) -> Result<File, StoreError> {
+fn sync_all(folder: &Path, options: StoreOptions) -> Result<File, StoreError> {
     let failed = |path: &Path, e: &io::Error| io_error("sync", path, e);
     for name in ["conf", "blobs", "."] {
         let path = folder.join(name);
@@ -299,25 +305,9 @@ fn sync_all(folder: &Path) -> Result<File, StoreError> {
     }
     let path = folder.join("db");
     let file = File::open(&path).map_err(|e| failed(&path, &e))?;
-    make_synchronous(&file, &path);
+    make_synchronous(&file, &path, options.assume_synchronous)?;
     file.sync_all().map_err(|e| failed(&path, &e))?;
     Ok(file)
-}
-
-/// Sets the attribute `S` of `file`, where the file system has it (ext4, xfs, btrfs, f2fs).
-fn make_synchronous(file: &File, path: &Path) {
-    let set = rustix::fs::ioctl_getflags(file).and_then(|flags| {
-        let wanted = flags | IFlags::SYNC;
-        if flags == wanted { Ok(()) } else { rustix::fs::ioctl_setflags(file, wanted) }
-    });
-    if let Err(error) = set {
-        tracing::warn!(
-            path = %path.display(),
-            %error,
-            "cannot mark the store's file synchronous (attribute S) here; the sync of each commit \
-             alone protects it"
-        );
-    }
 }
 
 fn check(op: &Op, folder: &Path) -> Result<(), StoreError> {
