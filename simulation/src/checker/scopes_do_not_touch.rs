@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rebuilder_actors::domain::queue::{Job, Settings};
+use rebuilder_actors::protocol::stored::v1::Membership;
 use rebuilder_actors::protocol::{InputId, JobKey};
 
 use super::Checker;
@@ -11,7 +12,13 @@ use crate::observation::Observation;
 /// those that the index names.
 #[derive(Default)]
 pub(super) struct ScopesDoNotTouch {
-    jobs: BTreeMap<InputId, Arc<Job>>,
+    jobs: BTreeMap<InputId, Known>,
+}
+
+/// A job with its memberships unpacked, which is dear.
+struct Known {
+    job: Arc<Job>,
+    memberships: Vec<Membership>,
 }
 
 impl Checker for ScopesDoNotTouch {
@@ -22,20 +29,23 @@ impl Checker for ScopesDoNotTouch {
     fn observe(&mut self, _: u64, _: &Settings, observation: &Observation) -> Result<(), String> {
         match observation {
             Observation::Wanted(job) => {
-                let before = self.jobs.insert(job.id, job.clone());
-                let touched = before.map_or_else(BTreeSet::new, |before| changed(&before, job));
+                let memberships = job.memberships();
+                let before = self.jobs.get(&job.id).map(|known| &known.memberships);
+                let touched = before.map(|before| changed(before, &memberships));
+                let touched = touched.unwrap_or_default();
                 if touched.len() > 1 {
                     let label = job.label();
                     return Err(format!("one change of {label} touched {touched:?} at once"));
                 }
+                self.jobs.insert(job.id, Known { job: job.clone(), memberships });
                 Ok(())
             }
             Observation::Indexed(profile, named) => {
-                let wanted = |job: &&Arc<Job>| {
-                    job.memberships().iter().any(|membership| membership.profile == *profile)
+                let wanted = |known: &&Known| {
+                    known.memberships.iter().any(|membership| membership.profile == *profile)
                 };
                 let wanted: BTreeSet<&JobKey> =
-                    self.jobs.values().filter(wanted).map(|job| &*job.key).collect();
+                    self.jobs.values().filter(wanted).map(|known| &*known.job.key).collect();
                 let named: BTreeSet<&JobKey> = named.iter().collect();
                 match wanted.symmetric_difference(&named).next() {
                     Some(key) => Err(format!(
@@ -51,10 +61,8 @@ impl Checker for ScopesDoNotTouch {
 }
 
 /// Profiles whose memberships are not the same.
-fn changed(before: &Job, after: &Job) -> BTreeSet<Box<str>> {
-    let (before, after) = (before.memberships(), after.memberships());
-    let missing = |all: &[_], one| !all.contains(one);
-    let gone = before.iter().filter(|m| missing(&after, m));
-    let come = after.iter().filter(|m| missing(&before, m));
-    gone.chain(come).map(|membership| membership.profile.clone()).collect()
+fn changed<'a>(before: &'a [Membership], after: &'a [Membership]) -> BTreeSet<&'a str> {
+    let gone = before.iter().filter(|m| !after.contains(m));
+    let come = after.iter().filter(|m| !before.contains(m));
+    gone.chain(come).map(|membership| &*membership.profile).collect()
 }
