@@ -131,6 +131,7 @@ async fn watch(
             address: coordinator.address.clone(),
             slots: 4,
             build: Duration::ZERO,
+            ahead: false,
             progress: never.clone(),
         };
         workers.spawn(worker.run());

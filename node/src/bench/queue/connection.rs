@@ -65,6 +65,8 @@ pub(in super::super) struct Worker {
     pub(in super::super) address: String,
     pub(in super::super) slots: u16,
     pub(in super::super) build: Duration,
+    /// A slot is free when its report is kept; otherwise when that is answered.
+    pub(in super::super) ahead: bool,
     pub(in super::super) progress: std::sync::Arc<Progress>,
 }
 
@@ -93,6 +95,8 @@ impl Worker {
             sender,
             reports,
             free: VecDeque::new(),
+            early: 0,
+            taken: 0,
             seen: Load::default(),
             worker: &self,
             built,
@@ -140,6 +144,10 @@ struct Work<'a> {
     reports: mpsc::UnboundedSender<Bytes>,
     /// Since when each free slot waits for work, oldest first.
     free: VecDeque<Monotonic>,
+    /// Assignments that overtook the answer which frees their slot.
+    early: usize,
+    /// Slots that were taken at least once.
+    taken: usize,
     seen: Load,
     worker: &'a Worker,
     built: mpsc::UnboundedSender<Box<Assignment>>,
@@ -173,14 +181,24 @@ impl Work<'_> {
         match &message {
             FromCoordinator::Assign { .. } => {
                 let now = self.clock.monotonic();
-                self.seen.waits.extend(self.free.pop_front().map(|since| now.since(since)));
+                let since = self.free.pop_front();
+                // The first ones fill slots that were never taken.
+                if since.is_none() && self.taken == usize::from(self.worker.slots) {
+                    self.early += 1;
+                    self.seen.waits.push(Duration::ZERO);
+                } else {
+                    self.taken += usize::from(since.is_none());
+                    self.seen.waits.extend(since.map(|since| now.since(since)));
+                }
             }
-            FromCoordinator::Answer { answer: Answer::Accepted, .. } => {
-                self.seen.accepted += 1;
-                self.worker.progress.answered();
-            }
-            FromCoordinator::Answer { .. } => {
-                self.seen.failed += 1;
+            FromCoordinator::Answer { answer, .. } => {
+                match answer {
+                    Answer::Accepted => self.seen.accepted += 1,
+                    _ => self.seen.failed += 1,
+                }
+                if !self.worker.ahead {
+                    self.freed();
+                }
                 self.worker.progress.answered();
             }
             FromCoordinator::Cancel { .. } | FromCoordinator::LogWanted { .. } => {
@@ -199,15 +217,18 @@ impl Work<'_> {
 
     async fn event(&mut self, event: Event) -> Result<(), String> {
         let kept = matches!(event, Event::Kept(..));
-        let told_later = matches!(event, Event::Received(_)) && self.worker.build.is_zero();
+        // A build without duration needs no status that it began, nor a slot that is held until the
+        // answer one that it is kept: what follows says it all.
+        let told_later = match &event {
+            Event::Received(_) => self.worker.build.is_zero(),
+            _ => kept && !self.worker.ahead,
+        };
         let effects = self.machine.handle(self.clock.monotonic(), event);
-        if kept {
-            self.free.push_back(self.clock.monotonic());
+        if kept && self.worker.ahead {
+            self.freed();
         }
         for effect in effects {
             match effect {
-                // A build without duration needs no status that it began or was answered: the one
-                // that goes with its report says it all.
                 Effect::Send(Message::Status(_)) if told_later => {}
                 Effect::Send(message) => {
                     let frame = wire::encode(&message);
@@ -226,6 +247,15 @@ impl Work<'_> {
 }
 
 impl Work<'_> {
+    /// A slot is free.
+    fn freed(&mut self) {
+        if self.early > 0 {
+            self.early -= 1;
+        } else {
+            self.free.push_back(self.clock.monotonic());
+        }
+    }
+
     /// Builds: waits as long as it is to take.
     fn build(&self, assignment: Box<Assignment>) {
         let (built, build) = (self.built.clone(), self.worker.build);

@@ -40,6 +40,7 @@ pub(super) async fn run(
             address: address.to_owned(),
             slots: plan.slots,
             build: Duration::from_millis(plan.build_ms),
+            ahead: plan.ahead,
             progress: progress.clone(),
         };
         workers.spawn(worker.run());

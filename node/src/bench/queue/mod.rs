@@ -36,6 +36,11 @@ pub struct QueuePlan {
     /// Milliseconds that each build is to take
     #[arg(long, default_value_t = 0)]
     pub build_ms: u64,
+    /// A slot is free once its report is kept, as on a worker with its spool on a disk: all slots
+    /// are always about to be free, and wait for `slots / rate`. Otherwise it is held until the
+    /// answer, for a spool in memory keeps nothing
+    #[arg(long)]
+    pub ahead: bool,
     /// What the coordinator logs, as in RUST_LOG; the log is a file in the folder
     #[arg(long, default_value = "warn,rebuilder=info")]
     pub log: String,
