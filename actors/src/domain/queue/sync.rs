@@ -191,9 +191,10 @@ impl Queue {
         let gone: Vec<InputId> = self
             .entries
             .values()
+            // First what costs less: nearly all are named.
+            .filter(|e| !named.contains(&e.job.id))
             .filter(|e| e.job.memberships().iter().any(|m| m.profile == profile))
             .map(|e| e.job.id)
-            .filter(|id| !named.contains(id))
             .collect();
         for id in &gone {
             self.leave_profile(now, *id, &profile, effects);
@@ -240,9 +241,11 @@ impl Queue {
             .filter_map(|id| {
                 let entry = &self.entries[id];
                 let Place::Parked { fault, waiting, .. } = &entry.state.place else { return None };
+                if fault.kind != FaultKind::InputsUnavailable {
+                    return None;
+                }
                 let wanted = entry.job.memberships().iter().any(|m| *m.profile == *profile);
-                let unavailable = fault.kind == FaultKind::InputsUnavailable;
-                (wanted && unavailable).then_some((*id, waiting.priority))
+                wanted.then_some((*id, waiting.priority))
             })
             .collect();
         for (id, priority) in waiting {
