@@ -78,16 +78,8 @@ impl Queue {
         archives: i32,
         old: Option<&Membership>,
     ) -> Membership {
-        let release = group.release.as_deref();
-        let name = source_name(&group.distribution, release, &group.source, &group.version);
-        let source = match self.sources.get(&name) {
-            Some(id) => *id,
-            None => {
-                let id = SourceId(self.next(|c| &mut c.source));
-                self.sources.insert(name, id);
-                id
-            }
-        };
+        // The old one is of the same job and release, and so of the same source package.
+        let source = old.map_or_else(|| self.source_id(&group), |old| old.source);
         let same = |artifact: &Artifact| {
             let artifacts = &old?.artifacts;
             artifacts.iter().find(|(_, a)| is_same(a, artifact)).map(|(id, _)| *id)
@@ -110,6 +102,17 @@ impl Queue {
             index: group.index,
             artifacts,
         }
+    }
+
+    fn source_id(&mut self, group: &Group) -> SourceId {
+        let release = group.release.as_deref();
+        let name = source_name(&group.distribution, release, &group.source, &group.version);
+        if let Some(id) = self.sources.get(&name) {
+            return *id;
+        }
+        let id = SourceId(self.next(|c| &mut c.source));
+        self.sources.insert(name, id);
+        id
     }
 
     /// Puts a job that is new or changed into its place.
