@@ -44,7 +44,7 @@ pub enum Observation {
     /// A job is new, or wanted otherwise.
     Wanted(Arc<Job>),
     /// A profile's index was taken in whole: it names these.
-    Indexed(Box<str>, Arc<BTreeSet<JobKey>>),
+    Indexed(Box<str>, Arc<BTreeSet<Arc<JobKey>>>),
     /// An operator's order was carried out.
     Ordered(Directive),
     /// A worker was let in.

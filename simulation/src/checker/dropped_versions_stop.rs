@@ -12,7 +12,7 @@ use crate::observation::{Directive, Observation};
 #[derive(Default)]
 pub(super) struct DroppedVersionsStop {
     keys: BTreeMap<InputId, JobKey>,
-    named: BTreeMap<Box<str>, Arc<BTreeSet<JobKey>>>,
+    named: BTreeMap<Box<str>, Arc<BTreeSet<Arc<JobKey>>>>,
     /// Named by an index whose end was not seen yet.
     coming: BTreeSet<InputId>,
     dropped: BTreeSet<InputId>,

@@ -46,7 +46,7 @@ impl Checker for ScopesDoNotTouch {
                 };
                 let wanted: BTreeSet<&JobKey> =
                     self.jobs.values().filter(wanted).map(|known| &*known.job.key).collect();
-                let named: BTreeSet<&JobKey> = named.iter().collect();
+                let named: BTreeSet<&JobKey> = named.iter().map(|key| &**key).collect();
                 match wanted.symmetric_difference(&named).next() {
                     Some(key) => Err(format!(
                         "profile {profile}: {} {} is named by the index or wanted, not both",

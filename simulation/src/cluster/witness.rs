@@ -122,7 +122,7 @@ struct Witness {
     workers: Arc<BTreeMap<PublicKey, usize>>,
     sessions: BTreeMap<SessionId, (usize, BootId)>,
     /// What each hand-over of an index under way has named.
-    named: BTreeMap<Box<str>, BTreeSet<JobKey>>,
+    named: BTreeMap<Box<str>, BTreeSet<Arc<JobKey>>>,
 }
 
 impl Witness {
@@ -144,7 +144,7 @@ impl Witness {
             Event::SyncBegan { profile } => drop(self.named.remove(profile)),
             Event::SyncPage { profile, groups } => {
                 let named = self.named.entry(profile.clone()).or_default();
-                named.extend(groups.iter().map(mirror::key));
+                named.extend(groups.iter().map(mirror::key).map(Arc::new));
             }
             Event::SyncEnded { profile, .. } => {
                 let named = self.named.remove(profile).unwrap_or_default();

@@ -46,20 +46,20 @@ pub(super) enum Happening {
 #[derive(Debug, Default)]
 pub(super) struct Calendar {
     entries: BinaryHeap<Reverse<Entry>>,
-    sequence: u64,
+    sequence: u32,
 }
 
 #[derive(Debug)]
 struct Entry {
     at: u64,
     shuffle: u32,
-    sequence: u64,
+    sequence: u32,
     happening: Happening,
 }
 
 impl Calendar {
     pub(super) fn insert(&mut self, random: &mut Random, at: u64, happening: Happening) {
-        self.sequence += 1;
+        self.sequence = self.sequence.wrapping_add(1);
         let shuffle = u32::try_from(random.of(0..1 << 32)).unwrap_or(0);
         self.entries.push(Reverse(Entry { at, shuffle, sequence: self.sequence, happening }));
     }
@@ -70,8 +70,9 @@ impl Calendar {
 }
 
 impl Entry {
-    fn rank(&self) -> (u64, u32, u64) {
-        (self.at, self.shuffle, self.sequence)
+    /// Moment, then chance, then age: as one number, which is one comparison.
+    fn rank(&self) -> u128 {
+        u128::from(self.at) << 64 | u128::from(self.shuffle) << 32 | u128::from(self.sequence)
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Pending {
     sends: Vec<Send>,
     facts: Vec<Fact>,
     ordered: Option<Directive>,
-    indexed: Option<(Box<str>, Arc<BTreeSet<JobKey>>)>,
+    indexed: Option<(Box<str>, Arc<BTreeSet<Arc<JobKey>>>)>,
     /// Its commit takes seconds.
     slow: bool,
 }
@@ -267,7 +267,7 @@ impl World {
         batch: &Batch,
         facts: Vec<Fact>,
         ordered: Option<Directive>,
-        indexed: Option<(Box<str>, Arc<BTreeSet<JobKey>>)>,
+        indexed: Option<(Box<str>, Arc<BTreeSet<Arc<JobKey>>>)>,
     ) {
         for fact in &facts {
             if let Fact::Job(job) = fact {

@@ -3,18 +3,18 @@ use std::sync::Arc;
 
 use rebuilder_actors::domain::queue::Event;
 use rebuilder_actors::port::{Group, IndexState};
-use rebuilder_actors::protocol::{JobKey, Sha256};
+use rebuilder_actors::protocol::Sha256;
 
 use super::calendar::Happening;
 use super::fault::Fault;
-use super::packages::PROFILES;
+use super::packages::{PROFILES, Published};
 use super::world::{HOUR, MINUTE, World};
 
 /// What a profile read, on its way to the queue in parts.
 #[derive(Debug)]
 pub(super) struct Reading {
     number: u64,
-    groups: Vec<Group>,
+    groups: Vec<Arc<Published>>,
     /// Handed over so far.
     handed: usize,
     /// Breaks off before so many; `None`: it does not.
@@ -42,7 +42,7 @@ impl World {
             return;
         }
         let named = self.packages.iter().filter(|package| package.profiles[profile]);
-        let groups: Vec<Group> = named.map(|package| package.group(profile)).collect();
+        let groups: Vec<_> = named.map(|package| package.published(profile)).collect();
         let strength = self.strength(Fault::HalfSync);
         let breaks = strength > 0 && self.random.percent(10 * strength);
         let breaks_at = breaks.then(|| self.random.index(groups.len() + 1));
@@ -64,7 +64,8 @@ impl World {
             return;
         }
         let to = (reading.handed + PAGE).min(reading.groups.len());
-        let groups = reading.groups[reading.handed..to].to_vec();
+        let groups = reading.groups[reading.handed..to].iter();
+        let groups: Vec<Group> = groups.map(|published| published.group.clone()).collect();
         reading.handed = to;
         let name: Box<str> = PROFILES[profile].into();
         if groups.is_empty() {
@@ -78,7 +79,7 @@ impl World {
 
     fn index_read(&mut self, profile: usize) {
         let Some(Reading { groups, .. }) = self.reading[profile].take() else { return };
-        let named: BTreeSet<JobKey> = groups.iter().map(key).collect();
+        let named: BTreeSet<_> = groups.iter().map(|published| published.key.clone()).collect();
         let named = Arc::new(named);
         let text = named.iter().map(|k| format!("{} {};", k.source, k.version));
         let settings = Sha256::of(text.collect::<String>().as_bytes());
@@ -95,16 +96,5 @@ impl World {
         self.outage_until = self.now + self.random.of(10 * MINUTE..8 * HOUR);
         let hours = (self.outage_until - self.now) / HOUR;
         self.note("mirror", || format!("answers nobody for about {hours} hours"));
-    }
-}
-
-fn key(group: &Group) -> JobKey {
-    JobKey {
-        distribution: group.distribution.clone(),
-        backend: group.distribution.clone(),
-        source: group.source.clone(),
-        version: group.version.clone(),
-        architecture: group.architecture.clone(),
-        input: group.input_name.clone(),
     }
 }

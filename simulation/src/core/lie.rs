@@ -45,7 +45,6 @@ impl World {
     fn pretend(&mut self, number: usize, assignment: &Assignment, what: &str) {
         let foreign = self.random.percent(15);
         let signer = if foreign { (number + 1) % self.workers.len() } else { number };
-        let key = self.workers[signer].key.clone();
         let attempt = assignment.attempt;
         self.note(&format!("worker-{number}"), || {
             format!("lies: a report of attempt {attempt}, {what}, signed by worker-{signer}")
@@ -53,7 +52,7 @@ impl World {
         let mut report = self.report(assignment, flawless(assignment));
         // Without a log, which only a build would send.
         report.log.size = 0;
-        self.keep(number, assignment, report, &key, false);
+        self.keep(number, assignment, report, signer, false);
     }
 
     /// Tells that it runs what it does not, or does not run what it does.

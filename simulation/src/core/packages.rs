@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use rebuilder_actors::port::Group;
 use rebuilder_actors::protocol::{
-    Artifact, Assignment, BuildInput, Ending, Fault, FaultKind, FileDigest, IndexTrust, Rebuilt,
-    Sha256, Sha512, Stage,
+    Artifact, Assignment, BuildInput, Ending, Fault, FaultKind, FileDigest, IndexTrust, JobKey,
+    Rebuilt, Sha256, Sha512, Stage,
 };
 
 use super::world::GIB;
@@ -21,6 +21,13 @@ enum Truth {
     Flaky,
 }
 
+/// A package as the index of a profile has it.
+#[derive(Clone, Debug)]
+pub(super) struct Published {
+    pub(super) key: Arc<JobKey>,
+    pub(super) group: Group,
+}
+
 /// One package of the archive.
 #[derive(Clone, Debug)]
 pub(super) struct Package {
@@ -35,6 +42,8 @@ pub(super) struct Package {
     pub(super) profiles: [bool; PROFILES.len()],
     /// Profiles that follow its first file only.
     narrow: [bool; PROFILES.len()],
+    /// As the index of each profile has it.
+    published: Vec<Arc<Published>>,
 }
 
 impl Package {
@@ -46,7 +55,7 @@ impl Package {
             _ => Truth::Flaky,
         };
         let large = random.of(1..48) * GIB;
-        Self {
+        let mut package = Self {
             name: format!("package-{number}"),
             version: 1,
             files: if random.percent(30) { 2 } else { 1 },
@@ -55,7 +64,10 @@ impl Package {
             memory: if hungry && random.percent(40) { large } else { GIB / 2 },
             profiles: [random.percent(70), random.percent(50), random.percent(30)],
             narrow: [false, random.percent(40), false],
-        }
+            published: Vec::new(),
+        };
+        package.publish();
+        package
     }
 
     /// The distribution publishes something.
@@ -68,14 +80,27 @@ impl Package {
                 self.profiles[profile] = !self.profiles[profile];
             }
         }
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        let published = (0..PROFILES.len()).map(|profile| {
+            let group = self.group(profile);
+            Arc::new(Published { key: Arc::new(key(&group)), group })
+        });
+        self.published = published.collect();
+    }
+
+    /// As the index of a profile has it now.
+    pub(super) fn published(&self, profile: usize) -> Arc<Published> {
+        self.published[profile].clone()
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// As the index of a profile has it.
-    pub(super) fn group(&self, profile: usize) -> Group {
+    fn group(&self, profile: usize) -> Group {
         let files = if self.narrow[profile] { 1 } else { self.files };
         let artifacts = (0..files).map(|n| {
             let file = format!("{}-{n}_{}.deb", self.name, self.version);
@@ -121,6 +146,17 @@ impl Package {
             Rebuilt { file: artifact.file.clone(), output, published: None }
         });
         Ending::Built(files.collect())
+    }
+}
+
+fn key(group: &Group) -> JobKey {
+    JobKey {
+        distribution: group.distribution.clone(),
+        backend: group.distribution.clone(),
+        source: group.source.clone(),
+        version: group.version.clone(),
+        architecture: group.architecture.clone(),
+        input: group.input_name.clone(),
     }
 }
 

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
-use ed25519_dalek::SigningKey;
-use rebuilder_actors::domain::report::{AttemptReport, LogDigest, sign, verify};
+use rebuilder_actors::domain::report::{
+    AttemptReport, LogDigest, VerifiedReport, sign_verified, verify_known,
+};
 use rebuilder_actors::domain::worker::{Event, Spooled};
-use rebuilder_actors::port::{Signer as _, UtcMillis};
+use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::{
     Assignment, AttemptId, Attempted, Ending, EnvironmentKnowledge, FaultKind, Isolation, Sha256,
     SignerKind, Stage, artifact_set_digest,
@@ -12,7 +13,7 @@ use rebuilder_actors::protocol::{
 use super::calendar::Happening;
 use super::fault::Fault;
 use super::packages::{any_fault, fault};
-use super::worker::Kept;
+use super::worker::{Kept, Worker};
 use super::world::{MINUTE, SECOND, World};
 use crate::observation::Observation;
 
@@ -54,8 +55,7 @@ impl World {
         let Some(running) = worker.running.remove(&attempt) else { return };
         let ending = self.ending(number, &running);
         let report = self.report(&running.assignment, ending);
-        let key = self.workers[number].key.clone();
-        self.keep(number, &running.assignment, report, &key, true);
+        self.keep(number, &running.assignment, report, number, true);
         self.measure(number);
     }
 
@@ -82,22 +82,22 @@ impl World {
         package.build(&mut self.random, assignment)
     }
 
-    /// Signs a report and keeps it on the disk of a worker. `honest`: it was granted, and says what
-    /// the builder did.
+    /// Signs a report with the key of worker `signer` and keeps it on the disk of worker `number`.
+    /// `honest`: it was granted, and says what the builder did.
     pub(super) fn keep(
         &mut self,
         number: usize,
         assignment: &Assignment,
         report: AttemptReport,
-        key: &SigningKey,
+        signer: usize,
         honest: bool,
     ) {
         let attempt = report.attempt;
-        let signed = sign(&report, &assignment.artifacts, None, key);
-        let Ok(verified) = verify(&signed, &key.public_key()) else {
+        let Some(verified) = self.sign(&report, assignment, signer) else {
             self.fail("simulation", format!("the report of attempt {attempt} cannot be verified"));
             return;
         };
+        let signed = verified.signed().clone();
         let log_bytes = report.log.size;
         let spooled = Spooled { signed, log_bytes };
         let kept = Kept { spooled: spooled.clone(), verified };
@@ -110,6 +110,21 @@ impl World {
         if log_bytes > 0 {
             self.upload(number, attempt);
         }
+    }
+
+    /// What a coordinator would make of the signed report. Signatures are made for all, and
+    /// verified for one in eight: that costs as much as seventy events.
+    fn sign(
+        &mut self,
+        report: &AttemptReport,
+        assignment: &Assignment,
+        signer: usize,
+    ) -> Option<VerifiedReport> {
+        let Worker { key, known, .. } = &self.workers[signer];
+        let made = sign_verified(report, &assignment.artifacts, None, key).ok()?;
+        self.signed += 1;
+        let verified = self.signed % 8 != 1 || verify_known(made.signed(), known).ok()? == made;
+        verified.then_some(made)
     }
 
     pub(super) fn report(&mut self, assignment: &Assignment, ending: Ending) -> AttemptReport {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use rebuilder_actors::domain::queue::{Event, Join, SessionId};
-use rebuilder_actors::domain::report::{VerifiedReport, verify};
+use rebuilder_actors::domain::report::{KnownKey, VerifiedReport, verify_known};
 use rebuilder_actors::domain::worker::{self, Effect, Machine, Spooled};
 use rebuilder_actors::port::{Monotonic, Signer as _};
 use rebuilder_actors::protocol::AttemptId;
@@ -22,6 +22,7 @@ use crate::random::Random;
 /// A machine that rebuilds: a real [`Machine`] and what is around it. The disk survives.
 pub(super) struct Worker {
     pub(super) key: SigningKey,
+    pub(super) known: KnownKey,
     pub(super) up: bool,
     /// Counts its processes.
     pub(super) boot: u32,
@@ -71,8 +72,10 @@ impl Worker {
         };
         let mut secret = [1; 32];
         secret[..8].copy_from_slice(&(number as u64 + 1).to_be_bytes());
+        let key = SigningKey::from_bytes(&secret);
         Self {
-            key: SigningKey::from_bytes(&secret),
+            known: KnownKey::new(&key.public_key()),
+            key,
             up: false,
             boot: 0,
             session: None,
@@ -257,8 +260,8 @@ impl World {
         let worker = &self.workers[number];
         let Some(session) = worker.session else { return };
         let kept = worker.disk.get(&attempt).map(|kept| kept.verified.clone());
-        let key = worker.key.public_key();
-        let Some(verified) = kept.or_else(|| verify(&signed, &key).ok()) else { return };
+        let verified = kept.or_else(|| verify_known(&signed, &worker.known).ok());
+        let Some(verified) = verified else { return };
         let poison = self.strength(Fault::Poison);
         if poison > 0 && self.random.percent(poison) {
             let text = format!("its report of attempt {attempt} makes the coordinator panic");

@@ -64,9 +64,9 @@ pub(super) struct World {
     pub(super) reading: [Option<Reading>; PROFILES.len()],
     pub(super) sync_number: u64,
     /// What the index names that is just taken in whole.
-    pub(super) named: Option<(Box<str>, Arc<BTreeSet<JobKey>>)>,
+    pub(super) named: Option<(Box<str>, Arc<BTreeSet<Arc<JobKey>>>)>,
     /// What each profile took in last.
-    pub(super) published: [Arc<BTreeSet<JobKey>>; PROFILES.len()],
+    pub(super) published: [Arc<BTreeSet<Arc<JobKey>>>; PROFILES.len()],
     /// The mirror answers nobody until then.
     pub(super) outage_until: u64,
     /// Until everything heals.
@@ -76,6 +76,8 @@ pub(super) struct World {
     quiet: (u64, u64),
     pub(super) with_oracle: bool,
     witness: Witness,
+    /// Reports of all workers.
+    pub(super) signed: u64,
     pub(super) builds: u64,
     pub(super) restarts: u64,
 }
@@ -124,6 +126,7 @@ impl World {
             heals_at: u64::from(plan.length.unwrap_or(DAYS)) * DAY,
             quiet: (0, 0),
             with_oracle: plan.oracle,
+            signed: 0,
             builds: 0,
             restarts: 0,
         }
@@ -186,7 +189,11 @@ impl World {
     }
 
     fn end(self) -> Outcome {
-        let wanted = self.published.iter().flat_map(|named| named.iter().cloned()).collect();
+        let wanted = self
+            .published
+            .iter()
+            .flat_map(|named| named.iter().map(|key| JobKey::clone(key)))
+            .collect();
         let spooled = self.workers.iter().map(|worker| worker.disk.len()).sum();
         let (workers, settings) = (self.workers.len(), self.settings);
         let drawn = format!(

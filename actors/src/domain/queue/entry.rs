@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use super::lane::Standing;
+use super::packed::Packed;
+use crate::port::Group;
 use crate::protocol::stored::v1::{JobState, Membership, Place};
 use crate::protocol::{Artifact, Epoch, InputId, JobKey};
-use std::sync::Arc;
 
 /// A job's fixed part, shared with readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,27 +14,34 @@ pub struct Job {
     /// Identity, shared with the index by it.
     pub key: Arc<JobKey>,
     /// See [`Job::memberships`].
-    packed: Box<[u8]>,
+    packed: Packed,
 }
 
 impl Job {
     /// A job that these want: sorted by profile, then release; none once nobody wants it.
     pub fn new(id: InputId, key: Arc<JobKey>, memberships: &[Membership]) -> Self {
-        let packed = postcard::to_allocvec(memberships);
-        let packed = packed.expect("memberships have only types that postcard can write");
-        Self { id, key, packed: packed.into() }
+        Self { id, key, packed: Packed::new(memberships) }
     }
 
-    /// Sorted by profile, then release; empty once nobody wants it. They are kept packed, for tens
-    /// of thousands of jobs have a dozen small texts each, and unpacked in about a microsecond.
+    /// Sorted by profile, then release; empty once nobody wants it. Unpacked in about a
+    /// microsecond.
     pub fn memberships(&self) -> Vec<Membership> {
-        postcard::from_bytes(&self.packed).expect("packed by `Job::new`")
+        self.packed.unpack()
     }
 
     /// True when somebody wants it.
     pub fn is_wanted(&self) -> bool {
-        // The length comes first.
-        self.packed.first().is_some_and(|length| *length != 0)
+        !self.packed.is_empty()
+    }
+
+    /// True when `profile` wants it, for any release.
+    pub fn is_wanted_by(&self, profile: &str) -> bool {
+        self.packed.names(profile)
+    }
+
+    /// True when `profile` wants it exactly as `group` says, of the archives with this number.
+    pub(super) fn is_as(&self, profile: &str, group: &Group, archives: i32) -> bool {
+        self.packed.says(profile, group, archives)
     }
 
     /// All artifacts of all memberships, each file of each content once, in order of file name.

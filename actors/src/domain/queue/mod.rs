@@ -12,6 +12,7 @@ mod grant;
 mod lane;
 mod lease;
 mod operate;
+mod packed;
 mod place;
 mod queue_state;
 mod restore;

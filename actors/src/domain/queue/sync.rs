@@ -30,40 +30,45 @@ impl Queue {
         groups: Vec<Group>,
         effects: &mut Effects,
     ) {
+        let mut named = self.syncs.remove(profile).unwrap_or_default();
         for group in groups {
-            let id = self.sync_group(now, profile, group, effects);
-            self.syncs.entry(profile.into()).or_default().insert(id);
+            named.insert(self.sync_group(now, profile, group, effects));
         }
+        self.syncs.insert(profile.into(), named);
     }
 
     fn sync_group(
         &mut self,
         now: Now,
         profile: &str,
-        group: Group,
+        mut group: Group,
         effects: &mut Effects,
     ) -> InputId {
         let key = JobKey {
             distribution: group.distribution.clone(),
-            backend: group.distribution.clone(),
-            source: group.source.clone(),
-            version: group.version.clone(),
-            architecture: group.architecture.clone(),
-            input: group.input_name.clone(),
+            backend: core::mem::take(&mut group.distribution),
+            source: core::mem::take(&mut group.source),
+            version: core::mem::take(&mut group.version),
+            architecture: core::mem::take(&mut group.architecture),
+            input: core::mem::take(&mut group.input_name),
         };
         let archives = self.archives_id(&group.archives, effects);
         let known = self.by_key.get(&key).copied();
-        let id = known.unwrap_or_else(|| InputId(self.next(|c| &mut c.input)));
         let old_job = known.and_then(|id| self.entries.get(&id)).map(|e| e.job.clone());
+        if let Some(job) = old_job.as_ref().filter(|job| job.is_as(profile, &group, archives)) {
+            return job.id;
+        }
+        let id = known.unwrap_or_else(|| InputId(self.next(|c| &mut c.input)));
         let mut memberships = old_job.as_ref().map(|job| job.memberships()).unwrap_or_default();
         let at =
             memberships.iter().position(|m| *m.profile == *profile && m.release == group.release);
         let old = at.map(|at| memberships.remove(at));
-        let membership = self.membership(profile, group, archives, old.as_ref());
-        if old.as_ref() == Some(&membership) {
-            return id;
-        }
-        memberships.push(membership);
+        // The old one is of the same job and release, and so of the same source package.
+        let source = match &old {
+            Some(old) => old.source,
+            None => self.source_id(&key, group.release.as_deref()),
+        };
+        memberships.push(self.membership(profile, group, (source, archives), old.as_ref()));
         memberships.sort_by(|a, b| (&a.profile, &a.release).cmp(&(&b.profile, &b.release)));
         let key = old_job.as_ref().map_or_else(|| Arc::new(key), |job| job.key.clone());
         let job = Arc::new(Job::new(id, key, &memberships));
@@ -75,11 +80,9 @@ impl Queue {
         &mut self,
         profile: &str,
         group: Group,
-        archives: i32,
+        (source, archives): (SourceId, i32),
         old: Option<&Membership>,
     ) -> Membership {
-        // The old one is of the same job and release, and so of the same source package.
-        let source = old.map_or_else(|| self.source_id(&group), |old| old.source);
         let same = |artifact: &Artifact| {
             let artifacts = &old?.artifacts;
             artifacts.iter().find(|(_, a)| is_same(a, artifact)).map(|(id, _)| *id)
@@ -104,9 +107,8 @@ impl Queue {
         }
     }
 
-    fn source_id(&mut self, group: &Group) -> SourceId {
-        let release = group.release.as_deref();
-        let name = source_name(&group.distribution, release, &group.source, &group.version);
+    fn source_id(&mut self, key: &JobKey, release: Option<&str>) -> SourceId {
+        let name = source_name(&key.distribution, release, &key.source, &key.version);
         if let Some(id) = self.sources.get(&name) {
             return *id;
         }
@@ -196,7 +198,7 @@ impl Queue {
             .values()
             // First what costs less: nearly all are named.
             .filter(|e| !named.contains(&e.job.id))
-            .filter(|e| e.job.memberships().iter().any(|m| m.profile == profile))
+            .filter(|e| e.job.is_wanted_by(&profile))
             .map(|e| e.job.id)
             .collect();
         for id in &gone {
@@ -247,8 +249,7 @@ impl Queue {
                 if fault.kind != FaultKind::InputsUnavailable {
                     return None;
                 }
-                let wanted = entry.job.memberships().iter().any(|m| *m.profile == *profile);
-                wanted.then_some((*id, waiting.priority))
+                entry.job.is_wanted_by(profile).then_some((*id, waiting.priority))
             })
             .collect();
         for (id, priority) in waiting {

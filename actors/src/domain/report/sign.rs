@@ -4,7 +4,8 @@ use super::error::cut;
 use super::judge::verdict;
 use super::link::{self, LinkContent};
 use super::statement::{self, TEXT_BYTES_MAX};
-use super::{AttemptReport, SignedLink, SignedReport, envelope};
+use super::verify::VerifiedReport;
+use super::{AttemptReport, ReportError, SignedLink, SignedReport, envelope};
 use crate::port::Signer;
 use crate::protocol::{Artifact, Attempted, Ending, Rebuilt, Sha256, Sha512, Verdict};
 
@@ -25,8 +26,36 @@ pub fn sign(
     signer: &dyn Signer,
 ) -> SignedReport {
     let report = &bounded(report);
+    let payload = statement::encode(report, artifacts, input_file);
+    seal(report, &payload, artifacts, input_file, signer)
+}
+
+/// Signs as [`sign`] does, and returns what [`verify`](super::verify) would make of the result. The
+/// signatures are not verified: they were made here. All else is checked in the same way, so a
+/// report over the limits of a statement is refused.
+pub fn sign_verified(
+    report: &AttemptReport,
+    artifacts: &[Artifact],
+    input_file: Option<&str>,
+    signer: &dyn Signer,
+) -> Result<VerifiedReport, ReportError> {
+    let report = &bounded(report);
+    let payload = statement::encode(report, artifacts, input_file);
+    let content = statement::decode(&payload)?;
+    let signed = seal(report, &payload, artifacts, input_file, signer);
+    Ok(content.into_verified(signed, signer.public_key()))
+}
+
+/// The envelope around `payload`, and the links that it earns.
+fn seal(
+    report: &AttemptReport,
+    payload: &[u8],
+    artifacts: &[Artifact],
+    input_file: Option<&str>,
+    signer: &dyn Signer,
+) -> SignedReport {
     let material = material(&report.attempted, input_file);
-    let statement = envelope::seal(&statement::encode(report, artifacts, input_file), signer);
+    let statement = envelope::seal(payload, signer);
     let files = match &report.attempted.ending {
         Ending::Built(files) => files.as_slice(),
         Ending::BuildFailed { .. } | Ending::Fault(_) => &[],

@@ -10,8 +10,9 @@ use super::{AttemptReport, ReportError, SignedReport};
 use crate::port::Signer;
 use crate::protocol::{Artifact, Ending, PublicKey, Rebuilt, Sha256, Verdict};
 
-/// A report whose signatures, form and links were checked. Made by [`verify`] only.
-#[derive(Clone, Debug)]
+/// A report whose signatures, form and links were checked: made by [`verify`] and its kin only,
+/// and by [`sign_verified`](super::sign_verified), which makes the signatures itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedReport {
     report: AttemptReport,
     input_file: Option<Box<str>>,
@@ -26,6 +27,11 @@ pub fn verify(signed: &SignedReport, key: &PublicKey) -> Result<VerifiedReport, 
     verify_countersigned(signed, key, &[])
 }
 
+/// As [`verify`], for many reports by one key.
+pub fn verify_known(signed: &SignedReport, key: &KnownKey) -> Result<VerifiedReport, ReportError> {
+    Ok(check(signed, core::slice::from_ref(key))?.1.into_verified(signed.clone(), key.key))
+}
+
 /// Checks a report as it is stored: as [`verify`], the statement signed by `worker` and then by
 /// each of `countersigners`, in that order, and by nobody else.
 pub fn verify_countersigned(
@@ -35,7 +41,7 @@ pub fn verify_countersigned(
 ) -> Result<VerifiedReport, ReportError> {
     let keys = core::iter::once(worker).chain(countersigners);
     let keys: Vec<KnownKey> = keys.map(KnownKey::new).collect();
-    Ok(check(signed, &keys)?.1.into_verified(signed, worker))
+    Ok(check(signed, &keys)?.1.into_verified(signed.clone(), *worker))
 }
 
 /// Checks a report as [`verify`] does, and adds `signer`'s signature to the statement, behind the
@@ -51,7 +57,7 @@ pub fn verify_and_countersign(
     let (opened, content) = check(signed, core::slice::from_ref(worker))?;
     let statement = opened.countersigned(signer, &key_id(&signer.public_key()));
     let countersigned = SignedReport { statement, links: signed.links.clone() };
-    Ok((content.into_verified(signed, &worker.key), countersigned))
+    Ok((content.into_verified(signed.clone(), worker.key), countersigned))
 }
 
 /// The statement's envelope and what it says; `keys` signed it, and the first of them the links.
@@ -67,9 +73,9 @@ fn check<'a>(
 }
 
 impl Content {
-    fn into_verified(self, signed: &SignedReport, worker: &PublicKey) -> VerifiedReport {
+    pub(super) fn into_verified(self, signed: SignedReport, worker: PublicKey) -> VerifiedReport {
         let Self { report, input_file, stand_ins } = self;
-        VerifiedReport { report, input_file, stand_ins, signed: signed.clone(), worker: *worker }
+        VerifiedReport { report, input_file, stand_ins, signed, worker }
     }
 }
 

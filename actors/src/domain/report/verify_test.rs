@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::test_data::{INPUT, artifact, artifacts, built, coordinator, rebuilt, report, worker};
 use super::{
     ARTIFACTS_MAX, AttemptReport, KnownKey, LINK_BYTES_MAX, LINKS_MAX, ReportError,
-    STATEMENT_BYTES_MAX, SignedReport, envelope, sign, verify, verify_and_countersign,
-    verify_countersigned,
+    STATEMENT_BYTES_MAX, SignedReport, envelope, sign, sign_verified, verify,
+    verify_and_countersign, verify_countersigned,
 };
 use crate::port::Signer as _;
 use crate::protocol::{Ending, Fault, FaultKind, PublicKey, Sha256, Verdict};
@@ -240,6 +240,16 @@ fn a_long_reason_is_cut_and_accepted() {
     assert_eq!(verified.report().attempted.ending, expected);
 }
 
+#[test]
+fn what_nobody_would_accept_is_not_made_as_verified() {
+    let all = [artifact(&"a".repeat(super::FILE_BYTES_MAX + 1), Some(b"a"))];
+    let entry = rebuilt(&all[0].file, Some(b"a"), None);
+    let report = report(Ending::Built(vec![entry]), &all);
+    let made = sign_verified(&report, &all, None, &worker());
+    assert_eq!(made, verify(&sign(&report, &all, None, &worker()), &key()));
+    assert!(made.is_err());
+}
+
 /// Any report about up to four files with any names.
 fn reports() -> impl Strategy<Value = (AttemptReport, Vec<crate::protocol::Artifact>)> {
     let content = || proptest::option::of(prop_oneof![Just(b"a"), Just(b"b")]);
@@ -276,6 +286,8 @@ proptest! {
     fn signed_reports_verify_and_are_judged((report, artifacts) in reports()) {
         let signed = sign(&report, &artifacts, Some(INPUT), &worker());
         let verified = verify(&signed, &key()).unwrap();
+        let made = sign_verified(&report, &artifacts, Some(INPUT), &worker());
+        prop_assert_eq!(made.as_ref(), Ok(&verified));
         prop_assert_eq!(verified.report(), &report);
         let judgement = verified.judge(&artifacts).unwrap();
         if let super::Judgement::Verdicts(verdicts) = &judgement {

@@ -1,0 +1,191 @@
+use serde::Deserialize;
+
+use crate::port::Group;
+use crate::protocol::stored::v1::Membership;
+use crate::protocol::{Artifact, ArtifactId, BuildInput, IndexTrust, RemoteFile, Sha256, SourceId};
+
+/// Memberships of one job, packed: tens of thousands of jobs have a dozen small texts each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Packed(Box<[u8]>);
+
+/// A [`Membership`] in place: what it borrows costs no memory of its own. The fields are those of
+/// the original, in its order, for that is all that postcard goes by.
+#[derive(Deserialize)]
+struct View<'a> {
+    profile: &'a str,
+    release: Option<&'a str>,
+    #[expect(dead_code, reason = "holds a place")]
+    source: SourceId,
+    input: BuildInput,
+    source_file: Option<RemoteFile>,
+    archives: i32,
+    index: IndexTrust,
+    #[serde(borrow)]
+    artifacts: Vec<(ArtifactId, ArtifactView<'a>)>,
+}
+
+/// As [`View`], of an [`Artifact`].
+#[derive(Deserialize)]
+struct ArtifactView<'a> {
+    name: &'a str,
+    version: &'a str,
+    component: Option<&'a str>,
+    architecture: &'a str,
+    file: &'a str,
+    url: &'a str,
+    size: Option<u64>,
+    sha256: Option<Sha256>,
+}
+
+impl Packed {
+    pub(super) fn new(memberships: &[Membership]) -> Self {
+        let packed = postcard::to_allocvec(memberships);
+        Self(packed.expect("memberships have only types that postcard can write").into())
+    }
+
+    /// In about a microsecond.
+    pub(super) fn unpack(&self) -> Vec<Membership> {
+        postcard::from_bytes(&self.0).expect("packed by `Packed::new`")
+    }
+
+    /// True when there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        // The length comes first.
+        self.0.first().is_none_or(|length| *length == 0)
+    }
+
+    /// True when `profile` has one, for any release.
+    pub(super) fn names(&self, profile: &str) -> bool {
+        self.views().iter().any(|view| view.profile == profile)
+    }
+
+    /// True when `profile`'s for the release of `group` says exactly what the group says.
+    pub(super) fn says(&self, profile: &str, group: &Group, archives: i32) -> bool {
+        self.views().iter().any(|view| {
+            view.profile == profile
+                && view.release == group.release.as_deref()
+                && view.archives == archives
+                && view.index == group.index
+                && view.input == group.input
+                && view.source_file == group.source_file
+                && view.artifacts.len() == group.artifacts.len()
+                && view.artifacts.iter().zip(&group.artifacts).all(|((_, a), b)| a.is(b))
+        })
+    }
+
+    fn views(&self) -> Vec<View<'_>> {
+        postcard::from_bytes(&self.0).expect("packed by `Packed::new`")
+    }
+}
+
+impl ArtifactView<'_> {
+    fn is(&self, artifact: &Artifact) -> bool {
+        let Artifact { name, version, component, architecture, file, url, size, sha256 } = artifact;
+        *self.file == **file
+            && *self.url == **url
+            && *self.name == **name
+            && *self.version == **version
+            && self.component == component.as_deref()
+            && *self.architecture == **architecture
+            && self.size == *size
+            && self.sha256 == *sha256
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn artifact(name: &str) -> Artifact {
+        Artifact {
+            name: name.into(),
+            version: "1:2.0-3+b1".into(),
+            component: Some("main".into()),
+            architecture: "amd64".into(),
+            file: format!("{name}_2.0-3+b1_amd64.deb").into(),
+            url: format!("https://mirror.example.org/pool/{name}.deb").into(),
+            size: Some(70_000),
+            sha256: Some(Sha256([7; 32])),
+        }
+    }
+
+    fn group(release: Option<&str>) -> Group {
+        Group {
+            distribution: "debian".into(),
+            release: release.map(Into::into),
+            source: "a".into(),
+            version: "1:2.0-3+b1".into(),
+            architecture: "amd64".into(),
+            input_name: "a.buildinfo".into(),
+            input: BuildInput::Recorded {
+                url: "https://mirror.example.org/a".into(),
+                sha256: None,
+            },
+            source_file: Some(RemoteFile {
+                url: "https://mirror.example.org/a.dsc".into(),
+                size: None,
+                sha256: Some(Sha256([9; 32])),
+            }),
+            archives: Arc::new(vec![]),
+            artifacts: vec![artifact("a"), artifact("b")],
+            index: IndexTrust::Signed,
+            index_sha256: None,
+        }
+    }
+
+    fn membership(profile: &str, group: &Group) -> Membership {
+        let artifacts = group.artifacts.iter().cloned();
+        Membership {
+            profile: profile.into(),
+            release: group.release.clone(),
+            source: SourceId(300),
+            input: group.input.clone(),
+            source_file: group.source_file.clone(),
+            archives: 3,
+            index: group.index,
+            artifacts: (1000..).map(ArtifactId).zip(artifacts).collect(),
+        }
+    }
+
+    #[test]
+    fn what_was_packed_is_said_and_nothing_else() {
+        type Change = fn(&mut Group);
+        let changes: [Change; 15] = [
+            |g| g.release = None,
+            |g| g.input = BuildInput::Suite,
+            |g| g.source_file = None,
+            |g| g.source_file.as_mut().unwrap().size = Some(1),
+            |g| g.index = IndexTrust::HashOnly,
+            |g| drop(g.artifacts.pop()),
+            |g| g.artifacts.push(artifact("c")),
+            |g| g.artifacts[1].name = "c".into(),
+            |g| g.artifacts[1].version = "2".into(),
+            |g| g.artifacts[1].component = None,
+            |g| g.artifacts[1].architecture = "all".into(),
+            |g| g.artifacts[1].file = "c".into(),
+            |g| g.artifacts[1].url = "https://mirror.example.org/c".into(),
+            |g| g.artifacts[1].size = None,
+            |g| g.artifacts[1].sha256 = Some(Sha256([8; 32])),
+        ];
+        let [one, two] = [Some("one"), Some("two")].map(group);
+        let packed = Packed::new(&[membership("p", &one), membership("p", &two)]);
+        assert!(packed.says("p", &one, 3) && packed.says("p", &two, 3));
+        assert!(!packed.says("q", &one, 3) && !packed.says("p", &one, 4));
+        for (number, change) in changes.iter().enumerate() {
+            let mut changed = two.clone();
+            change(&mut changed);
+            assert!(!packed.says("p", &changed, 3), "change {number}");
+        }
+    }
+
+    #[test]
+    fn packed_memberships_come_out_as_they_went_in() {
+        let memberships = [membership("p", &group(None)), membership("q", &group(Some("one")))];
+        let packed = Packed::new(&memberships);
+        assert_eq!(packed.unpack(), memberships);
+        assert!(packed.names("p") && packed.names("q") && !packed.names("r"));
+        assert!(!packed.is_empty() && Packed::new(&[]).is_empty());
+    }
+}
