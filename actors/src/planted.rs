@@ -76,6 +76,10 @@ bugs! {
     SpoolNotRead = "spool-not-read", Cluster;
     /// A worker that cannot read its spool goes on as if there were nothing.
     UnreadableSpoolEmpty = "unreadable-spool-empty", Cluster;
+    /// Logs that nothing names stay for ever.
+    VainLogsStay = "vain-logs-stay", Cluster;
+    /// A coordinator that starts removes the logs of accepted reports as well.
+    NamedLogsGo = "named-logs-go", Cluster;
     /// A status that was sent before a grant arrived ends it.
     StaleStatusEndsLease = "stale-status-ends-lease", Core;
     /// The fault of a lost lease ends the attempt that followed it.

@@ -46,11 +46,11 @@ pub trait Blobs: Send + 'static {
         length: usize,
     ) -> Result<Option<Bytes>, BlobError>;
 
-    /// Removes every sealed blob that `keep` refuses; returns how many went.
+    /// Removes every sealed blob and every part that `keep` refuses; returns how many went.
     ///
     /// # Errors
     /// The medium failed.
-    fn collect(&mut self, keep: &dyn Fn(&Sha256) -> bool) -> Result<u64, BlobError>;
+    fn collect(&mut self, keep: &dyn Fn(BlobName<'_>) -> bool) -> Result<u64, BlobError>;
 }
 
 /// What to read.

@@ -240,8 +240,15 @@ impl Blobs for FileBlobs {
         }
     }
 
-    fn collect(&mut self, keep: &dyn Fn(&Sha256) -> bool) -> Result<u64, BlobError> {
+    fn collect(&mut self, keep: &dyn Fn(BlobName<'_>) -> bool) -> Result<u64, BlobError> {
         let mut removed = 0;
+        for path in list(&self.parts)? {
+            let Some(part) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            if !keep(BlobName::Part(part)) {
+                self.discard(part)?;
+                removed += 1;
+            }
+        }
         for folder in list(&self.blobs)? {
             if folder.file_name().is_none_or(|name| name.len() != 2) {
                 continue;
@@ -251,7 +258,7 @@ impl Blobs for FileBlobs {
                     tracing::warn!(path = %path.display(), "a file that is no blob is left alone");
                     continue;
                 };
-                if !keep(&digest) {
+                if !keep(BlobName::Sealed(digest)) {
                     self.readers.forget(&digest);
                     fs::remove_file(&path).map_err(failed("remove", &path))?;
                     removed += 1;

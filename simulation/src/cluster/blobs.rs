@@ -40,6 +40,13 @@ impl BlobDisk {
         self.sealed.contains_key(digest)
     }
 
+    /// The first that is not `named`; `None`: all are.
+    pub(super) fn unnamed(&self, named: impl Fn(BlobName<'_>) -> bool) -> Option<String> {
+        let sealed = self.sealed.keys().find(|digest| !named(BlobName::Sealed(**digest)));
+        let part = || self.parts.keys().find(|part| !named(BlobName::Part(part))).cloned();
+        sealed.map(ToString::to_string).or_else(part)
+    }
+
     /// The power went: each part keeps any length from what was synced on, and some sectors of the
     /// rest were never written.
     pub(super) fn power_cut(&mut self, random: &mut Random) {
@@ -151,11 +158,13 @@ impl Blobs for SimulatedBlobs {
         })
     }
 
-    fn collect(&mut self, keep: &dyn Fn(&Sha256) -> bool) -> Result<u64, BlobError> {
+    fn collect(&mut self, keep: &dyn Fn(BlobName<'_>) -> bool) -> Result<u64, BlobError> {
+        self.fate("remove", "blobs")?;
         let mut disk = lock(&self.disk);
-        let before = disk.sealed.len();
-        disk.sealed.retain(|digest, _| keep(digest));
-        Ok((before - disk.sealed.len()) as u64)
+        let before = disk.sealed.len() + disk.parts.len();
+        disk.sealed.retain(|digest, _| keep(BlobName::Sealed(*digest)));
+        disk.parts.retain(|part, _| keep(BlobName::Part(part)));
+        Ok((before - disk.sealed.len() - disk.parts.len()) as u64)
     }
 }
 

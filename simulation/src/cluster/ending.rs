@@ -3,10 +3,12 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use rebuilder_actors::protocol::stored::v1::{Outcome, Place, ReportRecord};
+use rebuilder_actors::port::BlobName;
+use rebuilder_actors::protocol::stored::v1::{DifferenceRecord, Outcome, Place, ReportRecord};
 use rebuilder_actors::protocol::stored::{self, key::table};
 use rebuilder_actors::protocol::wire::v1::ctl::{Package, PackageFilter, Request, Response};
-use rebuilder_actors::protocol::{BuildId, Verdict};
+use rebuilder_actors::protocol::{BuildId, Sha256, Verdict};
+use serde::de::DeserializeOwned;
 
 use super::director::Director;
 use super::run::states;
@@ -14,6 +16,8 @@ use super::world::{World, lock};
 
 /// Time for the last tasks to end: idle connections and timers that nobody waits for.
 const LAST_TASKS: Duration = Duration::from_secs(300);
+/// Time in which everybody has begun.
+const START: Duration = Duration::from_secs(30);
 /// Tasks of the world itself: the one that delivers datagrams.
 const OWN_TASKS: usize = 1;
 
@@ -24,6 +28,8 @@ pub(super) async fn check(director: &mut Director) {
         world.fail("logs_are_kept", broken);
     } else if let Err(broken) = readers_see_what_is_stored(director).await {
         world.fail("readers_see_what_is_stored", broken);
+    } else if let Err(broken) = nothing_is_kept_in_vain(director).await {
+        world.fail("nothing_is_kept_in_vain", broken);
     }
 }
 
@@ -38,9 +44,14 @@ pub(super) async fn check_tasks(world: &World) {
 }
 
 fn reports(director: &Director) -> Vec<ReportRecord> {
+    records(director, table::REPORT, |report| report)
+}
+
+/// Something of every record of a table.
+fn records<R: DeserializeOwned, T>(director: &Director, table: u8, of: fn(R) -> T) -> Vec<T> {
     let disk = lock(&director.coordinator.store);
-    let reports = disk.content().iter().filter(|(key, _)| key[0] == table::REPORT);
-    reports.filter_map(|(_, value)| stored::read(value).ok()).collect()
+    let records = disk.content().iter().filter(|(key, _)| key[0] == table);
+    records.filter_map(|(_, value)| stored::read(value).ok()).map(of).collect()
 }
 
 /// The log of every accepted report is kept whole.
@@ -51,6 +62,34 @@ fn logs_are_kept(director: &Director) -> Result<(), String> {
         Some(report) => Err(format!("the log of attempt {} is lost", report.attempt)),
         None => Ok(()),
     }
+}
+
+/// Everybody begins once more: what nothing names is gone then, logs and differences, and no more.
+async fn nothing_is_kept_in_vain(director: &mut Director) -> Result<(), String> {
+    director.coordinator.crash("the last start");
+    director.coordinator.start().await;
+    director.peace(START).await;
+    let mut named: Vec<Sha256> = records(director, table::REPORT, |r: ReportRecord| r.log);
+    named.extend(records(director, table::DIFFERENCE, |d: DifferenceRecord| d.sha256));
+    let vain = lock(&director.coordinator.blobs).unnamed(|name| match name {
+        BlobName::Sealed(digest) => named.contains(&digest),
+        BlobName::Part(_) => false,
+    });
+    if let Some(name) = vain {
+        return Err(format!("the coordinator keeps {name}, and nothing names it"));
+    }
+    // Now, for removed reports may come back and be sent once more, each with its log.
+    for worker in &mut director.workers {
+        worker.crash("the last start");
+        worker.start().await;
+    }
+    director.peace(START).await;
+    for worker in &director.workers {
+        if let Some(name) = lock(&worker.logs).unnamed(|_| false) {
+            return Err(format!("worker-{} keeps {name} and has no report", worker.number));
+        }
+    }
+    logs_are_kept(director)
 }
 
 /// What ctl is told is what the store says.

@@ -4,6 +4,7 @@ mod answer;
 pub mod blobs;
 pub mod endpoint;
 mod house;
+mod kept;
 mod matches;
 mod quarantine;
 pub mod queue;

@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::house::House;
 use super::quarantine::Quarantine;
-use super::{blobs, endpoint, queue, results, sessions, store, syncs};
+use super::{blobs, endpoint, kept, queue, results, sessions, store, syncs};
 use crate::actor::supervisor::{Children, TreeEnd};
 use crate::domain::queue::Settings;
 use crate::port::{BlobError, Blobs, Blocking, Clock, Entropy, Network, Signer, Store, StoreError};
@@ -166,7 +166,11 @@ impl State {
             None => {
                 let blobs = (parts.blobs)()?;
                 let arguments = blobs::Arguments { blobs, blocking: parts.blocking.clone() };
-                self.children.spawn(me.get_cell(), "blobs", blobs::BlobsActor, arguments).await?
+                let blobs =
+                    self.children.spawn(me.get_cell(), "blobs", blobs::BlobsActor, arguments);
+                let blobs = blobs.await?;
+                kept::collect(&store, &blobs)?;
+                blobs
             }
         };
         let queue = match self.children.get(2) {

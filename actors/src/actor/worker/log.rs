@@ -1,9 +1,10 @@
 use sha2::Digest as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use crate::domain::report::LogDigest;
-use crate::domain::worker::LogLimit;
+use crate::domain::worker::{LogLimit, Spooled};
 use crate::port::{BlobError, BlobName, Blobs};
 use crate::protocol::{AttemptId, Sha256};
 
@@ -18,6 +19,24 @@ pub(super) fn with<T>(logs: &Logs, work: impl FnOnce(&mut dyn Blobs) -> T) -> T 
 /// Name of an attempt's log.
 pub(super) fn part(attempt: AttemptId) -> String {
     format!("log-{attempt}")
+}
+
+/// Removes the logs of attempts that ended without a report, as at a kill: all but those of what is
+/// `spooled`. To be called before any attempt begins.
+pub(super) fn collect(logs: &Logs, spooled: &BTreeMap<AttemptId, Spooled>) {
+    let kept: BTreeSet<String> = spooled.keys().map(|attempt| part(*attempt)).collect();
+    let keep = |name: BlobName<'_>| match name {
+        BlobName::Part(part) => kept.contains(part),
+        BlobName::Sealed(_) => true,
+    };
+    match with(logs, |logs| logs.collect(&keep)) {
+        Ok(0) => {}
+        Ok(removed) => {
+            let text = "logs of attempts that ended without a report";
+            tracing::info!(target: "rebuilder", "removed {removed} {text}");
+        }
+        Err(error) => tracing::warn!(target: "rebuilder", "old logs stay: {error}"),
+    }
 }
 
 /// One attempt's log while it grows: written here, read by an upload.

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::connection::Credentials;
-use super::log::Logs;
+use super::log::{self, Logs};
 use super::runner::Shared;
 use super::{link, runners, spool};
 use crate::actor::coordinator::Open;
@@ -113,7 +113,12 @@ impl State {
                 let arguments =
                     spool::Arguments { spool: (parts.spool)()?, blocking: parts.blocking };
                 let me = me.get_cell();
-                self.children.spawn(me, "spool", spool::SpoolActor, arguments).await?
+                let spool = self.children.spawn(me, "spool", spool::SpoolActor, arguments).await?;
+                // The link asks for the same before it connects, and so gets it after this.
+                let logs = self.logs.clone();
+                let collect = Box::new(move |spooled| log::collect(&logs, &spooled));
+                spool.cast(spool::Message::Entries(collect))?;
+                spool
             }
         };
         let link = match self.children.get(1) {

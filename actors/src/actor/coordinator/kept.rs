@@ -1,0 +1,103 @@
+//! Which blobs the store names. The others go when a coordinator starts: logs of attempts that
+//! were lost, and of reports that were refused.
+
+use std::collections::BTreeSet;
+
+use ractor::{ActorProcessingErr, ActorRef};
+
+use super::blobs::{self, log_part};
+use super::store;
+use crate::planted::{self, Bug};
+use crate::port::{BlobName, Store, StoreError};
+use crate::protocol::stored::key::table;
+use crate::protocol::stored::v1::{DifferenceRecord, JobState, Place, ReportRecord};
+use crate::protocol::stored::{self, RecordError};
+use crate::protocol::{AttemptId, InputId, Sha256};
+
+/// Has the blobs rid of what nothing names, before anybody may send more: to be called before the
+/// queue starts, which lets uploads in once it was restored, and so after this was read.
+///
+/// A report in some worker's spool may name what goes. Its log is asked for again then: the worker
+/// has its copy until the report is answered.
+pub(super) fn collect(
+    store: &ActorRef<store::Message>,
+    blobs: &ActorRef<blobs::Message>,
+) -> Result<(), ActorProcessingErr> {
+    let blobs = blobs.clone();
+    store.cast(store::Message::Read(Box::new(move |store| {
+        let kept = Kept::read(store)?;
+        let work: blobs::Work = Box::new(move |blobs| {
+            let removed =
+                blobs.collect(&|name| kept.names(name) || planted::is(Bug::VainLogsStay))?;
+            if removed > 0 {
+                let text = "logs and differences that belong to nothing";
+                tracing::info!(target: "rebuilder", "removed {removed} {text}");
+            }
+            Ok(())
+        });
+        // Blobs that are gone by now begin again, and so does this.
+        let _ = blobs.cast(blobs::Message::Do(work));
+        Ok(())
+    })))?;
+    Ok(())
+}
+
+/// What stays.
+struct Kept {
+    /// Logs of accepted reports, and differences. Sorted.
+    sealed: Vec<Sha256>,
+    /// Logs of the attempts that somebody is at.
+    parts: BTreeSet<String>,
+}
+
+impl Kept {
+    fn read(store: &dyn Store) -> Result<Self, StoreError> {
+        let (mut sealed, mut parts) = (Vec::new(), BTreeSet::new());
+        scan(store, table::REPORT, |_, value| {
+            let report: ReportRecord = stored::read(value)?;
+            if !planted::is(Bug::NamedLogsGo) {
+                sealed.push(report.log);
+            }
+            Ok(())
+        })?;
+        scan(store, table::DIFFERENCE, |_, value| {
+            sealed.push(stored::read::<DifferenceRecord>(value)?.sha256);
+            Ok(())
+        })?;
+        scan(store, table::STATE, |key, value| {
+            let state: JobState = stored::read(value)?;
+            let job = key.get(1..).and_then(|id| id.try_into().ok()).map(i32::from_be_bytes);
+            if let (Place::Leased { .. }, Some(job)) = (&state.place, job) {
+                parts.insert(log_part(AttemptId { job: InputId(job), epoch: state.epoch }));
+            }
+            Ok(())
+        })?;
+        sealed.sort_unstable();
+        sealed.dedup();
+        Ok(Self { sealed, parts })
+    }
+
+    fn names(&self, name: BlobName<'_>) -> bool {
+        match name {
+            BlobName::Sealed(digest) => self.sealed.binary_search(&digest).is_ok(),
+            BlobName::Part(part) => self.parts.contains(part),
+        }
+    }
+}
+
+/// Shows every record of a table.
+fn scan(
+    store: &dyn Store,
+    table: u8,
+    mut take: impl FnMut(&[u8], &[u8]) -> Result<(), RecordError>,
+) -> Result<(), StoreError> {
+    let mut failed = None;
+    store.scan(&[table], &[table], &mut |key, value| {
+        failed = take(key, value).err();
+        failed.is_none()
+    })?;
+    failed.map_or(Ok(()), |error| {
+        let path = format!("table {}", char::from(table));
+        Err(StoreError::Damaged { path, reason: error.to_string() })
+    })
+}
