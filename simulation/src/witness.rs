@@ -50,10 +50,10 @@ impl Witness {
         }
     }
 
-    /// Adds a line to the trace that no checker needs to see. `text` is made only if it is kept.
-    pub fn note<T: Display>(&mut self, now: u64, node: &str, text: impl FnOnce() -> T) {
+    /// Adds a line to the trace that no checker needs to see. It is made only if it is kept.
+    pub fn note<T: Display>(&mut self, now: u64, node: impl Display, text: impl FnOnce() -> T) {
         if self.tracing || self.digesting {
-            self.line(now, node, &text());
+            self.line(now, &node.to_string(), &text());
         }
     }
 

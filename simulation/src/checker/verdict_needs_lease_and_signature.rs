@@ -19,7 +19,7 @@ pub(super) struct VerdictNeedsLeaseAndSignature {
 
 /// Stored reports whose signatures are verified at the end, from all over the table: each costs
 /// more than a hundred events.
-const VERIFIED_MAX: usize = 5;
+const VERIFIED_MAX: usize = 3;
 
 impl Checker for VerdictNeedsLeaseAndSignature {
     fn name(&self) -> &'static str {

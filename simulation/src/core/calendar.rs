@@ -1,4 +1,4 @@
-use core::cmp::{Ordering, Reverse};
+use core::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use rebuilder_actors::domain::queue::{Event, Send, SessionId};
@@ -45,53 +45,30 @@ pub(super) enum Happening {
 /// What is to happen, in order of time; at the same moment in an order that the seed draws.
 #[derive(Debug, Default)]
 pub(super) struct Calendar {
-    entries: BinaryHeap<Reverse<Entry>>,
-    sequence: u32,
-}
-
-#[derive(Debug)]
-struct Entry {
-    at: u64,
-    shuffle: u32,
-    sequence: u32,
-    happening: Happening,
+    /// Moment, then chance, then place: one number each, as ordering them is all that is done often.
+    order: BinaryHeap<Reverse<u128>>,
+    /// By place; `None`: free.
+    entries: Vec<Option<Happening>>,
+    free: Vec<u32>,
 }
 
 impl Calendar {
     pub(super) fn insert(&mut self, random: &mut Random, at: u64, happening: Happening) {
-        self.sequence = self.sequence.wrapping_add(1);
-        let shuffle = u32::try_from(random.of(0..1 << 32)).unwrap_or(0);
-        self.entries.push(Reverse(Entry { at, shuffle, sequence: self.sequence, happening }));
+        let shuffle = random.of(0..1 << 32);
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            u32::try_from(self.entries.len() - 1).expect("a world has few things to come")
+        });
+        self.entries[place as usize] = Some(happening);
+        let rank = u128::from(at) << 64 | u128::from(shuffle) << 32 | u128::from(place);
+        self.order.push(Reverse(rank));
     }
 
     pub(super) fn pop(&mut self) -> Option<(u64, Happening)> {
-        self.entries.pop().map(|Reverse(entry)| (entry.at, entry.happening))
-    }
-}
-
-impl Entry {
-    /// Moment, then chance, then age: as one number, which is one comparison.
-    fn rank(&self) -> u128 {
-        u128::from(self.at) << 64 | u128::from(self.shuffle) << 32 | u128::from(self.sequence)
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank() == other.rank()
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.rank().cmp(&other.rank())
+        let Reverse(rank) = self.order.pop()?;
+        let place = (rank & u128::from(u32::MAX)) as u32;
+        self.free.push(place);
+        let happening = self.entries[place as usize].take()?;
+        Some(((rank >> 64) as u64, happening))
     }
 }

@@ -46,7 +46,7 @@ impl World {
         let foreign = self.random.percent(15);
         let signer = if foreign { (number + 1) % self.workers.len() } else { number };
         let attempt = assignment.attempt;
-        self.note(&format!("worker-{number}"), || {
+        self.note(format_args!("worker-{number}"), || {
             format!("lies: a report of attempt {attempt}, {what}, signed by worker-{signer}")
         });
         let mut report = self.report(assignment, flawless(assignment));
@@ -64,7 +64,7 @@ impl World {
             log_bytes: 1,
         });
         let seen = if self.random.percent(50) { GrantNumber(u64::MAX / 2) } else { GrantNumber(0) };
-        self.note(&format!("worker-{number}"), || format!("lies in a status: {running:?}"));
+        self.note(format_args!("worker-{number}"), || format!("lies in a status: {running:?}"));
         let status = Status {
             seen,
             running: running.into_iter().collect(),

@@ -53,7 +53,7 @@ impl World {
             Fault::CoordinatorCrash => self.crash_coordinator(),
             Fault::Cut => {
                 if let Some(session) = self.workers[number].session {
-                    self.note(&format!("worker-{number}"), || "loses its connection");
+                    self.note(format_args!("worker-{number}"), || "loses its connection");
                     self.cut(session, true);
                 }
             }
@@ -85,7 +85,9 @@ impl World {
         let Some(connection) = self.connections.get_mut(&session) else { return };
         connection.silent_until = until;
         let minutes = (until - self.now) / MINUTE;
-        self.note(&format!("worker-{number}"), || format!("is not heard for {minutes} minutes"));
+        self.note(format_args!("worker-{number}"), || {
+            format!("is not heard for {minutes} minutes")
+        });
     }
 
     /// A second process with a worker's key connects, and says nothing.
@@ -94,7 +96,7 @@ impl World {
             return;
         }
         let session = self.open(number, true);
-        self.note(&format!("worker-{number}"), || "has a clone that connects");
+        self.note(format_args!("worker-{number}"), || "has a clone that connects");
         let mut join: Join = self.workers[number].hello(number, session);
         join.boot = BootId([0xff; 16]);
         self.send_in(session, Event::Joined(Box::new(join)));

@@ -123,7 +123,7 @@ impl World {
         let kept = worker.disk.iter().map(|(attempt, kept)| (*attempt, kept.spooled.clone()));
         worker.machine = Machine::new(worker.offer.slots, kept.collect());
         let boot = worker.boot;
-        self.note(&format!("worker-{number}"), || "starts");
+        self.note(format_args!("worker-{number}"), || "starts");
         self.measure(number);
         self.connect(number, boot);
     }
@@ -236,7 +236,7 @@ impl World {
                 self.workers[number].uploading.insert(attempt);
                 self.upload(number, attempt);
             }
-            Effect::Line(text) => self.note(&format!("worker-{number}"), || text),
+            Effect::Line(text) => self.note(format_args!("worker-{number}"), || text),
         }
     }
 
@@ -265,7 +265,7 @@ impl World {
         let poison = self.strength(Fault::Poison);
         if poison > 0 && self.random.percent(poison) {
             let text = format!("its report of attempt {attempt} makes the coordinator panic");
-            self.note(&format!("worker-{number}"), || text);
+            self.note(format_args!("worker-{number}"), || text);
             self.send_in(session, Event::SetAside(session, attempt));
             return;
         }

@@ -280,7 +280,7 @@ impl World {
         self.witness.observe(self.now, observation);
     }
 
-    pub(super) fn note<T: Display>(&mut self, node: &str, text: impl FnOnce() -> T) {
+    pub(super) fn note<T: Display>(&mut self, node: impl Display, text: impl FnOnce() -> T) {
         self.witness.note(self.now, node, text);
     }
 

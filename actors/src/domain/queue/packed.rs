@@ -9,11 +9,12 @@ use crate::protocol::{Artifact, ArtifactId, BuildInput, IndexTrust, RemoteFile, 
 pub(super) struct Packed(Box<[u8]>);
 
 /// A [`Membership`] in place: what it borrows costs no memory of its own. The fields are those of
-/// the original, in its order, for that is all that postcard goes by.
+/// the original, in its order, for that is all that postcard goes by. Texts are written as bytes
+/// are, and as bytes they need no look at whether they are UTF-8.
 #[derive(Deserialize)]
 struct View<'a> {
-    profile: &'a str,
-    release: Option<&'a str>,
+    profile: &'a [u8],
+    release: Option<&'a [u8]>,
     #[expect(dead_code, reason = "holds a place")]
     source: SourceId,
     input: BuildInput,
@@ -27,12 +28,12 @@ struct View<'a> {
 /// As [`View`], of an [`Artifact`].
 #[derive(Deserialize)]
 struct ArtifactView<'a> {
-    name: &'a str,
-    version: &'a str,
-    component: Option<&'a str>,
-    architecture: &'a str,
-    file: &'a str,
-    url: &'a str,
+    name: &'a [u8],
+    version: &'a [u8],
+    component: Option<&'a [u8]>,
+    architecture: &'a [u8],
+    file: &'a [u8],
+    url: &'a [u8],
     size: Option<u64>,
     sha256: Option<Sha256>,
 }
@@ -56,14 +57,14 @@ impl Packed {
 
     /// True when `profile` has one, for any release.
     pub(super) fn names(&self, profile: &str) -> bool {
-        self.views().iter().any(|view| view.profile == profile)
+        self.views().iter().any(|view| view.profile == profile.as_bytes())
     }
 
     /// True when `profile`'s for the release of `group` says exactly what the group says.
     pub(super) fn says(&self, profile: &str, group: &Group, archives: i32) -> bool {
         self.views().iter().any(|view| {
-            view.profile == profile
-                && view.release == group.release.as_deref()
+            view.profile == profile.as_bytes()
+                && view.release == group.release.as_deref().map(str::as_bytes)
                 && view.archives == archives
                 && view.index == group.index
                 && view.input == group.input
@@ -81,12 +82,12 @@ impl Packed {
 impl ArtifactView<'_> {
     fn is(&self, artifact: &Artifact) -> bool {
         let Artifact { name, version, component, architecture, file, url, size, sha256 } = artifact;
-        *self.file == **file
-            && *self.url == **url
-            && *self.name == **name
-            && *self.version == **version
-            && self.component == component.as_deref()
-            && *self.architecture == **architecture
+        self.file == file.as_bytes()
+            && self.url == url.as_bytes()
+            && self.name == name.as_bytes()
+            && self.version == version.as_bytes()
+            && self.component == component.as_deref().map(str::as_bytes)
+            && self.architecture == architecture.as_bytes()
             && self.size == *size
             && self.sha256 == *sha256
     }

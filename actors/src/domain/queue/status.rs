@@ -33,8 +33,10 @@ impl Queue {
         // As many as there are slots: more is no status, and each costs an answer.
         let slots = usize::from(live.offer.slots);
         status.running.truncate(slots);
-        let mut met = BTreeSet::new();
-        status.running.retain(|running| met.insert(running.attempt));
+        if status.running.len() > 1 {
+            let mut met = BTreeSet::new();
+            status.running.retain(|running| met.insert(running.attempt));
+        }
         live.running.clone_from(&status.running);
         live.free_memory = status.free_memory;
         live.free_disk = status.free_disk;
