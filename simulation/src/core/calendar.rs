@@ -45,7 +45,7 @@ pub(super) enum Happening {
 /// What is to happen, in order of time; at the same moment in an order that the seed draws.
 #[derive(Debug, Default)]
 pub(super) struct Calendar {
-    /// Moment, then chance, then place: one number each, as ordering them is all that is done often.
+    /// Moment, then chance, then place: a number each, as they are moved about often.
     order: BinaryHeap<Reverse<u128>>,
     /// By place; `None`: free.
     entries: Vec<Option<Happening>>,
