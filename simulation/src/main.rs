@@ -85,7 +85,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Level::Core)]
         level: Level,
     },
-    /// Measures how many events a second are simulated.
+    /// Measures how many events and how much virtual time are simulated in a second.
     Bench {
         /// Seeds to run.
         #[arg(long, default_value_t = 20)]
