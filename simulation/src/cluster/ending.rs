@@ -4,10 +4,12 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use rebuilder_actors::port::BlobName;
-use rebuilder_actors::protocol::stored::v1::{DifferenceRecord, Outcome, Place, ReportRecord};
+use rebuilder_actors::protocol::stored::v1::{
+    DifferenceRecord, JobState, Outcome, Place, ReportRecord,
+};
 use rebuilder_actors::protocol::stored::{self, key::table};
 use rebuilder_actors::protocol::wire::v1::ctl::{Package, PackageFilter, Request, Response};
-use rebuilder_actors::protocol::{BuildId, Sha256, Verdict};
+use rebuilder_actors::protocol::{AttemptId, BuildId, InputId, Sha256, Verdict};
 use serde::de::DeserializeOwned;
 
 use super::director::Director;
@@ -71,9 +73,10 @@ async fn nothing_is_kept_in_vain(director: &mut Director) -> Result<(), String> 
     director.peace(START).await;
     let mut named: Vec<Sha256> = records(director, table::REPORT, |r: ReportRecord| r.log);
     named.extend(records(director, table::DIFFERENCE, |d: DifferenceRecord| d.sha256));
+    let built = under_way(director);
     let vain = lock(&director.coordinator.blobs).unnamed(|name| match name {
         BlobName::Sealed(digest) => named.contains(&digest),
-        BlobName::Part(_) => false,
+        BlobName::Part(part) => built.iter().any(|attempt| *part == format!("log-{attempt}")),
     });
     if let Some(name) = vain {
         return Err(format!("the coordinator keeps {name}, and nothing names it"));
@@ -90,6 +93,19 @@ async fn nothing_is_kept_in_vain(director: &mut Director) -> Result<(), String> 
         }
     }
     logs_are_kept(director)
+}
+
+/// Attempts that somebody is at: of what left the index meanwhile, or the rest would not be done.
+fn under_way(director: &Director) -> Vec<AttemptId> {
+    let disk = lock(&director.coordinator.store);
+    let states = disk.content().iter().filter(|(key, _)| key[0] == table::STATE);
+    let leased = states.filter_map(|(key, value)| {
+        let state: JobState = stored::read(value).ok()?;
+        let job = InputId(i32::from_be_bytes(key[1..].try_into().ok()?));
+        let leased = matches!(state.place, Place::Leased { .. });
+        leased.then_some(AttemptId { job, epoch: state.epoch })
+    });
+    leased.collect()
 }
 
 /// What ctl is told is what the store says.
