@@ -253,8 +253,8 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn may_fragment(&self) -> bool {
-        // Larger datagrams are tried, as in production.
-        false
+        // If not, larger and larger datagrams are tried, as in production.
+        self.air.world.options.fragments
     }
 }
 

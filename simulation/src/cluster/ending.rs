@@ -67,7 +67,11 @@ fn logs_are_kept(director: &Director) -> Result<(), String> {
 }
 
 /// Everybody begins once more: what nothing names is gone then, logs and differences, and no more.
+/// In one world of four, as so many connections cost about a tenth of a world.
 async fn nothing_is_kept_in_vain(director: &mut Director) -> Result<(), String> {
+    if !director.world.random("last start").percent(25) {
+        return Ok(());
+    }
     director.coordinator.crash("the last start");
     director.coordinator.start().await;
     director.peace(START).await;

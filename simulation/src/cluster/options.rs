@@ -65,6 +65,9 @@ pub struct Options {
     pub crash_secs: u64,
     /// About so long from one partition to the next.
     pub partition_secs: u64,
+    /// The network cuts what is too large into pieces, so that nobody looks for the largest
+    /// datagram that passes.
+    pub fragments: bool,
 }
 
 impl Options {
@@ -104,6 +107,7 @@ impl Options {
             crash_secs: random.of(200..1500),
             partition_secs: random.of(100..1000),
             unlisted_percent: random.of(5..50),
+            fragments: random.percent(50),
         }
     }
 
@@ -133,6 +137,9 @@ impl fmt::Display for Options {
             self.reordering_percent,
             self.late_percent
         )?;
+        if self.fragments {
+            write!(f, "the network fragments; ")?;
+        }
         write!(
             f,
             "disks: {} ms, slow {} ms, trouble in {} of a million calls and {} % of listings; ",

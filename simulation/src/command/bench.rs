@@ -7,7 +7,8 @@ use crate::level::{self, PlanError};
 use crate::plan::{Level, Outcome, Plan};
 
 /// Runs a few seeds and says how fast on one core: with checkers only, with the oracle after every
-/// event, 30 days of 20 workers, and half as many seeds of a cluster of 20 workers.
+/// event, 30 days of 20 workers, and half as many seeds of a cluster of 20 workers, with faults and
+/// without.
 ///
 /// # Errors
 /// The plan is impossible.
@@ -23,6 +24,8 @@ pub fn bench(plan: &Plan, seeds: u64) -> Result<ExitCode, PlanError> {
     let level = Level::Cluster;
     let cluster = Plan { level, workers: Some(20), oracle: false, ..plan.clone() };
     several("cluster of 20 workers", &cluster, seeds.div_ceil(2))?;
+    let quiet = Plan { faults: Some(Vec::new()), ..cluster };
+    several("cluster of 20 workers, no faults", &quiet, seeds.div_ceil(2))?;
     Ok(ExitCode::SUCCESS)
 }
 
