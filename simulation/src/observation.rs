@@ -16,6 +16,9 @@ use rebuilder_actors::protocol::{
     AttemptId, Ending, GrantNumber, InputId, JobKey, PublicKey, Verdict, WorkerId,
 };
 
+/// Jobs that an index names.
+pub type Named = Arc<BTreeSet<Arc<JobKey>>>;
+
 /// What checkers see, in order. Of the coordinator only what left it, after its commit; what one
 /// commit led to comes in this order: [`Wanted`](Self::Wanted), [`Stored`](Self::Stored) and
 /// [`Enrolled`](Self::Enrolled) as they stand in the batch, [`Ordered`](Self::Ordered), the other
@@ -44,7 +47,7 @@ pub enum Observation {
     /// A job is new, or wanted otherwise.
     Wanted(Arc<Job>),
     /// A profile's index was taken in whole: it names these.
-    Indexed(Box<str>, Arc<BTreeSet<Arc<JobKey>>>),
+    Indexed(Box<str>, Named),
     /// An operator's order was carried out.
     Ordered(Directive),
     /// A worker was let in.

@@ -1,18 +1,17 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use rebuilder_actors::domain::queue::{Settings, Whereabouts};
 use rebuilder_actors::protocol::{AttemptId, InputId, JobKey};
 
 use super::Checker;
-use crate::observation::{Directive, Observation};
+use crate::observation::{Directive, Named, Observation};
 
 /// No attempt begins at a version that no index names any more, nor at one that an operator
 /// dropped and nobody pushed since.
 #[derive(Default)]
 pub(super) struct DroppedVersionsStop {
     keys: BTreeMap<InputId, JobKey>,
-    named: BTreeMap<Box<str>, Arc<BTreeSet<Arc<JobKey>>>>,
+    named: BTreeMap<Box<str>, Named>,
     /// Named by an index whose end was not seen yet.
     coming: BTreeSet<InputId>,
     dropped: BTreeSet<InputId>,

@@ -147,7 +147,7 @@ impl World {
         let now = ms(self.age());
         let mut book = self.book();
         book.events += 1;
-        book.witness.note(now, &node.to_string(), text);
+        book.witness.note(now, node, text);
     }
 
     pub(super) fn datagram(&self, from: u64, to: u64, bytes: &[u8]) {

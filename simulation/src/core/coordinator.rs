@@ -1,13 +1,11 @@
 use core::time::Duration;
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 use rebuilder_actors::domain::queue::{
     Effects, Event, Fact, Now, Queue, Restored, Send, SessionId,
 };
 use rebuilder_actors::planted::{self, Bug};
 use rebuilder_actors::port::{Batch, Monotonic, Op, Signer as _, UtcMillis};
-use rebuilder_actors::protocol::JobKey;
 use rebuilder_actors::protocol::wire::v1::coordinator::Message;
 
 use super::calendar::Happening;
@@ -15,7 +13,7 @@ use super::fault::Fault;
 use super::oracle::Oracle;
 use super::strike::directive;
 use super::world::{HOUR, MINUTE, World};
-use crate::observation::{Directive, Observation};
+use crate::observation::{Directive, Named, Observation};
 
 /// The coordinator's process, and what it handed to the store.
 pub(super) struct Coordinator {
@@ -43,7 +41,7 @@ pub(super) struct Pending {
     sends: Vec<Send>,
     facts: Vec<Fact>,
     ordered: Option<Directive>,
-    indexed: Option<(Box<str>, Arc<BTreeSet<Arc<JobKey>>>)>,
+    indexed: Option<(Box<str>, Named)>,
     /// Its commit takes seconds.
     slow: bool,
 }
@@ -267,7 +265,7 @@ impl World {
         batch: &Batch,
         facts: Vec<Fact>,
         ordered: Option<Directive>,
-        indexed: Option<(Box<str>, Arc<BTreeSet<Arc<JobKey>>>)>,
+        indexed: Option<(Box<str>, Named)>,
     ) {
         for fact in &facts {
             if let Fact::Job(job) = fact {

@@ -1,7 +1,6 @@
 use core::fmt::Display;
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use rebuilder_actors::domain::queue::{
     Event, Now, ProfilePolicy, RetryPolicy, SessionId, Settings,
@@ -16,7 +15,7 @@ use super::index::Reading;
 use super::link::Connection;
 use super::packages::{PROFILES, Package};
 use super::worker::Worker;
-use crate::observation::{End, Observation};
+use crate::observation::{End, Named, Observation};
 use crate::plan::{Outcome, Plan};
 use crate::random::Random;
 use crate::witness::Witness;
@@ -64,9 +63,9 @@ pub(super) struct World {
     pub(super) reading: [Option<Reading>; PROFILES.len()],
     pub(super) sync_number: u64,
     /// What the index names that is just taken in whole.
-    pub(super) named: Option<(Box<str>, Arc<BTreeSet<Arc<JobKey>>>)>,
+    pub(super) named: Option<(Box<str>, Named)>,
     /// What each profile took in last.
-    pub(super) published: [Arc<BTreeSet<Arc<JobKey>>>; PROFILES.len()],
+    pub(super) published: [Named; PROFILES.len()],
     /// The mirror answers nobody until then.
     pub(super) outage_until: u64,
     /// Until everything heals.
