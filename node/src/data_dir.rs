@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -27,6 +27,7 @@ const MIGRATIONS: &[(u32, Migration)] = &[];
 pub struct DataDir {
     path: Arc<Path>,
     _lock: Arc<Flock<File>>,
+    turn: Arc<Mutex<u64>>,
 }
 
 impl DataDir {
@@ -47,7 +48,7 @@ impl DataDir {
     ) -> Result<Self, StoreError> {
         durable::make_dir(path).map_err(|e| io_error("create", path, &e))?;
         let lock = lock(path)?;
-        let dir = Self { path: path.into(), _lock: Arc::new(lock) };
+        let dir = Self { path: path.into(), _lock: Arc::new(lock), turn: Arc::default() };
         let Some(mut found) = dir.read_schema()? else {
             dir.write_schema(known)?;
             return Ok(dir);
@@ -74,6 +75,20 @@ impl DataDir {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Begins the next turn, which ends all before it: an owner that failed may still be at work
+    /// when the next one begins.
+    pub fn next_turn(&self) -> u64 {
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        *turn += 1;
+        *turn
+    }
+
+    /// Does `work` while no other turn can begin; `None`: that turn is over.
+    pub fn in_turn<T>(&self, turn: u64, work: impl FnOnce() -> T) -> Option<T> {
+        let current = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        (*current == turn).then(work)
     }
 
     /// A place in the directory.

@@ -55,7 +55,9 @@ pub struct FileBlobs {
     parts: PathBuf,
     readers: Readers,
     /// Keeps other processes out.
-    _dir: DataDir,
+    dir: DataDir,
+    /// Of this owner: only the newest may remove what is sealed.
+    turn: u64,
 }
 
 impl FileBlobs {
@@ -72,7 +74,13 @@ impl FileBlobs {
         // A process may have been killed between making a folder for blobs and syncing its name.
         durable::sync_dir(&blobs).map_err(failed("sync", &blobs))?;
         sweep(&blobs)?;
-        Ok(Self { blobs, parts, readers: Readers::default(), _dir: dir.clone() })
+        Ok(Self {
+            blobs,
+            parts,
+            readers: Readers::default(),
+            dir: dir.clone(),
+            turn: dir.next_turn(),
+        })
     }
 
     fn part_path(&self, part: &str) -> Result<PathBuf, BlobError> {
@@ -141,6 +149,16 @@ impl FileBlobs {
             durable::sync_dir(folder).map_err(failed("sync", folder))?;
         }
         Ok(())
+    }
+
+    /// Removes a file, unless another owner came: it may just have sealed the same content. Returns
+    /// how many went.
+    fn remove(&self, path: &Path) -> Result<u64, BlobError> {
+        match self.dir.in_turn(self.turn, || fs::remove_file(path)) {
+            Some(Ok(())) => Ok(1),
+            Some(Err(e)) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(e)),
+            Some(Err(_)) | None => Ok(0),
+        }
     }
 
     fn mismatch(part: &str, expected: Sha256, found: Sha256, length: u64) -> BlobError {
@@ -243,10 +261,14 @@ impl Blobs for FileBlobs {
     fn collect(&mut self, keep: &dyn Fn(BlobName<'_>) -> bool) -> Result<u64, BlobError> {
         let mut removed = 0;
         for path in list(&self.parts)? {
-            let Some(part) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            let part = path.file_name().and_then(|name| name.to_str());
+            let Some(part) = part.filter(|part| durable::is_plain_name(part) && path.is_file())
+            else {
+                tracing::warn!(path = %path.display(), "a file that is no part is left alone");
+                continue;
+            };
             if !keep(BlobName::Part(part)) {
-                self.discard(part)?;
-                removed += 1;
+                removed += self.remove(&path)?;
             }
         }
         for folder in list(&self.blobs)? {
@@ -260,8 +282,7 @@ impl Blobs for FileBlobs {
                 };
                 if !keep(BlobName::Sealed(digest)) {
                     self.readers.forget(&digest);
-                    fs::remove_file(&path).map_err(failed("remove", &path))?;
-                    removed += 1;
+                    removed += self.remove(&path)?;
                 }
             }
         }

@@ -142,6 +142,31 @@ fn collection_removes_what_is_not_kept() {
 }
 
 #[test]
+fn an_owner_that_was_replaced_removes_nothing() {
+    let top = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(top.path()).unwrap();
+    let mut old = FileBlobs::open(&dir).unwrap();
+    let digest = put(&mut old, b"content");
+    old.append("part", 0, b"growing").unwrap();
+    let mut new = FileBlobs::open(&dir).unwrap();
+    assert_eq!(old.collect(&|_| false).unwrap(), 0);
+    assert_eq!(read_all(&mut new, BlobName::Sealed(digest), 99).unwrap(), b"content");
+    assert_eq!(new.collect(&|_| false).unwrap(), 2);
+    assert_eq!(new.read(BlobName::Sealed(digest), 0, 9).unwrap(), None);
+}
+
+#[test]
+fn what_is_no_part_hinders_no_collection() {
+    let top = tempfile::tempdir().unwrap();
+    let mut blobs = open(top.path());
+    put(&mut blobs, b"content");
+    fs::create_dir(top.path().join("parts/folder")).unwrap();
+    fs::write(top.path().join("parts/not a part"), "x").unwrap();
+    assert_eq!(blobs.collect(&|_| false).unwrap(), 1);
+    assert!(top.path().join("parts/not a part").exists());
+}
+
+#[test]
 fn reading_on_does_not_start_again() {
     let top = tempfile::tempdir().unwrap();
     let mut blobs = open(top.path());

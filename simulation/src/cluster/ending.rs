@@ -72,17 +72,16 @@ async fn nothing_is_kept_in_vain(director: &mut Director) -> Result<(), String> 
     if !director.world.random("last start").percent(25) {
         return Ok(());
     }
+    // Of what somebody is at, the log stays.
+    let mut built = under_way(director);
     director.coordinator.crash("the last start");
     director.coordinator.start().await;
     director.peace(START).await;
-    let mut named: Vec<Sha256> = records(director, table::REPORT, |r: ReportRecord| r.log);
-    named.extend(records(director, table::DIFFERENCE, |d: DifferenceRecord| d.sha256));
-    let built = under_way(director);
-    let vain = lock(&director.coordinator.blobs).unnamed(|name| match name {
-        BlobName::Sealed(digest) => named.contains(&digest),
-        BlobName::Part(part) => built.iter().any(|attempt| *part == format!("log-{attempt}")),
-    });
-    if let Some(name) = vain {
+    if in_vain(director, &mut built).is_some() {
+        // A log may just be kept whose report is on its way to the store.
+        director.peace(START).await;
+    }
+    if let Some(name) = in_vain(director, &mut built) {
         return Err(format!("the coordinator keeps {name}, and nothing names it"));
     }
     // Now, for removed reports may come back and be sent once more, each with its log.
@@ -97,6 +96,17 @@ async fn nothing_is_kept_in_vain(director: &mut Director) -> Result<(), String> 
         }
     }
     logs_are_kept(director)
+}
+
+/// What the coordinator keeps that nothing names, not even what was `built` or is now.
+fn in_vain(director: &Director, built: &mut Vec<AttemptId>) -> Option<String> {
+    let mut named: Vec<Sha256> = records(director, table::REPORT, |r: ReportRecord| r.log);
+    named.extend(records(director, table::DIFFERENCE, |d: DifferenceRecord| d.sha256));
+    built.extend(under_way(director));
+    lock(&director.coordinator.blobs).unnamed(|name| match name {
+        BlobName::Sealed(digest) => named.contains(&digest),
+        BlobName::Part(part) => built.iter().any(|attempt| *part == format!("log-{attempt}")),
+    })
 }
 
 /// Attempts that somebody is at: of what left the index meanwhile, or the rest would not be done.

@@ -1,10 +1,11 @@
 use sha2::Digest as _;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
+use super::spool;
 use crate::domain::report::LogDigest;
-use crate::domain::worker::{LogLimit, Spooled};
+use crate::domain::worker::LogLimit;
 use crate::port::{BlobError, BlobName, Blobs};
 use crate::protocol::{AttemptId, Sha256};
 
@@ -16,15 +17,20 @@ pub(super) fn with<T>(logs: &Logs, work: impl FnOnce(&mut dyn Blobs) -> T) -> T 
     work(logs.lock().unwrap_or_else(PoisonError::into_inner).as_mut())
 }
 
+/// Begins the names of logs.
+const LOG: &str = "log-";
+
 /// Name of an attempt's log.
 pub(super) fn part(attempt: AttemptId) -> String {
-    format!("log-{attempt}")
+    format!("{LOG}{attempt}")
 }
 
-/// Removes the logs of attempts that ended without a report, as at a kill: all but those of what is
-/// `spooled`. To be called before any attempt begins.
-pub(super) fn collect(logs: &Logs, spooled: &BTreeMap<AttemptId, Spooled>) {
-    let kept: BTreeSet<String> = spooled.keys().map(|attempt| part(*attempt)).collect();
+/// Removes the logs of attempts that ended without a report, as at a kill: all but those of what
+/// the spool keeps under these names, even where this release cannot read it. To be called before
+/// any attempt begins.
+pub(super) fn collect(logs: &Logs, spooled: &[String]) {
+    let attempts = spooled.iter().filter_map(|name| name.strip_prefix(spool::REPORT));
+    let kept: BTreeSet<String> = attempts.map(|attempt| format!("{LOG}{attempt}")).collect();
     let keep = |name: BlobName<'_>| match name {
         BlobName::Part(part) => kept.contains(part),
         BlobName::Sealed(_) => true,

@@ -21,6 +21,8 @@ pub enum Message {
     Remove(AttemptId),
     /// Everything that is kept.
     Entries(Box<dyn FnOnce(BTreeMap<AttemptId, Spooled>) + Send>),
+    /// The names of everything that is kept, also of what cannot be read.
+    Names(Box<dyn FnOnce(Vec<String>) + Send>),
     /// The spool came back from its work.
     Back(Box<dyn Spool>),
     /// The work panicked, and the spool is lost; or what is kept cannot be read.
@@ -93,6 +95,10 @@ impl Actor for SpoolActor {
                 }
                 Ok(())
             }),
+            Message::Names(reply) => Box::new(move |spool| {
+                reply(spool.entries()?.into_iter().map(|(name, _)| name).collect());
+                Ok(())
+            }),
             Message::Back(spool) => {
                 state.spool = Some(spool);
                 state.work(&myself);
@@ -128,8 +134,11 @@ impl State {
     }
 }
 
+/// Begins the names of reports.
+pub(super) const REPORT: &str = "report-";
+
 fn name(attempt: AttemptId) -> String {
-    format!("report-{attempt}")
+    format!("{REPORT}{attempt}")
 }
 
 /// What can be read; what cannot stays where it is and is told.

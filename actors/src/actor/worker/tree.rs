@@ -114,10 +114,10 @@ impl State {
                     spool::Arguments { spool: (parts.spool)()?, blocking: parts.blocking };
                 let me = me.get_cell();
                 let spool = self.children.spawn(me, "spool", spool::SpoolActor, arguments).await?;
-                // The link asks for the same before it connects, and so gets it after this.
+                // The link asks for the reports before it connects, and so gets them after this.
                 let logs = self.logs.clone();
-                let collect = Box::new(move |spooled| log::collect(&logs, &spooled));
-                spool.cast(spool::Message::Entries(collect))?;
+                let collect = Box::new(move |spooled: Vec<String>| log::collect(&logs, &spooled));
+                spool.cast(spool::Message::Names(collect))?;
                 spool
             }
         };

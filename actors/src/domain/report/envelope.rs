@@ -113,8 +113,13 @@ impl EnvelopeSignature<'_> {
     }
 }
 
+/// Refuses an envelope over [`STATEMENT_BYTES_MAX`].
+pub(super) fn check_size(envelope: &[u8]) -> Result<(), ReportError> {
+    ReportError::limit("statement's envelope in bytes", envelope.len(), STATEMENT_BYTES_MAX)
+}
+
 fn read(envelope: &[u8]) -> Result<Envelope<'_>, ReportError> {
-    ReportError::limit("statement's envelope in bytes", envelope.len(), STATEMENT_BYTES_MAX)?;
+    check_size(envelope)?;
     let envelope: Envelope<'_> =
         serde_json::from_slice(envelope).map_err(|e| ReportError::malformed(WHAT, &e))?;
     if envelope.payload_type != PAYLOAD_TYPE {

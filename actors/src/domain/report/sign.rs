@@ -43,6 +43,7 @@ pub fn sign_verified(
     let payload = statement::encode(report, artifacts, input_file);
     let content = statement::decode(&payload)?;
     let signed = seal(report, &payload, artifacts, input_file, signer);
+    envelope::check_size(&signed.statement)?;
     Ok(content.into_verified(signed, signer.public_key()))
 }
 

@@ -10,7 +10,7 @@ use super::{
     verify_and_countersign, verify_countersigned,
 };
 use crate::port::Signer as _;
-use crate::protocol::{Ending, Fault, FaultKind, PublicKey, Sha256, Verdict};
+use crate::protocol::{Artifact, Ending, Fault, FaultKind, PublicKey, Rebuilt, Sha256, Verdict};
 
 fn key() -> PublicKey {
     worker().public_key()
@@ -242,16 +242,25 @@ fn a_long_reason_is_cut_and_accepted() {
 
 #[test]
 fn what_nobody_would_accept_is_not_made_as_verified() {
-    let all = [artifact(&"a".repeat(super::FILE_BYTES_MAX + 1), Some(b"a"))];
-    let entry = rebuilt(&all[0].file, Some(b"a"), None);
-    let report = report(Ending::Built(vec![entry]), &all);
-    let made = sign_verified(&report, &all, None, &worker());
-    assert_eq!(made, verify(&sign(&report, &all, None, &worker()), &key()));
-    assert!(made.is_err());
+    let refused = |names: Vec<String>| {
+        let (mut all, mut files) = (Vec::new(), Vec::new());
+        for name in &names {
+            all.push(Artifact { file: name.as_str().into(), ..artifact("x", None) });
+            files.push(Rebuilt { file: name.as_str().into(), ..rebuilt("x", Some(b"a"), None) });
+        }
+        let report = report(Ending::Built(files), &all);
+        let made = sign_verified(&report, &all, None, &worker());
+        assert_eq!(made, verify(&sign(&report, &all, None, &worker()), &key()));
+        assert!(made.is_err());
+    };
+    refused(vec!["a".repeat(super::FILE_BYTES_MAX + 1)]);
+    // Each byte is six in JSON.
+    let control = |n| format!("{n:04}{}", "\u{1}".repeat(super::FILE_BYTES_MAX - 4));
+    refused((0..ARTIFACTS_MAX).map(control).collect());
 }
 
 /// Any report about up to four files with any names.
-fn reports() -> impl Strategy<Value = (AttemptReport, Vec<crate::protocol::Artifact>)> {
+fn reports() -> impl Strategy<Value = (AttemptReport, Vec<Artifact>)> {
     let content = || proptest::option::of(prop_oneof![Just(b"a"), Just(b"b")]);
     let file = ("\\PC{1,20}|[a\\\\n\n\"/]{1,9}", content(), content(), Just(b"b"));
     let ending = prop_oneof![
