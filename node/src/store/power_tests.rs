@@ -133,11 +133,13 @@ fn a_power_cut_finds_each_sync_that_is_missing() {
     let top = folder();
     let mut recording = Recording::new(&top.join("life"), &Node::empty(), &[]);
     run(&mut recording, 25, None);
-    for (path, found) in [("/store/db", "was acknowledged"), ("/data", "was acknowledged")] {
-        let mut plan = Plan::new(&recording, Medium::Cached, 40, 7);
+    // Without its sync the log loses its end, or its middle, where it does not open any more.
+    let lost = |fault: &String| fault.contains("was acknowledged") || fault.contains("is damaged");
+    for path in ["/store/db", "/data"] {
+        let mut plan = Plan::new(&recording, Medium::Cached, 60, 7);
         plan.deaf_to = Some(path.to_owned());
         let judged = judged_by_children(&plan, JUDGES);
-        let expected = judged.faults.iter().filter(|fault| fault.contains(found)).count();
+        let expected = judged.faults.iter().filter(|fault| lost(fault)).count();
         assert!(expected >= 2, "without a sync of {path}: {:?}", judged.faults);
     }
     std::fs::remove_dir_all(&top).unwrap();
