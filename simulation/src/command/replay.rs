@@ -31,7 +31,7 @@ pub struct Scenario {
 }
 
 /// Seeds from a scenario's own on, in one of which its bug must show.
-pub const SEEDS: u64 = 20;
+pub const SEEDS: u64 = 100;
 
 /// Why a scenario cannot be run, or does not show what it is kept for.
 #[derive(Debug, thiserror::Error)]
