@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rebuilder_actors::domain::queue::{Job, Settings, Whereabouts};
-use rebuilder_actors::port::{Op, UtcMillis};
+use rebuilder_actors::port::{Group, Op, UtcMillis};
 use rebuilder_actors::protocol::stored::key::table;
 use rebuilder_actors::protocol::stored::v1::{
     JobState, Outcome, Place, ReportRecord, WorkerRecord,
@@ -18,6 +18,18 @@ use rebuilder_actors::protocol::{
 
 /// Jobs that an index names.
 pub type Named = Arc<BTreeSet<Arc<JobKey>>>;
+
+/// The job that a group is.
+pub fn job_key(group: &Group) -> JobKey {
+    JobKey {
+        distribution: group.distribution.clone(),
+        backend: group.distribution.clone(),
+        source: group.source.clone(),
+        version: group.version.clone(),
+        architecture: group.architecture.clone(),
+        input: group.input_name.clone(),
+    }
+}
 
 /// What checkers see, in order. Of the coordinator only what left it, after its commit; what one
 /// commit led to comes in this order: [`Wanted`](Self::Wanted), [`Stored`](Self::Stored) and

@@ -12,6 +12,7 @@ use rebuilder_actors::protocol::{Artifact, BuildInput, IndexTrust, JobKey, Sha25
 use super::fault::Fault;
 use super::random::Random;
 use super::world::{Life, World, lock};
+use crate::observation::job_key;
 
 /// Profiles that follow the distribution.
 pub(super) const PROFILES: [&str; 2] = ["p", "q"];
@@ -132,19 +133,7 @@ impl Distribution {
     /// Every job that some index names.
     pub(super) fn wanted(&self) -> BTreeSet<JobKey> {
         let groups = (0..PROFILES.len()).flat_map(|profile| self.groups(profile));
-        groups.map(|group| key(&group)).collect()
-    }
-}
-
-/// The job that a group is.
-pub(super) fn key(group: &Group) -> JobKey {
-    JobKey {
-        distribution: group.distribution.clone(),
-        backend: group.distribution.clone(),
-        source: group.source.clone(),
-        version: group.version.clone(),
-        architecture: group.architecture.clone(),
-        input: group.input_name.clone(),
+        groups.map(|group| job_key(&group)).collect()
     }
 }
 

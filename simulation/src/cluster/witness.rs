@@ -13,9 +13,8 @@ use rebuilder_actors::protocol::wire::v1::coordinator::Message;
 use rebuilder_actors::protocol::wire::v1::worker::Status;
 use rebuilder_actors::protocol::{JobKey, PublicKey};
 
-use super::mirror;
 use super::world::{Life, World, lock};
-use crate::observation::{Directive, Observation};
+use crate::observation::{Directive, Observation, job_key};
 
 /// What was decided and is not durable yet, in order.
 pub(super) struct Ledger {
@@ -144,7 +143,7 @@ impl Witness {
             Event::SyncBegan { profile } => drop(self.named.remove(profile)),
             Event::SyncPage { profile, groups } => {
                 let named = self.named.entry(profile.clone()).or_default();
-                named.extend(groups.iter().map(mirror::key).map(Arc::new));
+                named.extend(groups.iter().map(job_key).map(Arc::new));
             }
             Event::SyncEnded { profile, .. } => {
                 let named = self.named.remove(profile).unwrap_or_default();

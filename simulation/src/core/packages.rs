@@ -7,6 +7,7 @@ use rebuilder_actors::protocol::{
 };
 
 use super::world::GIB;
+use crate::observation::job_key;
 use crate::random::Random;
 
 /// Names of the profiles: each follows some of the packages, most packages by several.
@@ -86,7 +87,7 @@ impl Package {
     fn publish(&mut self) {
         let published = (0..PROFILES.len()).map(|profile| {
             let group = self.group(profile);
-            Arc::new(Published { key: Arc::new(key(&group)), group })
+            Arc::new(Published { key: Arc::new(job_key(&group)), group })
         });
         self.published = published.collect();
     }
@@ -146,17 +147,6 @@ impl Package {
             Rebuilt { file: artifact.file.clone(), output, published: None }
         });
         Ending::Built(files.collect())
-    }
-}
-
-fn key(group: &Group) -> JobKey {
-    JobKey {
-        distribution: group.distribution.clone(),
-        backend: group.distribution.clone(),
-        source: group.source.clone(),
-        version: group.version.clone(),
-        architecture: group.architecture.clone(),
-        input: group.input_name.clone(),
     }
 }
 
