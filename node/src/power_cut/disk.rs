@@ -197,18 +197,20 @@ impl Disk {
     /// A write or a new length ended well.
     fn changed(&mut self, inode: usize, id: u64, result: u64) {
         let Inode::File { pending, synchronous, .. } = &mut self.inodes[inode] else { return };
-        let change = pending.iter_mut().find(|p| p.id == id).expect("it began");
+        // It is durable already where a sync showed that it had happened.
+        let Some(change) = pending.iter_mut().find(|p| p.id == id) else { return };
         change.ended = true;
         let FileChange::Write { bytes, .. } = &mut change.change else { return };
         let written = usize::try_from(result).expect("no more than was given");
         bytes.truncate(written);
         if self.medium == Medium::Synchronous && *synchronous {
             // It is as if `fdatasync` of these bytes followed, which saves the length too.
-            let is_length = |p: &&Pending<FileChange>| {
-                p.ended && p.id < id && matches!(p.change, FileChange::Resize { .. })
+            let is_length = |p: &Pending<FileChange>| {
+                p.id < id && matches!(p.change, FileChange::Resize { .. })
             };
-            let mut covered: Vec<u64> = pending.iter().filter(is_length).map(|p| p.id).collect();
-            covered.push(id);
+            let happened = (0..pending.len()).filter(|at| happened(pending, *at));
+            let lengths = happened.map(|at| &pending[at]).filter(|p| is_length(p));
+            let covered: Vec<u64> = lengths.map(|p| p.id).chain([id]).collect();
             self.settle(inode, &covered);
         }
     }
@@ -291,12 +293,14 @@ impl Disk {
 
     /// The changes of `inode` that a sync which begins now covers.
     fn ended(&self, inode: usize) -> Vec<u64> {
-        fn ids<C>(pending: &[Pending<C>]) -> Vec<u64> {
-            pending.iter().filter(|p| p.ended).map(|p| p.id).collect()
-        }
         match &self.inodes[inode] {
-            Inode::File { pending, .. } => ids(pending),
-            Inode::Folder { pending, .. } => ids(pending),
+            Inode::File { pending, .. } => {
+                let happened = (0..pending.len()).filter(|at| happened(pending, *at));
+                happened.map(|at| pending[at].id).collect()
+            }
+            Inode::Folder { pending, .. } => {
+                pending.iter().filter(|p| p.ended).map(|p| p.id).collect()
+            }
         }
     }
 
@@ -321,7 +325,7 @@ impl Disk {
     }
 
     /// The ends that `strace` did not see of calls that a kill interrupted, as lines of a trace:
-    /// each happened as far as `real` shows it.
+    /// each happened as far as `real` shows it, and every new length.
     pub fn ends_of_running(&self, real: &Node) -> Vec<String> {
         let mut lines = Vec::new();
         for (thread, running) in &self.running {
@@ -336,13 +340,13 @@ impl Disk {
         lines
     }
 
-    /// How much of a write `real` has, or 0 where it has a new length; `None` when it has nothing
-    /// of the change.
+    /// How much of a write `real` has; `None` when it has nothing of it. A new length is 0: it is
+    /// not played where it did not happen.
     fn changed_as_far(&self, inode: usize, id: u64, real: &Node) -> Option<usize> {
         let Inode::File { pending, .. } = &self.inodes[inode] else { return None };
         let found = self.real_file(ROOT, inode, real)?;
         match &pending.iter().find(|p| p.id == id)?.change {
-            FileChange::Resize { to } => (found.len() == *to).then_some(0),
+            FileChange::Resize { .. } => Some(0),
             FileChange::Write { at, bytes } => {
                 let same = found.get(*at..)?.iter().zip(bytes).take_while(|(a, b)| a == b).count();
                 (same > 0).then_some(same)
@@ -437,6 +441,17 @@ impl NameChange {
             Self::Rename { from, to, .. } => [from, to],
         }
     }
+}
+
+/// True when the change `at` ended, or is a new length that what ended after it shows: a change
+/// that it would have undone.
+fn happened(pending: &[Pending<FileChange>], at: usize) -> bool {
+    let FileChange::Resize { to } = pending[at].change else { return pending[at].ended };
+    let shows = |later: &Pending<FileChange>| match &later.change {
+        FileChange::Write { at, bytes } => at + bytes.len() > to,
+        FileChange::Resize { .. } => true,
+    };
+    pending[at].ended || pending[at + 1..].iter().any(|later| later.ended && shows(later))
 }
 
 /// True when `path` ends with `pattern`, or has what stands before the pattern's final `*`.

@@ -199,15 +199,34 @@ fn a_write_that_a_kill_interrupted_happened_as_far_as_the_file_shows() {
 }
 
 #[test]
+fn a_new_length_that_later_writes_show_is_as_durable_as_they() {
+    for later in [2, 6] {
+        let mut disk = disk(&folder(&[("f", file(&[7; 8]))]), Medium::Cached);
+        let resize = Call::Resize { path: "/r/f".into(), to: 4 };
+        disk.play(&Event::Began { thread: 3, call: resize });
+        call(&mut disk, write("/r/f", later, &[1]), Some(1));
+        sync(&mut disk, "/r/f");
+        // A write within the new length says nothing of it.
+        let cut = folder(&[("f", file(&[7, 7, 1, 7]))]);
+        let before = folder(&[("f", file(&[7, 7, 1, 7, 7, 7, 7, 7]))]);
+        let after = folder(&[("f", file(&[7, 7, 7, 7, 0, 0, 1]))]);
+        let expected = if later == 2 { vec![before, cut] } else { vec![after] };
+        let expected: BTreeSet<String> = expected.iter().map(|n| format!("{n:?}")).collect();
+        assert_eq!(cuts(&disk), expected);
+        disk.play(&Event::Ended { thread: 3, result: Some(0) });
+        assert!(disk.is_uncertain() == (later == 2));
+    }
+}
+
+#[test]
 fn other_calls_that_a_kill_interrupted_happened_where_the_files_show_it() {
-    let start = folder(&[("f", file(&[7; 8])), ("old", file(b"")), ("gone", file(b""))]);
+    let start = folder(&[("old", file(b"")), ("gone", file(b""))]);
     let calls = [
-        Call::Resize { path: "/r/f".into(), to: 4 },
         Call::Rename { from: "/r/old".into(), to: "/r/new".into() },
         Call::Remove { path: "/r/gone".into() },
         Call::MakeDir { path: "/r/folder".into() },
     ];
-    let after = folder(&[("f", file(&[7; 4])), ("new", file(b"")), ("folder", folder(&[]))]);
+    let after = folder(&[("new", file(b"")), ("folder", folder(&[]))]);
     for real in [&start, &after] {
         let mut disk = disk(&start, Medium::Cached);
         for (thread, call) in (1..).zip(calls.clone()) {

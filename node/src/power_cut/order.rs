@@ -1,50 +1,239 @@
 //! Orders in which calls that ran at the same time may have happened.
 //!
 //! sled gives space back with an `ftruncate` in a thread of its own, or in several at once, while
-//! others write over what is free. A trace shows when each began and ended, as the tracer came to
-//! see it, and not which was the last: the file's length tells.
+//! others write over what is free. A trace shows when each call began and ended, as the tracer came
+//! to see it: the call happened at some time between. Writes that run together have the same
+//! result in any order, since no two have a byte in common; a new length and a write have not. What
+//! is there in the end tells which order it was.
 
-/// The trace as it is, then every other one in which a call that ran together with the last
-/// resizing changes places with it.
-pub fn possible<'a>(lines: &[&'a str]) -> Vec<Vec<&'a str>> {
-    let mut all = vec![lines.to_vec()];
-    let Some(last) = (0..lines.len()).rfind(|at| is_call(lines[*at], "ftruncate(")) else {
-        return all;
-    };
-    let changes =
-        |at: &usize| is_call(lines[*at], "ftruncate(") || is_call(lines[*at], "pwrite64(");
-    // A begin that was seen early may be moved to any time before its end.
-    let mut moved = |from: usize, to: usize| {
-        let mut order = lines.to_vec();
-        order[from..=to].rotate_left(1);
-        all.push(order);
-    };
-    for earlier in (0..last).filter(changes).filter(|at| end(lines, *at) > last) {
-        moved(earlier, last);
-    }
-    for later in (last + 1..end(lines, last)).filter(changes) {
-        moved(last, later);
-    }
-    all
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::trace::{Call, Event};
+
+/// As many orders are looked at.
+const ORDERS: usize = 50_000;
+/// Calls that a kill interrupted and that may have happened or not, at most. A power of two of
+/// this is tried.
+const INTERRUPTED: usize = 6;
+
+/// A call that writes to a place in a file, or gives it a length.
+struct Change<'a> {
+    path: &'a str,
+    what: What,
+    /// The line where it begins.
+    begin: usize,
+    /// The line where it ends; `None` when it was interrupted.
+    end: Option<usize>,
 }
 
-fn is_call(line: &str, call: &str) -> bool {
-    line.split_once(' ').is_some_and(|(_, rest)| rest.trim_start().starts_with(call))
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Length(u64),
+    /// A write of bytes up to here.
+    Write(u64),
 }
 
-/// Where the call of line `at` ended; after the last line when not in this trace.
-fn end(lines: &[&str], at: usize) -> usize {
-    if !lines[at].ends_with(" ...>") {
-        return at;
+impl Change<'_> {
+    fn is_length(&self) -> bool {
+        matches!(self.what, What::Length(_))
     }
-    let thread = lines[at].split(' ').next();
-    let later = (at + 1..lines.len()).find(|later| lines[*later].split(' ').next() == thread);
-    later.unwrap_or(lines.len())
+
+    /// True when it can have happened when what begins in line `other` had begun.
+    fn reaches(&self, other: usize) -> bool {
+        self.begin == other || self.end.is_none_or(|end| end > other)
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.path == other.path && self.reaches(other.begin) && other.reaches(self.begin)
+    }
+}
+
+/// The orders of the `lines` of a trace in which files get the lengths that `length` says (`None`:
+/// no matter which), as their numbers: the order of the trace first, then those in which ever more
+/// calls happened later than others that they ran together with. A new length that a kill
+/// interrupted may be left out.
+pub fn possible<'a>(
+    lines: &'a [Vec<Event>],
+    length: &'a dyn Fn(&str) -> Option<u64>,
+) -> impl Iterator<Item = Vec<usize>> + 'a {
+    let all = changes(lines);
+    let is_open = |change: &&Change| change.is_length() && change.end.is_none();
+    let open: Vec<usize> = all.iter().filter(is_open).map(|change| change.begin).collect();
+    let choices = 0..1_usize << open.len().min(INTERRUPTED);
+    let without = choices.map(move |choice| {
+        let left_out = open.iter().enumerate().filter(move |(at, _)| choice >> at & 1 == 1);
+        left_out.map(|(_, line)| *line).collect::<BTreeSet<usize>>()
+    });
+    without.flat_map(move |left_out| {
+        let mut orders = Orders::new(lines, left_out);
+        std::iter::from_fn(move || {
+            loop {
+                let order = orders.next()?;
+                if orders.fits(&order, length) {
+                    return Some(orders.lines(&order));
+                }
+            }
+        })
+    })
+}
+
+fn changes(lines: &[Vec<Event>]) -> Vec<Change<'_>> {
+    let mut changes: Vec<Change> = Vec::new();
+    let mut running = BTreeMap::new();
+    for (line, event) in
+        lines.iter().enumerate().flat_map(|(n, all)| all.iter().map(move |e| (n, e)))
+    {
+        match event {
+            Event::Began { thread, call } => {
+                let (path, what) = match call {
+                    Call::Resize { path, to } => (path, What::Length(*to)),
+                    Call::Write { path, at: Some(at), bytes, .. } => {
+                        (path, What::Write(at + bytes.len() as u64))
+                    }
+                    _ => continue,
+                };
+                running.insert(*thread, changes.len());
+                changes.push(Change { path, what, begin: line, end: None });
+            }
+            Event::Ended { thread, .. } => {
+                if let Some(at) = running.remove(thread) {
+                    changes[at].end = Some(line);
+                }
+            }
+            Event::Started | Event::Told(_) => {}
+        }
+    }
+    changes
+}
+
+/// The files that calls change which have no [`Change`].
+fn others(lines: &[Vec<Event>]) -> BTreeSet<&str> {
+    let mut others = BTreeSet::new();
+    for event in lines.iter().flatten() {
+        let Event::Began { call, .. } = event else { continue };
+        match call {
+            Call::Open { path, truncate: true, .. }
+            | Call::Write { path, at: None, .. }
+            | Call::Remove { path } => drop(others.insert(path.as_str())),
+            Call::Rename { from, to } => others.extend([from.as_str(), to.as_str()]),
+            _ => {}
+        }
+    }
+    others
+}
+
+/// Orders of those changes that run together with a new length of their file, nearest to the
+/// recorded order first.
+struct Orders<'a> {
+    count: usize,
+    /// Lines that have no place in any order.
+    left_out: BTreeSet<usize>,
+    changes: Vec<Change<'a>>,
+    /// Files that other calls change as well.
+    others: BTreeSet<&'a str>,
+    next: VecDeque<Vec<usize>>,
+    seen: BTreeSet<Vec<usize>>,
+}
+
+impl<'a> Orders<'a> {
+    fn new(lines: &'a [Vec<Event>], left_out: BTreeSet<usize>) -> Self {
+        let mut changes = changes(lines);
+        changes.retain(|change| !left_out.contains(&change.begin));
+        let is_uncertain = |at: &usize| {
+            let change = &changes[*at];
+            let mut others = changes.iter().enumerate().filter(|(other, _)| other != at);
+            others.any(|(_, o)| (change.is_length() || o.is_length()) && change.overlaps(o))
+        };
+        let first: Vec<usize> = (0..changes.len()).filter(is_uncertain).collect();
+        let (next, seen) = (VecDeque::from([first.clone()]), BTreeSet::from([first]));
+        Self { count: lines.len(), left_out, changes, others: others(lines), next, seen }
+    }
+
+    fn next(&mut self) -> Option<Vec<usize>> {
+        let order = self.next.pop_front()?;
+        // The last ones matter most: they are moved first.
+        for from in (0..order.len()).rev() {
+            for to in from + 1..order.len() {
+                let (one, other) = (&self.changes[order[from]], &self.changes[order[to]]);
+                if one.path != other.path || !(one.is_length() || other.is_length()) {
+                    continue;
+                }
+                let mut moved = order.clone();
+                moved[from..=to].rotate_left(1);
+                let is_new = self.seen.len() < ORDERS && !self.seen.contains(&moved);
+                if is_new && self.is_possible(&moved) {
+                    self.seen.insert(moved.clone());
+                    self.next.push_back(moved);
+                }
+            }
+        }
+        Some(order)
+    }
+
+    /// True when each change can have happened after those before it.
+    fn is_possible(&self, order: &[usize]) -> bool {
+        self.moments(order).all(|(at, moment)| self.changes[at].reaches(moment))
+    }
+
+    /// The changes of `order` with the line after whose begin they happen, as early as they can.
+    fn moments<'o>(&'o self, order: &'o [usize]) -> impl Iterator<Item = (usize, usize)> + 'o {
+        order.iter().scan(0, |latest, at| {
+            *latest = self.changes[*at].begin.max(*latest);
+            Some((*at, *latest))
+        })
+    }
+
+    /// All lines, where the changes of `order` begin as late as it wants.
+    fn lines(&self, order: &[usize]) -> Vec<usize> {
+        let mut places: Vec<(usize, usize)> = (0..self.count).map(|line| (line, 0)).collect();
+        for (rank, (at, moment)) in self.moments(order).enumerate() {
+            places[self.changes[at].begin] = (moment, rank + 1);
+        }
+        let stays = |line: &usize| !self.left_out.contains(line);
+        let mut lines: Vec<usize> = (0..self.count).filter(stays).collect();
+        lines.sort_by_key(|line| places[*line]);
+        lines
+    }
+
+    /// True when every file that was given a length ends with the one that it has.
+    fn fits(&self, order: &[usize], length: &dyn Fn(&str) -> Option<u64>) -> bool {
+        let mut places: Vec<(usize, usize)> = self.changes.iter().map(|c| (c.begin, 0)).collect();
+        for (rank, (at, moment)) in self.moments(order).enumerate() {
+            places[at] = (moment, rank + 1);
+        }
+        let mut all: Vec<usize> = (0..self.changes.len()).collect();
+        all.sort_by_key(|at| places[*at]);
+        let (mut lengths, mut unknown) = (BTreeMap::new(), self.others.clone());
+        for change in all.iter().map(|at| &self.changes[*at]) {
+            match change.what {
+                What::Length(to) => drop(lengths.insert(change.path, to)),
+                // It may have happened in part.
+                What::Write(_) if change.end.is_none() => drop(unknown.insert(change.path)),
+                What::Write(to) => {
+                    if let Some(length) = lengths.get_mut(change.path) {
+                        *length = to.max(*length);
+                    }
+                }
+            }
+        }
+        let mut known = lengths.iter().filter(|(path, _)| !unknown.contains(**path));
+        known.all(|(path, found)| length(path).is_none_or(|wanted| wanted == *found))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::trace;
     use super::*;
+
+    fn events(lines: &[&str]) -> Vec<Vec<Event>> {
+        lines.iter().map(|line| trace::events(line)).collect()
+    }
+
+    /// All orders, whatever the length.
+    fn all(lines: &[&str]) -> Vec<Vec<usize>> {
+        possible(&events(lines), &|_| None).collect()
+    }
 
     #[test]
     fn only_what_ran_together_can_change_places() {
@@ -56,11 +245,51 @@ mod tests {
             "3 ftruncate(4<\\x66>, 4) = 0",
             "2 <... pwrite64 resumed>) = 1",
         ];
-        let [a, b, c, d, e, f] = lines;
         // The third thread began after the first had ended, and before the second did.
-        assert_eq!(possible(&lines), [vec![a, b, c, d, e, f], vec![a, b, d, e, c, f]]);
+        let orders = [[0, 1, 2, 3, 4, 5], [0, 1, 3, 4, 2, 5], [0, 2, 1, 3, 4, 5]];
+        assert_eq!(all(&lines), orders);
         // The second began while the first ran.
-        assert_eq!(possible(&lines[..4]), [vec![a, b, c, d], vec![a, c, b, d]]);
-        assert_eq!(possible(&["1 fsync(4) = 0"]), [["1 fsync(4) = 0"]]);
+        assert_eq!(all(&lines[..4]), [[0, 1, 2, 3], [0, 2, 1, 3]]);
+        assert_eq!(all(&["1 fsync(4) = 0"]), [[0]]);
+    }
+
+    #[test]
+    fn the_length_tells_the_order_of_many() {
+        // Two lengths and two writes at once: each write may be before both, between, or after.
+        let lines = [
+            "1 ftruncate(4<\\x66>, 8 <unfinished ...>",
+            "2 ftruncate(4<\\x66>, 4 <unfinished ...>",
+            "3 pwrite64(4<\\x66>, \"\\x00\\x00\", 2, 4 <unfinished ...>",
+            "4 pwrite64(4<\\x66>, \"\\x00\\x00\", 2, 14 <unfinished ...>",
+            "1 <... ftruncate resumed>) = 0",
+            "2 <... ftruncate resumed>) = 0",
+            "3 <... pwrite64 resumed>) = 2",
+            "4 <... pwrite64 resumed>) = 2",
+        ];
+        let events = events(&lines);
+        for (wanted, last) in [(16, 3), (8, 0), (4, 1), (6, 2)] {
+            let length = |_: &str| Some(wanted);
+            let order = possible(&events, &length).next().unwrap();
+            let begins: Vec<usize> = order.iter().copied().filter(|line| *line < 4).collect();
+            assert!(begins.contains(&last) && order.len() == lines.len(), "{wanted}: {order:?}");
+        }
+        assert_eq!(possible(&events, &|_| Some(5)).next(), None);
+    }
+
+    #[test]
+    fn a_new_length_that_was_interrupted_happened_or_not() {
+        let lines = [
+            "1 pwrite64(4<\\x66>, \"\\x00\\x00\", 2, 14) = 2",
+            "1 ftruncate(4<\\x66>, 8) = 0",
+            "2 ftruncate(4<\\x66>, 4 <unfinished ...>",
+            "1 pwrite64(4<\\x66>, \"\\x00\\x00\", 2, 4) = 2",
+        ];
+        let events = events(&lines);
+        let first = |length: u64| possible(&events, &|_| Some(length)).next();
+        // Before the last write, after it, and never.
+        assert_eq!(first(6), Some(vec![0, 1, 2, 3]));
+        assert_eq!(first(4), Some(vec![0, 1, 3, 2]));
+        assert_eq!(first(8), Some(vec![0, 1, 3]));
+        assert_eq!(first(16), None);
     }
 }

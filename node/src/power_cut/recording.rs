@@ -13,6 +13,8 @@ use super::trace::{self, CALLS, Event, TOLD};
 
 /// The folder where the children of a recording find their files.
 pub const TOP: &str = "POWER_CUT_TOP";
+/// As many orders of calls that ran together are played when the lengths of files fit.
+const PLAYED: usize = 200;
 
 /// A folder with what was there first (`start`), what is there now (`top`), and one trace for each
 /// process that changed it.
@@ -106,31 +108,36 @@ impl Recording {
     }
 
     /// Plays the new trace onto the model, which must then show what the disk shows; the trace is
-    /// completed by what it does not say and the disk does.
+    /// put into an order in which it does, and completed by what it does not say and the disk does.
     fn follow(&mut self, trace: &Path) {
         let before = self.now.take().unwrap_or_else(|| self.disk(Medium::Cached, None));
         let text = fs::read_to_string(trace).unwrap();
         let lines: Vec<&str> = text.lines().collect();
-        let real = Node::read(&self.dir.join("top")).unwrap();
-        let mut differences = Vec::new();
-        for lines in order::possible(&lines) {
+        let events: Vec<Vec<Event>> = lines.iter().map(|line| trace::events(line)).collect();
+        let top = self.dir.join("top");
+        let real = Node::read(&top).unwrap();
+        let length = |path: &str| match real.find(path.strip_prefix(top.to_str()?)?)? {
+            Node::File(bytes) => Some(bytes.len() as u64),
+            Node::Folder(_) => None,
+        };
+        let mut found = vec!["no order of calls gives the files their lengths".to_owned()];
+        for order in order::possible(&events, &length).take(PLAYED) {
             let mut disk = before.clone();
             disk.play(&Event::Started);
-            lines.iter().flat_map(|line| trace::events(line)).for_each(|event| disk.play(&event));
+            order.iter().flat_map(|line| &events[*line]).for_each(|event| disk.play(event));
             // What a kill interrupted happened as far as the files show it.
             let ends = disk.ends_of_running(&real);
             ends.iter().flat_map(|line| trace::events(line)).for_each(|event| disk.play(&event));
-            let found = disk.live().differences(&real, "");
+            found = disk.live().differences(&real, "");
             if found.is_empty() {
                 let ends = ends.iter().map(String::as_str);
-                let all: Vec<&str> = lines.into_iter().chain(ends).collect();
+                let all: Vec<&str> = order.iter().map(|line| lines[*line]).chain(ends).collect();
                 fs::write(trace, all.join("\n") + "\n").unwrap();
                 self.now = Some(disk);
                 return;
             }
-            differences.push(found);
         }
-        panic!("model and disk disagree: {:?}", differences[0]);
+        panic!("model and disk disagree after {}: {found:?}", trace.display());
     }
 
     /// The folder of a child of a recording; `None` in any other process.
