@@ -22,6 +22,9 @@ pub struct Assignment {
     pub index: IndexTrust,
     /// Digest of the index that named the artifacts; `None` where it has none.
     pub index_sha256: Option<Sha256>,
+    /// Published files are fetched and compared with the index also where the rebuild is what the
+    /// index names.
+    pub check_published: bool,
     /// Bounds of the attempt.
     pub limits: AttemptLimits,
 }

@@ -38,7 +38,10 @@ impl Place {
     }
 
     async fn compare(&self, artifacts: Vec<Artifact>) -> (Result<Comparison, Ended>, String) {
-        let assignment = assignment("/nonexistent", artifacts);
+        self.compare_as(assignment("/nonexistent", artifacts)).await
+    }
+
+    async fn compare_as(&self, assignment: Assignment) -> (Result<Comparison, Ended>, String) {
         let progress = Recorder::default();
         let outputs = self.folder.path().join("out");
         let found = compare(&assignment, &outputs, &self.kept(), &fetcher(), &progress).await;
@@ -72,6 +75,34 @@ async fn what_the_index_names_is_not_fetched() {
     let output = found.rebuilt[2].output.unwrap();
     assert_eq!(output.size, 4);
     assert_eq!(output.sha512, rebuilder_actors::protocol::Sha512::of(b"same"));
+}
+
+#[tokio::test]
+async fn what_the_index_names_is_fetched_where_it_is_to_be_checked() {
+    let place = Place::new().await;
+    let check = async |file: &str, published: Option<&[u8]>| {
+        std::fs::write(place.out(file), b"same").unwrap();
+        if let Some(published) = published {
+            place.server.put(file, published);
+        }
+        let artifacts = vec![place.artifact(file, Some(b"same"))];
+        let mut assignment = assignment("/nonexistent", artifacts);
+        assignment.check_published = true;
+        place.compare_as(assignment).await.0
+    };
+    let found = check("same.deb", Some(b"same")).await.unwrap();
+    assert_eq!(found.rebuilt[0].published.unwrap().sha256, Sha256::of(b"same"));
+    assert!(found.pairs.is_empty());
+    for (file, published, expected, part) in [
+        ("altered.deb", Some(&b"s4me"[..]), FaultKind::InputsUnavailable, Sha256::of(b"s4me")),
+        ("gone.deb", None, FaultKind::InputsUnavailable, Sha256::of(b"")),
+        ("broken", None, FaultKind::FetchFailed, Sha256::of(b"")),
+    ] {
+        let (kind, detail) = fault(check(file, published).await);
+        assert_eq!(kind, expected, "{detail}");
+        assert!(detail.contains(file), "{detail}");
+        assert!(published.is_none() || detail.contains(&part.to_string()), "{detail}");
+    }
 }
 
 #[tokio::test]

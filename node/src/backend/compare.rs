@@ -35,7 +35,8 @@ pub struct Pair {
 
 /// Digests what the folder `outputs` holds of the assignment's artifacts, then fetches into the
 /// folder `kept` (made when it is absent) the published files of those that differ from what the
-/// index names, or for which it names nothing. To be called only when the build's processes are
+/// index names, or for which it names nothing, or all where the assignment asks for them
+/// ([`Assignment::check_published`]). To be called only when the build's processes are
 /// gone.
 ///
 /// Only regular files count: anything else under an artifact's name is as good as absent.
@@ -43,7 +44,8 @@ pub struct Pair {
 /// # Errors
 /// Faults only. `InputsUnavailable` when a published file is not the one that the index names: a
 /// mirror has altered it, and nobody may take that for a difference of the package. A published
-/// file that cannot be fetched is a fault only where the index names no digest.
+/// file that cannot be fetched is a fault only where the index names no digest, or where the
+/// assignment asks for all files.
 pub async fn compare(
     assignment: &Assignment,
     outputs: &Path,
@@ -68,13 +70,16 @@ pub async fn compare(
     }
     for (number, artifact) in assignment.artifacts.iter().enumerate() {
         let Some(output) = found.rebuilt[number].output else { continue };
-        if artifact.sha256 == Some(output.sha256) {
+        let is_equal = artifact.sha256 == Some(output.sha256);
+        if is_equal && !assignment.check_published {
             continue;
         }
         let to = kept.join(number.to_string());
-        let fetch = fetch_published(artifact, &to, fetcher);
+        // Asked to look at the file, nothing is said without it.
+        let is_needed = artifact.sha256.is_none() || assignment.check_published;
+        let fetch = fetch_published(artifact, &to, is_needed, fetcher);
         let ended = within(Stage::Compare, secs_max, progress, fetch).await;
-        let Some(published) = published(artifact, ended, progress)? else { continue };
+        let Some(published) = published(ended, is_needed, progress)? else { continue };
         found.rebuilt[number].published = Some(published);
         let path = to.join(&*artifact.file);
         if published.sha256 == output.sha256 {
@@ -97,6 +102,7 @@ pub(super) fn is_file_name(name: &str) -> bool {
 async fn fetch_published(
     artifact: &Artifact,
     folder: &Path,
+    is_needed: bool,
     fetcher: &Fetcher,
 ) -> Result<FileDigest, Ended> {
     tokio::fs::create_dir_all(folder)
@@ -123,7 +129,7 @@ async fn fetch_published(
         FetchError::Mismatch { .. } => FaultKind::InputsUnavailable,
         FetchError::TooLarge { .. } if artifact.size.is_some() => FaultKind::InputsUnavailable,
         // The digest is known without it: that the file cannot be had is no obstacle.
-        FetchError::NotFound { .. } | FetchError::TooLarge { .. } if artifact.sha256.is_some() => {
+        FetchError::NotFound { .. } | FetchError::TooLarge { .. } if !is_needed => {
             FaultKind::FetchFailed
         }
         _ => return Err(error.into()),
@@ -131,17 +137,17 @@ async fn fetch_published(
     Err(Ended::fault(kind, detail))
 }
 
-/// Decides what a failed fetch means: nothing where the index names the digest, since the verdict
-/// needs no more, unless the file is another one or the attempt is cancelled.
+/// Decides what a failed fetch means: nothing where the file is not needed, since the index names
+/// the digest, unless it is another file or the attempt is cancelled.
 fn published(
-    artifact: &Artifact,
     fetched: Result<FileDigest, Ended>,
+    is_needed: bool,
     progress: &dyn Progress,
 ) -> Result<Option<FileDigest>, Ended> {
     match fetched {
         Ok(digest) => Ok(Some(digest)),
         Err(Ended::Fault(Fault { kind, detail }))
-            if artifact.sha256.is_some()
+            if !is_needed
                 && !matches!(kind, FaultKind::InputsUnavailable | FaultKind::Cancelled) =>
         {
             say(progress, &format!("no difference will be shown: {detail}"));

@@ -53,7 +53,7 @@ fn what_is_configured_reaches_the_queue() {
          [schedule]\nlease_secs = 60\nretry_delay_base = 2\nmax_retries = 0\ninitial_delay = 5\n\
          confirmations = 2\nseed = 9\n[limits]\nbuild_secs_max = 10\nstage_secs_max = 20\n\
          log_bytes_max = '5 MiB'\n[profile.p]\n{DEBIAN}\npriority = -3\nmax_retries = 1\n\
-         initial_delay = 30\ntags = ['big']\n"
+         initial_delay = 30\ntags = ['big']\ncheck_published = true\n"
     );
     let config = parse(&text, Role::Coordinator).unwrap();
     assert_eq!(config.warnings, [""; 0]);
@@ -72,6 +72,7 @@ fn what_is_configured_reaches_the_queue() {
         initial_delay: Some(core::time::Duration::from_secs(30)),
         max_retries: Some(1),
         tags: vec!["big".to_owned()],
+        check_published: true,
     };
     assert_eq!(settings.profiles.get("p"), Some(&policy));
 }

@@ -138,6 +138,7 @@ pub(super) struct Profile {
     pub(super) archives: Vec<Archive>,
     pub(super) keyring: Option<AbsolutePath>,
     pub(super) check_signature: Option<bool>,
+    pub(super) check_published: Option<bool>,
     pub(super) shrink_guard_percent: Option<Within<0, 100>>,
     pub(super) interval_secs: Option<Within<60, 2_592_000>>,
     pub(super) priority: Option<i32>,

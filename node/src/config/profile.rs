@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::error::Problems;
 use super::file;
-use super::value::{Word, is_word, not_a_word};
+use super::value::{Within, Word, is_word, not_a_word};
 use crate::index::debian::{DebianSettings, Environment, Release};
 
 /// Which packages of which distribution are followed, and how they are queued.
@@ -149,11 +149,7 @@ impl ProfileConfig {
             archives: file.archives.into_iter().map(archive).collect(),
             keyring: file.keyring.map(|path| path.0),
             check_signature,
-            shrink_guard_percent: file
-                .shrink_guard_percent
-                .map_or(SHRINK_GUARD_PERCENT, |percent| {
-                    u8::try_from(percent.0).expect("it is at most 100")
-                }),
+            shrink_guard_percent: file.shrink_guard_percent.map_or(SHRINK_GUARD_PERCENT, percent),
             interval: Duration::from_secs(
                 file.interval_secs.map_or(INTERVAL_SECS, |secs| u64::from(secs.0)),
             ),
@@ -162,9 +158,14 @@ impl ProfileConfig {
                 initial_delay: file.initial_delay.map(|secs| Duration::from_secs(secs.into())),
                 max_retries: file.max_retries,
                 tags: words(file.tags),
+                check_published: file.check_published.unwrap_or(false),
             },
         })
     }
+}
+
+fn percent(percent: Within<0, 100>) -> u8 {
+    u8::try_from(percent.0).expect("it is at most 100")
 }
 
 fn unsigned(name: &str) -> String {

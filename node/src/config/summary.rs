@@ -87,6 +87,9 @@ fn write_profile(out: &mut String, p: &ProfileConfig) -> fmt::Result {
     let keyring = keyring.unwrap_or_else(|| "the distribution's keyring".to_owned());
     let signature = if p.check_signature { keyring } else { "NOT CHECKED".to_owned() };
     line(out, "signatures", signature)?;
+    let published =
+        if p.policy.check_published { "always fetched" } else { "fetched if they differ" };
+    line(out, "published files", published)?;
     line(out, "read every", format_args!("{} s", p.interval.as_secs()))?;
     line(out, "refused if it lost", format_args!("more than {} %", p.shrink_guard_percent))?;
     let policy = &p.policy;

@@ -224,6 +224,7 @@ pub fn suite_assignment(
             .collect(),
         index: IndexTrust::Signed,
         index_sha256: None,
+        check_published: false,
         limits: AttemptLimits::default(),
     }
 }

@@ -1,8 +1,10 @@
+use std::time::Duration;
+
 use crate::archive::architecture;
 use crate::hidden::MARK;
-use crate::node::{expect, sha256sum};
-use crate::package::Source;
-use crate::scene::Scene;
+use crate::node::{Node, expect, sha256sum};
+use crate::package::{Source, alter};
+use crate::scene::{Scene, sections};
 
 /// A package whose build leaves a process behind.
 pub fn source() -> Source {
@@ -38,6 +40,27 @@ pub fn behind_the_index(scene: &Scene) {
     assert_eq!(row["status"], "parked", "{row:#}");
     assert_eq!(row["fault"], "inputs-unavailable", "{row:#}");
     let file = format!("tiny-random_1.0_{}.deb", architecture());
+    assert!(row["reason"].as_str().unwrap().contains(&file), "{row:#}");
+    assert_eq!(row["verdict"], serde_json::Value::Null, "{row:#}");
+}
+
+/// The published file was altered after the index was signed, and the rebuild is what the index
+/// names: a profile can want to know. Another node, with the same base root.
+pub fn looked_for(scene: &Scene) {
+    let file = format!("tiny-plain_1.0_{}.deb", architecture());
+    let published = scene.archive.pool().join(&file);
+    alter(&published);
+    let node = Node::new(scene.folder.path().join("careful"));
+    let more = "check_published = true\npkgs = [\"tiny-plain\", \"tiny-nmu\"]\n";
+    node.configure(&sections(scene.folder.path(), &scene.archive, more));
+    let ended = node.until_idle(Duration::from_secs(240), || {});
+    std::fs::copy(scene.folder.path().join("first/out").join(&file), &published).unwrap();
+    assert!(ended.status.success(), "{}", ended.log);
+    let _serving = node.serve();
+    expect(&node.package("tiny-nmu"), "reproduced", "signed/recorded/full", true);
+    let row = node.package("tiny-plain");
+    assert_eq!(row["status"], "parked", "{row:#}");
+    assert_eq!(row["fault"], "inputs-unavailable", "{row:#}");
     assert!(row["reason"].as_str().unwrap().contains(&file), "{row:#}");
     assert_eq!(row["verdict"], serde_json::Value::Null, "{row:#}");
 }

@@ -45,6 +45,7 @@ fn an_archive_is_rebuilt_by_a_whole_node() {
     checks.run("attestations hold", || attestation::holds(&scene));
     drop(serving);
     checks.run("a second run has nothing to do", || recorded::again(&scene));
+    checks.run("a profile looks at every file", || altered::looked_for(&scene));
     checks.run("unsigned indexes are no gate", || recorded::unsigned(&scene));
     checks.run("a run notices that the index has moved", || recorded::moved(&scene));
     checks.finish();

@@ -304,6 +304,7 @@ fn settings(seed: u64, workers: usize, random: &mut Random) -> Settings {
             initial_delay: random.percent(20).then(|| Duration::from_secs(random.of(0..3600))),
             max_retries: random.percent(40).then(|| small(random, 4)),
             tags: if random.percent(20) { vec!["trusted".into()] } else { Vec::new() },
+            check_published: false,
         };
         if random.percent(70) {
             settings.profiles.insert(name.into(), policy);

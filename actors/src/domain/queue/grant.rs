@@ -125,7 +125,8 @@ impl Queue {
 
     /// What a worker is told about an attempt: one build for all memberships.
     pub(super) fn assignment(&self, attempt: AttemptId) -> Assignment {
-        let job = &self.entries[&attempt.job].job;
+        let entry = &self.entries[&attempt.job];
+        let job = &entry.job;
         let memberships = job.memberships();
         let first = memberships.first();
         let index = memberships.iter().map(|m| m.index).max();
@@ -144,6 +145,7 @@ impl Queue {
             artifacts: job.artifacts(),
             index: index.unwrap_or(IndexTrust::None),
             index_sha256: release.map(|r| r.sha256),
+            check_published: self.policies(entry).any(|policy| policy.check_published),
             limits: self.settings.limits,
         }
     }

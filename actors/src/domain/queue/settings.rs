@@ -70,6 +70,10 @@ pub struct ProfilePolicy {
     pub max_retries: Option<u32>,
     /// Tags that a worker must have.
     pub tags: Vec<String>,
+    /// Whether a worker looks at every published file, see [`Assignment`].
+    ///
+    /// [`Assignment`]: crate::protocol::Assignment::check_published
+    pub check_published: bool,
 }
 
 /// What the memberships of a job wish together.

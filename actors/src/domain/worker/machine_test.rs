@@ -32,6 +32,7 @@ fn assign(job: i32, number: u64) -> Event {
         artifacts: Vec::new(),
         index: IndexTrust::Signed,
         index_sha256: None,
+        check_published: false,
         limits: AttemptLimits::default(),
     });
     Event::Received(FromCoordinator::Assign { number: GrantNumber(number), assignment })

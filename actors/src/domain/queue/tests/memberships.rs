@@ -4,7 +4,7 @@ use crate::port::Op;
 use crate::protocol::stored::key;
 use crate::protocol::stored::v1::Place;
 use crate::protocol::wire::v1::coordinator::Answer;
-use crate::protocol::{Epoch, InputId};
+use crate::protocol::{Assignment, Epoch, InputId};
 
 const JOB: InputId = InputId(1);
 
@@ -158,13 +158,28 @@ fn dropping_a_running_job_cancels_it_and_its_verdict_still_is_kept() {
 }
 
 #[test]
+fn published_files_are_checked_if_any_profile_says_so() {
+    let mut settings = Settings::default();
+    let careful = ProfilePolicy { check_published: true, ..ProfilePolicy::default() };
+    settings.profiles.insert("careful".into(), careful);
+    let mut house = House::with(settings);
+    house.sync("plain", "1", groups(&["a", "b"]));
+    house.sync("careful", "1", groups(&["b"]));
+    let granted = [house.ready(1).1, house.ready(2).1].concat();
+    let checked = |a: &Assignment| (a.artifacts[0].file.to_string(), a.check_published);
+    let mut checked: Vec<_> = granted.iter().map(checked).collect();
+    checked.sort();
+    assert_eq!(checked, [("a.deb".to_owned(), false), ("b.deb".to_owned(), true)]);
+}
+
+#[test]
 fn a_shared_job_takes_the_soonest_wishes_and_the_largest_limit() {
     let mut settings = Settings::default();
     let slow = ProfilePolicy {
         priority: Some(5),
         initial_delay: Some(24 * HOUR),
         max_retries: Some(0),
-        tags: vec![],
+        ..ProfilePolicy::default()
     };
     settings.profiles.insert("slow".into(), slow);
     let mut house = House::with(settings);
