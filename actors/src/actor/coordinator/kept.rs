@@ -53,24 +53,24 @@ struct Kept {
 impl Kept {
     fn read(store: &dyn Store) -> Result<Self, StoreError> {
         let (mut sealed, mut parts) = (Vec::new(), BTreeSet::new());
-        scan(store, table::REPORT, |_, value| {
+        store::scan_table(store, table::REPORT, |_, value| {
             let report: ReportRecord = stored::read(value)?;
             if !planted::is(Bug::NamedLogsGo) {
                 sealed.push(report.log);
             }
-            Ok(())
+            Ok::<_, RecordError>(())
         })?;
-        scan(store, table::DIFFERENCE, |_, value| {
+        store::scan_table(store, table::DIFFERENCE, |_, value| {
             sealed.push(stored::read::<DifferenceRecord>(value)?.sha256);
-            Ok(())
+            Ok::<_, RecordError>(())
         })?;
-        scan(store, table::STATE, |key, value| {
+        store::scan_table(store, table::STATE, |key, value| {
             let state: JobState = stored::read(value)?;
             let job = key.get(1..).and_then(|id| id.try_into().ok()).map(i32::from_be_bytes);
             if let (Place::Leased { .. }, Some(job)) = (&state.place, job) {
                 parts.insert(log_part(AttemptId { job: InputId(job), epoch: state.epoch }));
             }
-            Ok(())
+            Ok::<_, RecordError>(())
         })?;
         sealed.sort_unstable();
         sealed.dedup();
@@ -83,21 +83,4 @@ impl Kept {
             BlobName::Part(part) => self.parts.contains(part),
         }
     }
-}
-
-/// Shows every record of a table.
-fn scan(
-    store: &dyn Store,
-    table: u8,
-    mut take: impl FnMut(&[u8], &[u8]) -> Result<(), RecordError>,
-) -> Result<(), StoreError> {
-    let mut failed = None;
-    store.scan(&[table], &[table], &mut |key, value| {
-        failed = take(key, value).err();
-        failed.is_none()
-    })?;
-    failed.map_or(Ok(()), |error| {
-        let path = format!("table {}", char::from(table));
-        Err(StoreError::Damaged { path, reason: error.to_string() })
-    })
 }

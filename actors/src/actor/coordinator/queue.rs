@@ -156,19 +156,8 @@ impl Actor for QueueActor {
         let me = myself;
         arguments.store.cast(store::Message::Read(Box::new(move |store| {
             let mut restored = Restored::default();
-            let mut failed = None;
             for table in Restored::TABLES {
-                store.scan(&[table], &[table], &mut |key, value| {
-                    failed = restored.take(key, value).err();
-                    failed.is_none()
-                })?;
-                if let Some(error) = failed.take() {
-                    let path = format!("table {}", char::from(table));
-                    return Err(crate::port::StoreError::Damaged {
-                        path,
-                        reason: error.to_string(),
-                    });
-                }
+                store::scan_table(store, table, |key, value| restored.take(key, value))?;
             }
             let _ = me.cast(Message::Restored(Box::new(restored)));
             Ok(())

@@ -8,11 +8,11 @@ use super::{queue, store};
 use crate::domain::filter::FilterError;
 use crate::domain::queue::Fact;
 use crate::domain::results::{LogPlace, PackagePage, ReadModel, SyncState};
-use crate::port::StoreError;
 use crate::protocol::stored::key::table;
 use crate::protocol::stored::v1::{DifferenceRecord, ReportRecord};
+use crate::protocol::stored::{self, RecordError};
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Profile};
-use crate::protocol::{BuildId, InputId, stored};
+use crate::protocol::{BuildId, InputId};
 
 /// To the results.
 pub enum Message {
@@ -69,20 +69,12 @@ impl Actor for ResultsActor {
         arguments.queue.cast(queue::Message::Follow(myself.clone()))?;
         arguments.store.cast(store::Message::Read(Box::new(move |store| {
             let mut facts = Vec::new();
-            let mut failed = None;
-            store.scan(&[table::REPORT], &[table::REPORT], &mut |key, value| {
-                report(key, value)
-                    .map(|fact| facts.push(fact))
-                    .map_err(|e| failed = Some(e))
-                    .is_ok()
+            store::scan_table(store, table::REPORT, |key, value| {
+                report(key, value).map(|fact| facts.push(fact))
             })?;
-            store.scan(&[table::DIFFERENCE], &[table::DIFFERENCE], &mut |key, value| {
-                let fact = difference(key, value);
-                fact.map(|fact| facts.push(fact)).map_err(|e| failed = Some(e)).is_ok()
+            store::scan_table(store, table::DIFFERENCE, |key, value| {
+                difference(key, value).map(|fact| facts.push(fact))
             })?;
-            if let Some(reason) = failed {
-                return Err(StoreError::Damaged { path: "reports".into(), reason });
-            }
             let _ = myself.cast(Message::Facts(facts));
             Ok(())
         })))?;
@@ -114,18 +106,19 @@ impl Actor for ResultsActor {
     }
 }
 
-fn report(key: &[u8], value: &[u8]) -> Result<Fact, String> {
+fn report(key: &[u8], value: &[u8]) -> Result<Fact, RecordError> {
     let sequence = key.get(1..).and_then(|k| k.try_into().ok()).map(u64::from_be_bytes);
-    let sequence = sequence.ok_or_else(|| format!("key {}", hex::encode(key)))?;
-    let record: ReportRecord = stored::read(value).map_err(|e| e.to_string())?;
-    Ok(Fact::Accepted(Arc::new(record), sequence))
+    let record: ReportRecord = stored::read(value)?;
+    Ok(Fact::Accepted(Arc::new(record), sequence.ok_or_else(malformed)?))
 }
 
-fn difference(key: &[u8], value: &[u8]) -> Result<Fact, String> {
-    let bad = || format!("key {}", hex::encode(key));
-    let (build, file) = key.get(1..).and_then(|k| k.split_at_checked(4)).ok_or_else(bad)?;
-    let build = BuildId(i32::from_be_bytes(build.try_into().map_err(|_| bad())?));
-    let file = core::str::from_utf8(file).map_err(|_| bad())?;
-    let record = stored::read(value).map_err(|e| e.to_string())?;
-    Ok(Fact::Difference(build, file.into(), record))
+fn difference(key: &[u8], value: &[u8]) -> Result<Fact, RecordError> {
+    let (build, file) = key.get(1..).and_then(|k| k.split_at_checked(4)).ok_or_else(malformed)?;
+    let build = BuildId(i32::from_be_bytes(build.try_into().map_err(|_| malformed())?));
+    let file = core::str::from_utf8(file).map_err(|_| malformed())?;
+    Ok(Fact::Difference(build, file.into(), stored::read(value)?))
+}
+
+fn malformed() -> RecordError {
+    RecordError::Malformed("key".into())
 }

@@ -161,3 +161,25 @@ fn carry_out(store: &mut dyn Store, group: Vec<Work>) -> Result<(), StoreError> 
     }
     flush(store, &mut batches, &mut dones)
 }
+
+/// Shows every record of a table, by its key and value.
+///
+/// # Errors
+/// Those of the medium; `Damaged` at the first record that `take` refuses, with its key.
+pub(super) fn scan_table<E: core::fmt::Display>(
+    store: &dyn Store,
+    table: u8,
+    mut take: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+) -> Result<(), StoreError> {
+    let mut refused = None;
+    store.scan(&[table], &[table], &mut |key, value| match take(key, value) {
+        Ok(()) => true,
+        Err(error) => {
+            refused = Some(format!("record {}: {error}", hex::encode(key)));
+            false
+        }
+    })?;
+    refused.map_or(Ok(()), |reason| {
+        Err(StoreError::Damaged { path: format!("table {}", char::from(table)), reason })
+    })
+}

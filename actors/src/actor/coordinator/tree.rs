@@ -261,14 +261,11 @@ impl State {
 
     /// Messages that were set aside before this process, or before the store failed.
     fn restore_quarantine(&self, store: &dyn Store) -> Result<(), ActorProcessingErr> {
-        let (mut records, mut last, mut failed) = (Vec::<QuarantineRecord>::new(), 0, None);
-        store.scan(&[table::QUARANTINE], &[table::QUARANTINE], &mut |key, value| {
+        let (mut records, mut last) = (Vec::<QuarantineRecord>::new(), 0);
+        store::scan_table(store, table::QUARANTINE, |key, value| {
             last = key.get(1..).and_then(|k| k.try_into().ok()).map_or(last, u64::from_be_bytes);
-            stored::read(value).map(|r| records.push(r)).map_err(|e| failed = Some(e)).is_ok()
+            stored::read(value).map(|record| records.push(record))
         })?;
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
         self.quarantine.restore(records, last);
         Ok(())
     }

@@ -30,7 +30,7 @@ pub use effect::{Effects, Fact, Line, Send, Whereabouts};
 pub use entry::Job;
 pub use event::{Event, Join, Now, Order, RequestId, SessionId};
 pub use queue_state::Queue;
-pub use restore::{RestoreError, Restored};
+pub use restore::Restored;
 pub use retry::{RetryPolicy, parked_for, retry_delay};
 pub use settings::{EnrolmentRules, ProfilePolicy, Settings};
 pub use view::{Query, Sizes};

@@ -48,35 +48,34 @@ impl Restored {
     ///
     /// # Errors
     /// A key or value that no release wrote.
-    pub fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), RestoreError> {
-        let fail = |error| RestoreError { key: key.to_vec(), error };
-        let malformed = || fail(RecordError::Malformed("key".into()));
+    pub fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordError> {
+        let malformed = || RecordError::Malformed("key".into());
         let (table, identity) = key.split_first().ok_or_else(malformed)?;
         let number = || Ok(i32::from_be_bytes(identity.try_into().map_err(|_| malformed())?));
         match *table {
-            table::COUNTERS => self.counters = stored::read(value).map_err(fail)?,
+            table::COUNTERS => self.counters = stored::read(value)?,
             table::JOB => {
                 let id = InputId(number()?);
-                let JobRecord { key, memberships } = stored::read(value).map_err(fail)?;
+                let JobRecord { key, memberships } = stored::read(value)?;
                 self.jobs.insert(id, Arc::new(Job::new(id, Arc::new(key), &memberships)));
             }
             table::STATE => {
-                self.states.insert(InputId(number()?), stored::read(value).map_err(fail)?);
+                self.states.insert(InputId(number()?), stored::read(value)?);
             }
             table::WORKER => {
                 let key = PublicKey(identity.try_into().map_err(|_| malformed())?);
-                self.workers.insert(key, stored::read(value).map_err(fail)?);
+                self.workers.insert(key, stored::read(value)?);
             }
             table::INVITATION => {
                 let id = identity.try_into().map_err(|_| malformed())?;
-                self.invitations.insert(id, stored::read(value).map_err(fail)?);
+                self.invitations.insert(id, stored::read(value)?);
             }
             table::PROFILE => {
                 let name = core::str::from_utf8(identity).map_err(|_| malformed())?;
-                self.profiles.insert(name.into(), stored::read(value).map_err(fail)?);
+                self.profiles.insert(name.into(), stored::read(value)?);
             }
             table::ARCHIVES => {
-                self.archives.insert(number()?, stored::read(value).map_err(fail)?);
+                self.archives.insert(number()?, stored::read(value)?);
             }
             _ => {}
         }
@@ -188,14 +187,4 @@ impl Queue {
         self.entries.insert(id, Box::new(Entry { job, state, ready: None }));
         self.index(now, id);
     }
-}
-
-/// A record of the store that cannot be taken in.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("record {}: {error}", hex::encode(.key))]
-pub struct RestoreError {
-    /// Its key.
-    pub key: Vec<u8>,
-    /// What is wrong.
-    pub error: RecordError,
 }
