@@ -1,3 +1,5 @@
+use rebuilder_actors::protocol::Sha256;
+
 use crate::tools::{run, until_true};
 use crate::world::{Wishes, World};
 
@@ -74,4 +76,34 @@ fn a_log_that_could_not_be_kept_is_sent_again() {
     assert!(!worker.said().contains("connection lost"), "{}", worker.said());
     let log = world.ctl().call(&["pkgs", "log", "--name", "p00"]);
     assert_eq!(log.out, "building p00\n");
+}
+
+/// As after a step back to an older release.
+#[test]
+fn the_log_of_a_spooled_report_that_cannot_be_read_stays() {
+    let world = World::new(Wishes::default());
+    let coordinator = world.coordinator();
+    let mut worker = world.joined_worker("w1");
+    world.until_begun(20, "p00", 0);
+    coordinator.stop();
+    world.go("p00");
+    until_true(20, "the report waits in the spool", || world.spooled("w1") == 1);
+    worker.kill();
+    let entry = world.join("w1/spool/entries/report-1-1");
+    let mut content = std::fs::read(&entry).unwrap();
+    // Eight bytes say what it is, the digest of the content and the content follow.
+    content.truncate(8);
+    let unknown = b"\xff\xffof another release";
+    content.extend(Sha256::of(unknown).0);
+    content.extend(unknown);
+    std::fs::write(&entry, content).unwrap();
+    let parts = world.join("w1/parts");
+    std::fs::write(parts.join("log-7-3"), "of an attempt that a kill ended").unwrap();
+
+    let worker = world.worker("w1");
+    worker.until_said(20, 1, "spool: report-1-1 cannot be read");
+    worker.until_said(20, 1, "removed 1 logs of attempts that ended without a report");
+    assert!(!parts.join("log-7-3").exists());
+    assert_eq!(std::fs::read_to_string(parts.join("log-1-1")).unwrap(), "building p00\n");
+    assert_eq!(world.spooled("w1"), 1, "the report stays as well");
 }
