@@ -206,11 +206,9 @@ impl Disk {
         if self.medium == Medium::Synchronous && *synchronous {
             // It is as if `fdatasync` of these bytes followed, which saves the length too.
             let is_length = |p: &Pending<FileChange>| {
-                p.id < id && matches!(p.change, FileChange::Resize { .. })
+                p.ended && p.id < id && matches!(p.change, FileChange::Resize { .. })
             };
-            let happened = (0..pending.len()).filter(|at| happened(pending, *at));
-            let lengths = happened.map(|at| &pending[at]).filter(|p| is_length(p));
-            let covered: Vec<u64> = lengths.map(|p| p.id).chain([id]).collect();
+            let covered = covered(pending, |p| p.id == id || is_length(p));
             self.settle(inode, &covered);
         }
     }
@@ -294,10 +292,7 @@ impl Disk {
     /// The changes of `inode` that a sync which begins now covers.
     fn ended(&self, inode: usize) -> Vec<u64> {
         match &self.inodes[inode] {
-            Inode::File { pending, .. } => {
-                let happened = (0..pending.len()).filter(|at| happened(pending, *at));
-                happened.map(|at| pending[at].id).collect()
-            }
+            Inode::File { pending, .. } => covered(pending, |p| p.ended),
             Inode::Folder { pending, .. } => {
                 pending.iter().filter(|p| p.ended).map(|p| p.id).collect()
             }
@@ -411,6 +406,17 @@ impl Disk {
 }
 
 impl FileChange {
+    /// True when the other order would give another file.
+    fn matters_before(&self, later: &Self) -> bool {
+        let end = |at: &usize, bytes: &Bytes| at + bytes.len();
+        match (self, later) {
+            (Self::Resize { .. }, Self::Resize { .. }) => true,
+            (Self::Resize { to }, Self::Write { at, bytes })
+            | (Self::Write { at, bytes }, Self::Resize { to }) => end(at, bytes) > *to,
+            (Self::Write { .. }, Self::Write { .. }) => false,
+        }
+    }
+
     pub(super) fn apply(&self, content: &mut Vec<u8>) {
         match self {
             Self::Write { at, bytes } => {
@@ -443,15 +449,20 @@ impl NameChange {
     }
 }
 
-/// True when the change `at` ended, or is a new length that what ended after it shows: a change
-/// that it would have undone.
-fn happened(pending: &[Pending<FileChange>], at: usize) -> bool {
-    let FileChange::Resize { to } = pending[at].change else { return pending[at].ended };
-    let shows = |later: &Pending<FileChange>| match &later.change {
-        FileChange::Write { at, bytes } => at + bytes.len() > to,
-        FileChange::Resize { .. } => true,
-    };
-    pending[at].ended || pending[at + 1..].iter().any(|later| later.ended && shows(later))
+/// The changes that are durable when those are which `is_durable` says: also every earlier one
+/// whose place before one of them matters, as it has happened then although nobody saw its end.
+fn covered(
+    pending: &[Pending<FileChange>],
+    is_durable: impl Fn(&Pending<FileChange>) -> bool,
+) -> Vec<u64> {
+    let mut covered: Vec<&Pending<FileChange>> = Vec::new();
+    for earlier in pending.iter().rev() {
+        let shows = |later: &&Pending<FileChange>| earlier.change.matters_before(&later.change);
+        if is_durable(earlier) || covered.iter().any(shows) {
+            covered.push(earlier);
+        }
+    }
+    covered.iter().map(|p| p.id).collect()
 }
 
 /// True when `path` ends with `pattern`, or has what stands before the pattern's final `*`.

@@ -223,6 +223,11 @@ impl<'a> Orders<'a> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
+    use super::super::disk::{Disk, FileChange, Medium};
+    use super::super::image::Node;
+    use super::super::random::Numbers;
     use super::super::trace;
     use super::*;
 
@@ -291,5 +296,80 @@ mod tests {
         assert_eq!(first(4), Some(vec![0, 1, 3, 2]));
         assert_eq!(first(8), Some(vec![0, 1, 3]));
         assert_eq!(first(16), None);
+    }
+
+    /// A call of a thread, which happens at some moment while it runs: a new length or a byte, or
+    /// a sync, which changes nothing.
+    struct Ran {
+        begin: usize,
+        moment: usize,
+        end: usize,
+        text: String,
+        change: Option<FileChange>,
+    }
+
+    fn ran(random: &mut Numbers, thread: usize, number: usize, after: usize) -> Ran {
+        let begin = after + 1 + random.below(20);
+        let moment = begin + 1 + random.below(20);
+        let end = moment + 1 + random.below(20);
+        // No two writes have a byte in common.
+        let at = 4 * (thread + 4 * random.below(4) + 16 * number);
+        let path = "4<\\x2f\\x64\\x2f\\x66>";
+        let (text, change) = match random.below(6) {
+            0 => (format!("fsync({path}"), None),
+            1 | 2 => (format!("ftruncate({path}, {at}"), Some(FileChange::Resize { to: at })),
+            _ => {
+                let bytes = Bytes::from_static(b"\x01");
+                let text = format!("pwrite64({path}, \"\\x01\", 1, {at}");
+                (text, Some(FileChange::Write { at, bytes }))
+            }
+        };
+        Ran { begin, moment, end, text, change }
+    }
+
+    const SYNCHRONOUS: &str = "9 ioctl(4<\\x2f\\x64\\x2f\\x66>, FS_IOC_SETFLAGS, [FS_SYNC_FL]) = 0";
+
+    #[test]
+    fn whatever_happened_is_found() {
+        let mut unlike_the_trace = 0;
+        for seed in 0..300 {
+            let mut random = Numbers::new(seed);
+            let (mut seen, mut happened) = (Vec::new(), Vec::new());
+            for thread in 1..=4 {
+                let mut time = random.below(20);
+                for number in 0..2 {
+                    let call = ran(&mut random, thread, number, time);
+                    time = call.end;
+                    seen.push((
+                        call.begin,
+                        thread,
+                        format!("{thread} {} <unfinished ...>", call.text),
+                    ));
+                    let result = u8::from(call.text.starts_with("pwrite64"));
+                    seen.push((call.end, thread, format!("{thread} <... resumed>) = {result}")));
+                    happened.push((call.moment, thread, call.change));
+                }
+            }
+            seen.sort();
+            happened.sort_by_key(|(moment, thread, _)| (*moment, *thread));
+            let mut content = Vec::new();
+            let changes = happened.iter().filter_map(|(_, _, change)| change.as_ref());
+            changes.for_each(|change| change.apply(&mut content));
+
+            let events: Vec<_> = seen.iter().map(|(_, _, line)| trace::events(line)).collect();
+            let file = |content| Node::Folder([("f".to_owned(), Node::File(content))].into());
+            let real = file(content.clone());
+            let length = |_: &str| Some(content.len() as u64);
+            let medium = [Medium::Cached, Medium::Synchronous][random.below(2)];
+            let found = possible(&events, &length).find(|order| {
+                let mut disk = Disk::new("/d", &file(Vec::new()), medium, None);
+                trace::events(SYNCHRONOUS).iter().for_each(|event| disk.play(event));
+                order.iter().flat_map(|line| &events[*line]).for_each(|event| disk.play(event));
+                disk.live() == real
+            });
+            let found = found.unwrap_or_else(|| panic!("seed {seed}: {seen:#?}"));
+            unlike_the_trace += usize::from(!found.is_sorted());
+        }
+        assert!(unlike_the_trace > 60, "only {unlike_the_trace} of 300 were put in order");
     }
 }
