@@ -74,9 +74,14 @@ fn answer(status: &str, length: usize, headers: &str, body: &str) -> String {
 }
 
 fn fetcher() -> Fetcher {
+    patient(Duration::from_secs(20))
+}
+
+/// Bears a server that says nothing for so long.
+fn patient(stall: Duration) -> Fetcher {
     Fetcher::new(FetchLimits {
-        connect: Duration::from_millis(500),
-        stall: Duration::from_millis(200),
+        connect: Duration::from_secs(20),
+        stall,
         bytes_per_sec_min: 4096,
         tries: 3,
         pause: Duration::from_millis(5),
@@ -131,6 +136,7 @@ async fn a_server_in_trouble_is_tried_again() {
 
 #[tokio::test]
 async fn a_stalled_answer_is_broken_off() {
+    let fetcher = || patient(Duration::from_millis(200));
     let server = Server::start(vec![Answer::Stall(answer("200 OK", 10, "", "he"))]).await;
     let error = fetcher().get(&server.url(), 10).await.unwrap_err();
     assert!(matches!(error, FetchError::Unavailable { .. }), "{error}");

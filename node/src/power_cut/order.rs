@@ -203,21 +203,24 @@ impl<'a> Orders<'a> {
         }
         let mut all: Vec<usize> = (0..self.changes.len()).collect();
         all.sort_by_key(|at| places[*at]);
-        let (mut lengths, mut unknown) = (BTreeMap::new(), self.others.clone());
+        let mut lengths = BTreeMap::new();
         for change in all.iter().map(|at| &self.changes[*at]) {
             match change.what {
-                What::Length(to) => drop(lengths.insert(change.path, to)),
-                // It may have happened in part.
-                What::Write(_) if change.end.is_none() => drop(unknown.insert(change.path)),
+                What::Length(to) => drop(lengths.insert(change.path, (to, to))),
                 What::Write(to) => {
-                    if let Some(length) = lengths.get_mut(change.path) {
-                        *length = to.max(*length);
+                    if let Some((least, most)) = lengths.get_mut(change.path) {
+                        *most = to.max(*most);
+                        // What was interrupted happened whole, in part, or not at all.
+                        if change.end.is_some() {
+                            *least = to.max(*least);
+                        }
                     }
                 }
             }
         }
-        let mut known = lengths.iter().filter(|(path, _)| !unknown.contains(**path));
-        known.all(|(path, found)| length(path).is_none_or(|wanted| wanted == *found))
+        let mut known = lengths.iter().filter(|(path, _)| !self.others.contains(*path));
+        known
+            .all(|(path, (least, most))| length(path).is_none_or(|l| (*least..=*most).contains(&l)))
     }
 }
 

@@ -14,7 +14,7 @@ use super::trace::{self, CALLS, Event, TOLD};
 /// The folder where the children of a recording find their files.
 pub const TOP: &str = "POWER_CUT_TOP";
 /// As many orders of calls that ran together are played when the lengths of files fit.
-const PLAYED: usize = 200;
+const PLAYED: usize = 1000;
 
 /// A folder with what was there first (`start`), what is there now (`top`), and one trace for each
 /// process that changed it.

@@ -10,7 +10,7 @@ pub struct Archive {
 }
 
 /// Packages that there are.
-pub const PACKAGES: usize = 32;
+pub const PACKAGES: usize = 48;
 
 /// The archive of this test process; never written again.
 pub static ARCHIVE: LazyLock<Archive> = LazyLock::new(Archive::new);

@@ -6,7 +6,7 @@ use crate::tools::until_true;
 use crate::world::{Wishes, World, names};
 
 const WORKERS: [&str; 3] = ["w1", "w2", "w3"];
-const PACKAGES: usize = 30;
+const PACKAGES: usize = 48;
 
 /// The coordinator is gone, twice, while reports stream in. Workers build on; what was acknowledged
 /// is there; nothing is there twice or built twice.

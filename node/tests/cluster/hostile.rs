@@ -70,6 +70,8 @@ async fn reports_that_are_not_the_workers_own_are_refused() {
         (unknown, of(unknown), "no such job"),
         (own.attempt, SignedReport { statement: Bytes::new(), ..good.clone() }, ""),
     ] {
+        // It keeps its lease, however long this takes.
+        peer.status(number, &running, 1003).await;
         peer.tell(&Message::Report(Report { attempt, signed })).await;
         let FromCoordinator::Answer { attempt: answered, answer } = peer.hear().await else {
             panic!("an answer was expected")

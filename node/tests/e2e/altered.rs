@@ -53,7 +53,7 @@ pub fn looked_for(scene: &Scene) {
     let node = Node::new(scene.folder.path().join("careful"));
     let more = "check_published = true\npkgs = [\"tiny-plain\", \"tiny-nmu\"]\n";
     node.configure(&sections(scene.folder.path(), &scene.archive, more));
-    let ended = node.until_idle(Duration::from_secs(240), || {});
+    let ended = node.until_idle(Duration::from_secs(700), || {});
     std::fs::copy(scene.folder.path().join("first/out").join(&file), &published).unwrap();
     assert!(ended.status.success(), "{}", ended.log);
     let _serving = node.serve();

@@ -34,10 +34,10 @@ fn targets(folder: &Path, archive: &Archive, node: &Node, who: &str, root: &Path
          read worker-key-by-proc /proc/1/root{key}\ndir folder {}\n\
          find published-anywhere {root} {deb}\nfind worker-key-anywhere {root} worker.key\n\
          environment secret {}\nhttp archive {http} /own/pool/{deb}?{who}\n\
-         udp coordinator 127.0.0.1:{}\nroute network 192.0.2.1:9\n",
+         udp coordinator {}\nroute network 192.0.2.1:9\n",
         folder.display(),
         node.secret,
-        node.port,
+        node.address,
     );
     // The secret as it stands must not be in what it is looked for in.
     text.replace(&node.secret, &node.secret.replace('-', "/"))

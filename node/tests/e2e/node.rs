@@ -1,19 +1,20 @@
 //! `rebuilder-node` and `rebuilder-ctl` as programs.
 
 use std::fs::File;
-use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::tools::{self, now, wait_for};
 
-/// A coordinator and a worker with folders and a port of their own.
+/// A coordinator and a worker with folders and an address of their own.
 pub struct Node {
     pub folder: PathBuf,
-    pub port: u16,
+    /// Where the coordinator listens.
+    pub address: String,
     /// A variable of its environment that nobody else knows.
     pub secret: String,
 }
@@ -29,19 +30,22 @@ pub struct Ended {
 }
 
 impl Node {
-    /// Reserves a folder and a port; `configure` says the rest.
+    /// Reserves a folder and an address; `configure` says the rest.
     pub fn new(folder: PathBuf) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
         std::fs::create_dir_all(&folder).unwrap();
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let secret = format!("secret-of-{}-{port}", std::process::id());
-        Self { folder, port, secret }
+        let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        // Nobody else uses these addresses, from which nothing is sent by itself.
+        let host = format!("127.{}.{}.{number}", 2 + process % 250, process / 250 % 250);
+        let secret = format!("secret-of-{process}-{number}");
+        Self { folder, address: format!("{host}:8485"), secret }
     }
 
     /// Writes the configuration: what every test has, and `more` sections.
     pub fn configure(&self, more: &str) {
-        let (port, folder) = (self.port, self.folder.display());
+        let (address, folder) = (&self.address, self.folder.display());
         let text = format!(
-            "[coordinator]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = \"{folder}/coordinator\"\n\
+            "[coordinator]\nlisten = \"{address}\"\ndata_dir = \"{folder}/coordinator\"\n\
              [limits]\nbuild_secs_max = 120\nstage_secs_max = 400\n\
              [worker]\nname = \"e2e\"\nslots = 2\nwork_dir = \"{folder}/worker\"\n{more}"
         );
@@ -124,7 +128,7 @@ impl Node {
         let output = Command::new("timeout")
             .arg("60")
             .arg(tools::ctl())
-            .args(["--endpoint", &format!("127.0.0.1:{}", self.port), "--key"])
+            .args(["--endpoint", &self.address, "--key"])
             .arg(self.data_dir().join("ctl.key"))
             .args(arguments)
             .output()

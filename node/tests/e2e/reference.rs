@@ -62,7 +62,7 @@ impl Reference {
              DEBIAN_FRONTEND=noninteractive DEB_BUILD_OPTIONS=parallel=2 \
              chroot merged sh -ec \"$4\" 2>&1";
         let output = Command::new("timeout")
-            .args(["240", "unshare", "--mount", "--pid", "--fork", "--kill-child"])
+            .args(["700", "unshare", "--mount", "--pid", "--fork", "--kill-child"])
             .args(["sh", "-ec", enter, "sh"])
             .args([layer.path(), &self.root, folder])
             .arg(script)
@@ -85,7 +85,7 @@ fn make(making: &Path) {
     std::fs::write(making.join("sources.list"), lines.concat()).unwrap();
     let command = [
         "timeout",
-        "400",
+        "1200",
         "mmdebstrap",
         "--quiet",
         "--mode=root",

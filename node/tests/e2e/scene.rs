@@ -77,7 +77,7 @@ impl Scene {
         archive.server.mark(hidden::MARK);
         let (mut seen_on_host, mut was_marked) = (String::new(), false);
         let began = tools::now();
-        let ended = node.until_idle(Duration::from_secs(420), || {
+        let ended = node.until_idle(Duration::from_secs(1200), || {
             was_marked |= tools::processes_with(hidden::MARK) > 0;
             if !hidden::is_everything(&seen_on_host) && node.data_dir().join("ctl.key").exists() {
                 seen_on_host = hidden::look_from_host(folder.path(), &node);

@@ -48,7 +48,7 @@ async fn a_daemon_does_not_survive() {
 #[tokio::test]
 async fn time_runs_out() {
     let Some(mut fixture) = Fixture::new().await else { return };
-    fixture.spec.limits.wall = Duration::from_secs(2);
+    fixture.spec.limits.wall = Duration::from_secs(5);
     let (exit, printed) = fixture
         .sh("trap '' TERM INT HUP; setsid sleep 98762 & echo started; while :; do sleep 1; done")
         .await;
