@@ -100,7 +100,9 @@ fn make(making: &Path) {
         root.to_str().unwrap(),
         "sources.list",
     ];
-    run(making, &command);
+    // A mirror that is just being renewed fails once.
+    let twice = "\"$@\" || { rm -rf \"$0\"; sleep 20; \"$@\"; }";
+    run(making, &[&["sh", "-ec", twice, root.to_str().unwrap()][..], &command].concat());
     std::fs::create_dir(&pool).unwrap();
     let script = "mv \"$1\"/var/cache/apt/archives/*.deb \"$2\" && \
                   rm -rf \"$1\"/var/lib/apt/lists/* \"$1\"/etc/resolv.conf";
