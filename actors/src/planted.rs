@@ -118,6 +118,14 @@ bugs! {
     CopiedFaultAccepted = "copied-fault-accepted", Core;
     /// Where nobody has more memory than was not enough, whoever asks first tries again.
     SmallestTriesAgain = "smallest-tries-again", Core;
+    /// Where all places are taken, an enrolled key is refused as a stranger is.
+    StrangersKeepPlaces = "strangers-keep-places", Cluster;
+    /// What waits for a worker that does not read grows without bounds.
+    DeafWorkerKept = "deaf-worker-kept", Cluster;
+    /// Every status is handled, however many there are.
+    StatusesUnpaced = "statuses-unpaced", Cluster;
+    /// Each status that tells of an attempt which was cancelled cancels it again.
+    CancelledAgain = "cancelled-again", Cluster;
     /// A fault is kept as a verdict, with a build.
     FaultIsVerdict = "fault-is-verdict", Core;
 }

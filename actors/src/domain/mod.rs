@@ -2,6 +2,7 @@
 
 pub mod architecture;
 pub mod filter;
+pub mod places;
 pub mod queue;
 pub mod report;
 pub mod results;
