@@ -1,10 +1,15 @@
 use core::future::poll_fn;
+use core::net::SocketAddr;
 use core::pin::pin;
 use core::task::Poll;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use quinn::{Connecting, ConnectionError, Incoming};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use rebuilder_actors::domain::places::{Counted, Handshakes, Pace, SAID_EVERY, Tally};
+use rebuilder_actors::port::Monotonic;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, warn};
 
 use crate::close::printable;
@@ -16,8 +21,7 @@ use crate::timer::within;
 pub(crate) struct Acceptor {
     shared: Arc<Shared>,
     done: mpsc::Sender<QuicConnection>,
-    handshakes: Arc<Semaphore>,
-    overloaded: bool,
+    gate: Arc<Gate>,
 }
 
 impl Acceptor {
@@ -25,13 +29,34 @@ impl Acceptor {
     pub(crate) fn new(shared: Arc<Shared>) -> (Self, mpsc::Receiver<QuicConnection>) {
         // A handshake that is done and waits here keeps its place among those under way.
         let (done, accepted) = mpsc::channel(1);
-        let handshakes = Arc::new(Semaphore::new(shared.limits.handshakes_max));
-        (Self { shared, done, handshakes, overloaded: false }, accepted)
+        let gate = Arc::new(Gate {
+            started: shared.runtime.now(),
+            shared: shared.clone(),
+            inside: Mutex::new(Inside {
+                handshakes: Handshakes::new(shared.limits.handshakes_max),
+                given_up: BTreeMap::new(),
+                replaced: Pace::new(REPLACED_A_SECOND),
+                replaced_here: Pace::new(REPLACED_HERE_A_SECOND),
+                refused: Tally::default(),
+            }),
+        });
+        (Self { shared, done, gate }, accepted)
     }
 
-    pub(crate) async fn run(mut self) {
-        while let Some(incoming) = self.next().await {
-            self.admit(incoming);
+    pub(crate) async fn run(self) {
+        loop {
+            // What a flood leaves uncounted is said when it is over too.
+            let attempt = if self.gate.has_more_to_say() {
+                within(&*self.shared.runtime, SAID_EVERY, self.next()).await
+            } else {
+                Some(self.next().await)
+            };
+            self.gate.say_rest();
+            match attempt {
+                Some(Some(incoming)) => self.admit(incoming),
+                Some(None) => break,
+                None => {}
+            }
         }
         self.shared.endpoint.set_server_config(None);
     }
@@ -47,43 +72,154 @@ impl Acceptor {
         .await
     }
 
-    fn admit(&mut self, incoming: Incoming) {
+    fn admit(&self, incoming: Incoming) {
         let address = canonical(incoming.remote_address());
         let limits = &self.shared.limits;
         let open = self.shared.endpoint.open_connections();
         if open >= limits.connections_max {
-            self.warn_of_load(open, "connections are open: peers are refused");
+            self.gate.refuse(Kind::Connections, || {
+                format!("{open} connections are open: peer {address} is refused")
+            });
             incoming.refuse();
             return;
         }
-        let under_way = limits.handshakes_max - self.handshakes.available_permits();
+        let under_way = self.gate.under_way();
         if under_way >= limits.handshakes_unproven_max && !incoming.remote_address_validated() {
             debug!(%address, under_way, "peer must prove its address");
             // Fails only for a peer that came with a token, which is validated.
             incoming.retry().ok();
             return;
         }
-        let Ok(place) = self.handshakes.clone().try_acquire_owned() else {
-            self.warn_of_load(under_way, "handshakes are under way: attempts are ignored");
+        if !self.gate.has_room(address) {
+            let text = || format!("too many handshakes: the attempt of {address} is ignored");
+            self.gate.refuse(Kind::Ignored, text);
             incoming.ignore();
             return;
-        };
-        self.overloaded = false;
+        }
         match incoming.accept() {
             Ok(connecting) => {
-                let handshake = Handshake { shared: self.shared.clone(), done: self.done.clone() };
-                self.shared.runtime.spawn(Box::pin(handshake.run(connecting, place)));
+                let (place, given_up) = self.gate.begin(address);
+                let done = self.done.clone();
+                let handshake = Handshake { shared: self.shared.clone(), done, address, place };
+                self.shared.runtime.spawn(Box::pin(handshake.run(connecting, given_up)));
             }
-            Err(error) => info!(%address, reason = %error, "connection attempt failed"),
+            Err(error) => self.gate.failed(address, &error.to_string()),
+        }
+    }
+}
+
+/// What is refused before the peer has a key, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Connections,
+    Ignored,
+    GivenUp,
+    Failed,
+    Slow,
+}
+
+/// The handshakes under way, and what became of others.
+struct Gate {
+    shared: Arc<Shared>,
+    started: Instant,
+    inside: Mutex<Inside>,
+}
+
+struct Inside {
+    handshakes: Handshakes,
+    /// By number: dropped to give a handshake up.
+    given_up: BTreeMap<u64, oneshot::Sender<()>>,
+    replaced: Pace,
+    replaced_here: Pace,
+    refused: Tally<Kind>,
+}
+
+impl Gate {
+    /// A handshake begins; what it holds while it is under way, and what ends when it is given up.
+    fn begin(self: &Arc<Self>, address: SocketAddr) -> (Place, oneshot::Receiver<()>) {
+        let (alive, given_up) = oneshot::channel();
+        let mut inside = self.lock();
+        let (number, victim) = inside.handshakes.begin(address.ip().into());
+        inside.given_up.insert(number, alive);
+        let victim = victim.and_then(|victim| inside.given_up.remove(&victim));
+        drop(inside);
+        drop(victim);
+        (Place { gate: self.clone(), number }, given_up)
+    }
+
+    /// True unless handshakes must be given up for others faster than QUIC forgets them.
+    fn has_room(&self, address: SocketAddr) -> bool {
+        let now = self.now();
+        let inside = &mut *self.lock();
+        match inside.handshakes.ends_for(address.ip().into()) {
+            None => true,
+            Some(true) => inside.replaced_here.pass(now),
+            Some(false) => inside.replaced.pass(now),
         }
     }
 
-    /// Once an overload: a flood must not become a flood of lines.
-    fn warn_of_load(&mut self, count: usize, what: &str) {
-        if !self.overloaded {
-            warn!(count, "{what}");
+    fn under_way(&self) -> usize {
+        self.lock().handshakes.len()
+    }
+
+    fn failed(&self, address: SocketAddr, reason: &str) {
+        let reason = printable(reason.as_bytes());
+        let text = || format!("connection attempt failed: {address}: {reason}");
+        self.refuse(Kind::Failed, text);
+    }
+
+    fn refuse(&self, kind: Kind, text: impl FnOnce() -> String) {
+        let said = self.lock().refused.count(self.now(), kind, text);
+        if let Some(line) = said {
+            say(&line, kind);
         }
-        self.overloaded = true;
+    }
+
+    fn has_more_to_say(&self) -> bool {
+        self.lock().refused.next_due().is_some()
+    }
+
+    fn say_rest(&self) {
+        for line in self.lock().refused.due(self.now()) {
+            warn!("{line}");
+        }
+    }
+
+    fn now(&self) -> Monotonic {
+        Monotonic(self.shared.runtime.now().saturating_duration_since(self.started))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inside> {
+        // No panic can come between two changes that belong together.
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Handshakes given up in a second for others, of other addresses than theirs and of the same: QUIC
+/// keeps each for three timeouts of at least a second (RFC 9000 §10.2), so that 2,250 are kept,
+/// fewer than there is room for beside the places. An attempt that is ignored is repeated.
+const REPLACED_A_SECOND: u32 = 500;
+const REPLACED_HERE_A_SECOND: u32 = 250;
+
+/// One failed attempt is ordinary; load is not.
+fn say(line: &Counted, kind: Kind) {
+    match kind {
+        Kind::Connections | Kind::Ignored | Kind::GivenUp => warn!("{line}"),
+        Kind::Failed | Kind::Slow => info!("{line}"),
+    }
+}
+
+/// A place among the handshakes under way, until it is dropped.
+struct Place {
+    gate: Arc<Gate>,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut inside = self.gate.lock();
+        inside.handshakes.end(self.number);
+        inside.given_up.remove(&self.number);
     }
 }
 
@@ -91,29 +227,37 @@ impl Acceptor {
 struct Handshake {
     shared: Arc<Shared>,
     done: mpsc::Sender<QuicConnection>,
+    address: SocketAddr,
+    place: Place,
 }
 
 impl Handshake {
-    async fn run(self, connecting: Connecting, place: OwnedSemaphorePermit) {
-        let address = canonical(connecting.remote_address());
-        let limit = self.shared.limits.handshake_timeout;
-        match within(&*self.shared.runtime, limit, connecting).await {
-            Some(Ok(connection)) => {
-                match QuicConnection::new(connection, self.shared.close_reasons()) {
-                    // An error means that nobody accepts any more; the connection is dropped.
-                    Ok(connection) => drop(self.done.send(connection).await),
-                    Err(error) => info!(%address, reason = %error, "connection attempt failed"),
-                }
-            }
-            Some(Err(ConnectionError::LocallyClosed)) => {}
-            Some(Err(error)) => {
-                let reason = printable(error.to_string().as_bytes());
-                info!(%address, reason, "connection attempt failed");
-            }
-            None => {
-                info!(%address, "connection attempt failed: handshake not done after {limit:?}");
-            }
+    async fn run(self, connecting: Connecting, given_up: oneshot::Receiver<()>) {
+        let Self { shared, done, address, place } = self;
+        let limit = shared.limits.handshake_timeout;
+        let mut given_up = pin!(given_up);
+        let mut attempt = pin!(within(&*shared.runtime, limit, connecting));
+        let outcome = poll_fn(|cx| match attempt.as_mut().poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending => given_up.as_mut().poll(cx).map(|_| None),
+        })
+        .await;
+        let gate = &place.gate;
+        match outcome {
+            Some(Some(Ok(connection))) => match QuicConnection::new(connection, &shared) {
+                // An error means that nobody accepts any more; the connection is dropped.
+                Ok(connection) => drop(done.send(connection).await),
+                Err(error) => gate.failed(address, &error.to_string()),
+            },
+            Some(Some(Err(ConnectionError::LocallyClosed))) => {}
+            Some(Some(Err(error))) => gate.failed(address, &error.to_string()),
+            Some(None) => gate.refuse(Kind::Slow, || {
+                format!("connection attempt failed: {address}: handshake not done after {limit:?}")
+            }),
+            None => gate.refuse(Kind::GivenUp, || {
+                let max = shared.limits.handshakes_max;
+                format!("{max} handshakes are under way: that of {address} is given up for another")
+            }),
         }
-        drop(place);
     }
 }

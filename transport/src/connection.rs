@@ -9,7 +9,9 @@ use rebuilder_actors::protocol::PublicKey;
 use rustls::pki_types::CertificateDer;
 
 use crate::close::{CloseReasons, to_wire};
+use crate::endpoint::Shared;
 use crate::identity::{NotAKey, decode_spki};
+use crate::limits::Limits;
 use crate::stream::{FrameReceiver, FrameSender};
 
 /// A connection whose peer proved a key.
@@ -18,15 +20,17 @@ pub(crate) struct QuicConnection {
     inner: quinn::Connection,
     peer: PublicKey,
     reasons: Arc<CloseReasons>,
+    limits: Arc<Limits>,
 }
 
 impl QuicConnection {
     /// Takes the peer's key from the handshake that is done.
-    pub(crate) fn new(inner: quinn::Connection, reasons: CloseReasons) -> Result<Self, NotAKey> {
+    pub(crate) fn new(inner: quinn::Connection, shared: &Shared) -> Result<Self, NotAKey> {
         let identity = inner.peer_identity().ok_or(NotAKey)?;
         let chain = identity.downcast::<Vec<CertificateDer<'static>>>().map_err(|_| NotAKey)?;
         let peer = decode_spki(chain.first().ok_or(NotAKey)?)?;
-        Ok(Self { inner, peer, reasons: Arc::new(reasons) })
+        let (reasons, limits) = (Arc::new(shared.close_reasons()), shared.limits.clone());
+        Ok(Self { inner, peer, reasons, limits })
     }
 
     fn sender(&self, stream: quinn::SendStream) -> Box<dyn FrameSend> {
@@ -91,6 +95,13 @@ impl Connection for QuicConnection {
             let stream = self.inner.accept_uni().await;
             Ok(self.receiver(stream.map_err(|error| self.reasons.closed(&error))?, limit))
         })
+    }
+
+    fn widen(&self) {
+        let Limits { streams_max, connection_window, send_window, .. } = *self.limits;
+        self.inner.set_receive_window(connection_window.into());
+        self.inner.set_send_window(send_window.into());
+        self.inner.set_max_concurrent_bi_streams(streams_max.into());
     }
 
     fn close(&self, reason: CloseReason) {

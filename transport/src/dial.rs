@@ -50,8 +50,7 @@ async fn attempt(
         (Some(expected), Some(found)) => Failure::WrongKey { expected, found },
         _ => failed(describe(&error)),
     })?;
-    QuicConnection::new(connection, shared.close_reasons())
-        .map_err(|error| failed(error.to_string()))
+    QuicConnection::new(connection, shared).map_err(|error| failed(error.to_string()))
 }
 
 #[derive(Debug)]

@@ -109,7 +109,8 @@ impl Quic {
         // What would fail in every connection fails here.
         let client = tls.client(tls.verifier(None))?;
         quic_config::client(client, first_ids.clone(), transport.clone())?;
-        let server = quic_config::server(tls.server()?, &secrets, time, transport.clone(), &limits);
+        let unknown = Arc::new(quic_config::transport_unknown(&limits));
+        let server = quic_config::server(tls.server()?, &secrets, time, unknown, &limits);
         let address = socket.local_addr()?;
         let endpoint = quinn::Endpoint::new_with_abstract_socket(
             quic_config::endpoint(&identity, &secrets),
@@ -124,7 +125,7 @@ impl Quic {
             first_ids,
             transport,
             resolver: parts.resolver,
-            limits,
+            limits: Arc::new(limits),
             closed: Arc::default(),
         });
         let accepted = parts.accept.then(|| {
@@ -199,7 +200,7 @@ pub(crate) struct Shared {
     pub(crate) tls: Tls,
     pub(crate) first_ids: ConnectionIds,
     pub(crate) transport: Arc<TransportConfig>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     resolver: Option<Arc<dyn Resolver>>,
     /// Why the whole endpoint was closed; empty while it is open.
     closed: Arc<OnceLock<CloseReason>>,

@@ -41,6 +41,11 @@ impl FrameDecoder {
         }
     }
 
+    /// Bounds frames whose length was not seen yet.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// What came next on the stream.
     pub(crate) fn push(&mut self, chunk: Bytes) {
         if !chunk.is_empty() {

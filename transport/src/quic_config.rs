@@ -39,8 +39,9 @@ pub(crate) fn server(
         .transport_config(transport)
         .validation_token_config(tokens)
         .time_source(Arc::new(Wall(time)))
-        // Attempts wait for the acceptor only for a moment.
-        .max_incoming(limits.handshakes_max.max(1))
+        // Attempts wait for the acceptor only for a moment; above this QUIC refuses, honest peers
+        // too.
+        .max_incoming(limits.handshakes_max.max(INCOMING_MAX))
         .incoming_buffer_size(64 << 10)
         .incoming_buffer_size_total(4 << 20);
     Ok(config)
@@ -57,6 +58,16 @@ pub(crate) fn client(
         .token_store(Arc::new(NoneTokenStore))
         .initial_dst_cid_provider(Arc::new(move || first_ids.take(FIRST_ID_LEN)));
     Ok(config)
+}
+
+/// For peers that connect here: they may be anybody until the connection is widened.
+pub(crate) fn transport_unknown(limits: &Limits) -> TransportConfig {
+    let mut config = transport(limits);
+    config
+        .max_concurrent_bidi_streams(limits.streams_max.min(limits.streams_unknown_max).into())
+        .receive_window(limits.connection_window.min(limits.window_unknown).into())
+        .send_window(limits.send_window.min(limits.window_unknown).into());
+    config
 }
 
 pub(crate) fn transport(limits: &Limits) -> TransportConfig {
@@ -86,6 +97,9 @@ impl TimeSource for Wall {
         UNIX_EPOCH + since_epoch
     }
 }
+
+/// Attempts that wait for the acceptor, at least.
+const INCOMING_MAX: usize = 1_024;
 
 /// Length of the id that a client makes up for its first packets (RFC 9000 §7.2: 8 to 20).
 const FIRST_ID_LEN: usize = 16;

@@ -111,6 +111,10 @@ impl FrameReceive for FrameReceiver {
             done => Box::pin(ready(done)),
         }
     }
+
+    fn set_limit(&mut self, limit: usize) {
+        self.decoder.set_limit(limit);
+    }
 }
 
 /// Chunks (about a datagram each) taken from the connection in one go, under one lock.

@@ -46,6 +46,19 @@ pub fn client(identity: Identity, limits: Limits) -> Result<Quic, EndpointError>
     start(socket, identity, limits, false)
 }
 
+/// Connects only, from this address; port 0 lets the system choose.
+///
+/// # Errors
+/// The address cannot be bound, or the system has no randomness.
+pub fn client_at(
+    address: SocketAddr,
+    identity: Identity,
+    limits: Limits,
+) -> Result<Quic, EndpointError> {
+    let socket = bind(address).map_err(|source| EndpointError::Bind { address, source })?;
+    start(socket, identity, limits, false)
+}
+
 /// Names from the system's resolver.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;

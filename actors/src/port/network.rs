@@ -52,6 +52,9 @@ pub trait Connection: Send + Sync + 'static {
         &self,
         limit: usize,
     ) -> BoxFuture<'_, Result<Box<dyn FrameReceive>, StreamError>>;
+    /// The peer is known: from now on it may have as many streams and bytes under way as a worker
+    /// needs for its logs. Before, and for good without this, a peer that connected has few.
+    fn widen(&self);
     /// Closes now: streams of both sides end with an error that names `reason`.
     fn close(&self, reason: CloseReason);
     /// Waits until the connection is closed, by either side or by silence, and says why.
@@ -74,6 +77,9 @@ pub trait FrameReceive: Send + 'static {
     /// The next frame; `None` at the end of the stream. A frame over the limit, or one that
     /// the stream ends inside of, is an error.
     fn receive(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, StreamError>>;
+    /// Bounds each frame of which nothing has come yet, bytes; the stream was opened or accepted
+    /// with another limit.
+    fn set_limit(&mut self, limit: usize);
 }
 
 /// Why a connection ended, as sent to the peer and as received from it.

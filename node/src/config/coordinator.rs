@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use rebuilder_actors::domain::places::PlaceLimits;
 use rebuilder_actors::domain::queue::{EnrolmentRules, RetryPolicy, Settings};
 use rebuilder_actors::protocol::{AttemptLimits, PublicKey};
 
@@ -26,6 +27,8 @@ pub struct CoordinatorConfig {
     pub admins: BTreeSet<PublicKey>,
     /// Keys that need no proof to work.
     pub authorized_workers: BTreeSet<PublicKey>,
+    /// Connections at a time of enrolled keys, and of those that have no rights.
+    pub places: usize,
     /// `None`: no shared secret admits.
     pub signup_secret: Option<Secret>,
     /// Silence after which a lease is lost.
@@ -69,6 +72,11 @@ impl CoordinatorConfig {
         }
     }
 
+    /// How many connections there may be.
+    pub fn place_limits(&self) -> PlaceLimits {
+        PlaceLimits { places: self.places, ..PlaceLimits::default() }
+    }
+
     /// Fetched indexes; may be emptied at any time.
     pub fn index_cache_dir(&self) -> PathBuf {
         self.data_dir.join("index")
@@ -97,6 +105,7 @@ impl CoordinatorConfig {
             public_address: file.public_address.map(|address| address.0),
             admins: file.admins.into_iter().collect(),
             authorized_workers: file.authorized_workers.into_iter().collect(),
+            places: file.places.map_or(PlaceLimits::default().places, |places| places.0 as usize),
             signup_secret: load::signup_secret(given, secrets, problems),
             lease: Duration::from_secs(schedule.lease_secs.map_or(900, |secs| secs.0.into())),
             retry,

@@ -33,6 +33,7 @@ pub(super) struct Coordinator {
     pub(super) public_address: Option<HostPort>,
     pub(super) admins: Vec<PublicKey>,
     pub(super) authorized_workers: Vec<PublicKey>,
+    pub(super) places: Option<Within<1, 65_536>>,
     pub(super) signup_secret: Option<Spanned<Secret>>,
     pub(super) signup_secret_file: Option<Spanned<AbsolutePath>>,
 }

@@ -45,6 +45,7 @@ fn write_coordinator(out: &mut String, c: &CoordinatorConfig) -> fmt::Result {
     let secret = if c.signup_secret.is_some() { "a signup secret" } else { "no signup secret" };
     let listed = c.authorized_workers.len();
     line(out, "workers enrol by", format_args!("{listed} listed keys, {secret}, invitations"))?;
+    line(out, "connections", format_args!("at most {}", c.places))?;
     line(out, "a lease is lost after", format_args!("{} s", c.lease.as_secs()))?;
     let hours = c.retry.delay_base.as_secs() / 3600;
     let retries = or(c.retry.max_retries, "no limit");

@@ -24,6 +24,10 @@ use crate::store::{SledStore, StoreOptions};
 /// Bytes of one difference that are taken from a worker: the peer's operators cap it at 40 MiB.
 const DIFFERENCE_BYTES_MAX: u64 = 64 << 20;
 
+/// Connections beside those that have places: handshakes under way, and those that were refused or
+/// ended, which QUIC keeps for three timeouts (RFC 9000 §10.2).
+const CLOSING_MAX: usize = 3_840;
+
 /// Time for a tree to stop in order; what is durable does not need it.
 pub(super) const STOP: Duration = Duration::from_secs(20);
 
@@ -50,7 +54,12 @@ impl Running {
         let key = keys.own.public_key();
         let mut settings = config.queue_settings(key);
         settings.enrolment.authorized.extend(also);
-        let quic = system::server(config.listen, keys.own.clone(), Limits::default())?;
+        let places = config.place_limits();
+        let limits = Limits {
+            connections_max: places.places + places.admins + CLOSING_MAX,
+            ..Limits::default()
+        };
+        let quic = system::server(config.listen, keys.own.clone(), limits)?;
         let network: Arc<dyn Network> = Arc::new(quic);
         let address = network.local_address().unwrap_or(config.listen);
         let (store_dir, blobs_dir) = (data_dir.clone(), data_dir.clone());
@@ -70,6 +79,7 @@ impl Running {
             network: network.clone(),
             settings,
             admins,
+            places,
             public_address: config.public_address.clone().unwrap_or_else(|| address.to_string()),
             profiles: profiles(config)?,
             difference_bytes_max: DIFFERENCE_BYTES_MAX,

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use rebuilder_actors::domain::report::{self, AttemptReport, LogDigest, SignedReport};
@@ -6,7 +6,7 @@ use rebuilder_actors::port::{Network as _, UtcMillis};
 use rebuilder_actors::protocol::wire::v1::coordinator::{Answer, Message as FromCoordinator};
 use rebuilder_actors::protocol::wire::v1::worker::{Message, Report, Running};
 use rebuilder_actors::protocol::wire::{
-    self, BootId, CONTROL_FRAME_BYTES_MAX, CloseCode, Hello, Role, SOFTWARE,
+    self, BootId, CONTROL_FRAME_BYTES_MAX, CloseCode, HELLO_FRAME_BYTES_MAX, Hello, Role, SOFTWARE,
 };
 use rebuilder_actors::protocol::{
     Assignment, AttemptId, Attempted, Ending, EnvironmentKnowledge, Epoch, FileDigest, GrantNumber,
@@ -111,8 +111,7 @@ async fn peers_that_break_the_protocol_are_put_out() {
     let huge = Bytes::from(vec![0; CONTROL_FRAME_BYTES_MAX + 1]);
     let garbage = Bytes::from_static(&[0xff; 64]);
     let over = "is over the limit of 4194304";
-    for (frame, text) in [(huge.clone(), over), (garbage.clone(), "a control frame cannot be read")]
-    {
+    for (frame, text) in [(huge, over), (garbage.clone(), "a control frame cannot be read")] {
         let mut peer = Peer::join(&world.address, &evil, "evil").await;
         // It may be cut off in the middle of the frame.
         let _ = peer.dialed.say(frame).await;
@@ -134,8 +133,9 @@ async fn peers_that_break_the_protocol_are_put_out() {
     };
     let hello = wire::encode(&future);
     let version = format!("rebuilder/9 speaks 7 to 9, {SOFTWARE} speaks 1 to 1");
+    let huge = Bytes::from(vec![0; HELLO_FRAME_BYTES_MAX + 1]);
     for (frame, code, text) in [
-        (huge, CloseCode::Protocol, over),
+        (huge, CloseCode::Protocol, "is over the limit of 32768"),
         (garbage, CloseCode::Protocol, "hello: "),
         (hello, CloseCode::Version, version.as_str()),
     ] {
@@ -170,17 +170,27 @@ async fn noise_and_half_open_connections_are_bounded() {
     half_open(&world.address, 3000).await;
     let mut silent = Vec::new();
     for _ in 0..100 {
-        silent.push(Dialed::new(&world.address, &Identity::from_seed([68; 32])).await);
+        let identity = Identity::from_seed([68; 32]);
+        silent.push(Dialed::from([127, 0, 0, 1], &world.address, &identity).await);
     }
     // While all of that is there, others are served.
     serves(&ctl);
     assert_eq!(state(&ctl), before.0);
     let grown = coordinator.memory_kib().saturating_sub(before.1);
     assert!(grown < 128 << 10, "{grown} KiB more memory");
+    // Eight of one key without rights, whoever comes first; the others are told so at once.
+    let mut ends = BTreeMap::new();
     for dialed in silent {
-        let reason = dialed.closed().await;
-        assert!(reason.text.contains("no hello within 10 s"), "{reason}");
+        let reason = match dialed {
+            Ok(dialed) => dialed.closed().await,
+            Err(reason) => reason,
+        };
+        *ends.entry(reason.code).or_insert(0) += 1;
+        let is_busy = reason.code == CloseCode::Busy as u32;
+        let text = if is_busy { "this key has no rights here" } else { "no hello within 10 s" };
+        assert!(reason.text.contains(text), "{reason}");
     }
+    assert_eq!(ends[&(CloseCode::Protocol as u32)], 8, "{ends:?}");
     assert!(coordinator.is_alive());
     assert!(!honest.said().contains("connection lost"), "{}", honest.said());
     world.go("all");

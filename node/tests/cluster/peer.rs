@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use rebuilder_actors::port::{
-    CloseReason, Connection, FrameReceive, FrameSend, Network, StreamError,
+    CloseReason, Connection, FrameReceive, FrameSend, FrameStreams, Network, StreamError,
 };
 use rebuilder_actors::protocol::wire::v1::coordinator::Message as FromCoordinator;
 use rebuilder_actors::protocol::wire::v1::ctl::{Request, Response};
@@ -26,12 +26,27 @@ pub struct Dialed {
 impl Dialed {
     /// Connects and opens the control stream.
     pub async fn new(address: &str, identity: &Identity) -> Self {
-        // As a worker's is kept alive by its statuses.
-        let limits = Limits { keep_alive: Some(Duration::from_secs(5)), ..Limits::default() };
-        let endpoint = system::client(identity.clone(), limits).unwrap();
+        Self::of(address, system::client(identity.clone(), limits()).unwrap()).await.unwrap()
+    }
+
+    /// The same from an address of this machine, or why it is closed at once.
+    pub async fn from(
+        source: [u8; 4],
+        address: &str,
+        identity: &Identity,
+    ) -> Result<Self, CloseReason> {
+        let source = (source, 0).into();
+        let endpoint = system::client_at(source, identity.clone(), limits()).unwrap();
+        match Self::of(address, endpoint).await {
+            Err(StreamError::Closed(reason)) => Err(reason),
+            opened => Ok(opened.unwrap()),
+        }
+    }
+
+    async fn of(address: &str, endpoint: Quic) -> Result<Self, StreamError> {
         let connection = soon(endpoint.connect(address, None)).await.unwrap();
-        let (sender, receiver) = soon(connection.open(CONTROL_FRAME_BYTES_MAX)).await.unwrap();
-        Self { connection, sender, receiver, _endpoint: endpoint }
+        let (sender, receiver) = soon(connection.open(CONTROL_FRAME_BYTES_MAX)).await?;
+        Ok(Self { connection, sender, receiver, _endpoint: endpoint })
     }
 
     pub async fn say(&mut self, frame: bytes::Bytes) -> Result<(), StreamError> {
@@ -43,19 +58,48 @@ impl Dialed {
         soon(self.connection.closed()).await
     }
 
-    async fn greet(mut self, role: Role) -> (Self, Welcome) {
-        let hello = Hello {
-            version_min: wire::VERSION_MIN,
-            version_max: wire::VERSION_MAX,
-            software: SOFTWARE.into(),
-            boot: BootId([9; 16]),
-            role,
-        };
-        self.say(wire::encode(&hello)).await.unwrap();
+    /// A ctl that is let in, or why it is not.
+    pub async fn ctl(mut self) -> Result<Self, CloseReason> {
+        // It may be closed before it spoke.
+        let _ = self.say(hello(Role::Ctl)).await;
+        match soon(self.receiver.receive()).await {
+            Ok(Some(_)) => Ok(self),
+            Err(StreamError::Closed(reason)) => Err(reason),
+            other => panic!("a welcome or an end was expected: {other:?}"),
+        }
+    }
+
+    /// Opens a stream and asks, without reading the answer.
+    pub async fn ask(&self, request: &Request) -> Option<FrameStreams> {
+        let opened = self.connection.open(CHUNK_FRAME_BYTES_MAX);
+        let opened = tokio::time::timeout(Duration::from_millis(500), opened).await;
+        let (mut sender, receiver) = opened.ok()?.ok()?;
+        soon(sender.send(wire::encode(request))).await.ok()?;
+        let _ = sender.finish();
+        Some((sender, receiver))
+    }
+
+    pub async fn greet(mut self, role: Role) -> (Self, Welcome) {
+        self.say(hello(role)).await.unwrap();
         let frame = soon(self.receiver.receive()).await.unwrap().expect("a welcome");
         let welcome = wire::decode(&frame).unwrap();
         (self, welcome)
     }
+}
+
+/// As a worker's connection is kept alive by its statuses.
+fn limits() -> Limits {
+    Limits { keep_alive: Some(Duration::from_secs(5)), ..Limits::default() }
+}
+
+fn hello(role: Role) -> bytes::Bytes {
+    wire::encode(&Hello {
+        version_min: wire::VERSION_MIN,
+        version_max: wire::VERSION_MAX,
+        software: SOFTWARE.into(),
+        boot: BootId([9; 16]),
+        role,
+    })
 }
 
 /// A worker with one slot for the cluster's packages.
@@ -66,14 +110,7 @@ pub struct Peer {
 impl Peer {
     /// A worker that is let in.
     pub async fn join(address: &str, identity: &Identity, name: &str) -> Self {
-        let offer = Offer {
-            name: name.into(),
-            backends: vec!["cluster".into()],
-            architectures: vec!["*".into()],
-            tags: Vec::new(),
-            slots: 1,
-        };
-        let role = Role::Worker { offer, enrolment: None };
+        let role = Role::Worker { offer: offer(name, 1), enrolment: None };
         let (dialed, _) = Dialed::new(address, identity).await.greet(role).await;
         Self { dialed }
     }
@@ -100,6 +137,17 @@ impl Peer {
             FromCoordinator::Assign { number, assignment } => (number, assignment),
             other => panic!("an assignment was expected: {other:?}"),
         }
+    }
+}
+
+/// What a worker of the cluster offers.
+pub fn offer(name: &str, slots: u16) -> Offer {
+    Offer {
+        name: name.into(),
+        backends: vec!["cluster".into()],
+        architectures: vec!["*".into()],
+        tags: Vec::new(),
+        slots,
     }
 }
 

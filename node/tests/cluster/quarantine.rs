@@ -121,6 +121,7 @@ async fn coordinator(
         settings: config.queue_settings(own.public_key()),
         signer: Arc::new(own),
         admins: [admin.public_key()].into(),
+        places: rebuilder_actors::domain::places::PlaceLimits::default(),
         public_address: world.address.clone(),
         profiles: profiles.collect(),
         difference_bytes_max: 1 << 20,

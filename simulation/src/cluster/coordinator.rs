@@ -133,6 +133,7 @@ impl CoordinatorNode {
             network: Arc::new(Tapped::new(endpoint, world, life, ears)),
             settings: world.settings.clone(),
             admins: self.admins.clone(),
+            places: world.options.places(),
             public_address: address().to_string(),
             profiles: (0..PROFILES.len()).map(|n| self.profile(life, n)).collect(),
             verifying_max: 1,

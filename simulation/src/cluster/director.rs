@@ -15,6 +15,7 @@ use super::air::Air;
 use super::coordinator::CoordinatorNode;
 use super::ctl::{self, Client};
 use super::fault::Fault;
+use super::hostile;
 use super::machine::Machine;
 use super::mirror::{Distribution, PROFILES};
 use super::options::{MINUTES, Options};
@@ -113,6 +114,7 @@ impl Director {
         for (number, client) in clients.into_iter().enumerate() {
             tasks.spawn(ctl::live(client, world.clone(), distribution.clone(), number == 0));
         }
+        hostile::begin(&world, &air, coordinator, &mut tasks);
         let node = |(number, host)| WorkerNode::new(&world, &air, number, host);
         let workers: Vec<WorkerNode> = hosts.into_iter().enumerate().map(node).collect();
         for worker in workers.iter().filter(|worker| is_listed(worker.number)) {

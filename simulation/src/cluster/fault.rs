@@ -10,6 +10,11 @@ macro_rules! faults {
             /// Every one.
             pub const ALL: &[Self] = &[$(Self::$fault),+];
 
+            /// True for what peers do on purpose; such trouble is drawn from a stream of its own.
+            pub fn is_hostile(self) -> bool {
+                matches!(self, Self::Strangers | Self::DeafWorkers | Self::StatusFloods)
+            }
+
             /// As it is called on a command line.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$fault => $name),+ }
@@ -70,6 +75,12 @@ faults! {
     LyingWorkers = "lying-workers";
     /// Some logs are large.
     LargeLogs = "large-logs";
+    /// Keys without rights take every place that there is.
+    Strangers = "strangers";
+    /// A worker that was let in does not read.
+    DeafWorkers = "deaf-workers";
+    /// A worker that was let in sends statuses as fast as it can.
+    StatusFloods = "status-floods";
 }
 
 #[cfg(test)]

@@ -69,6 +69,7 @@ impl Machine {
             Node::World | Node::Coordinator => (0, 1),
             Node::Worker(number) => (1, number + 1),
             Node::Ctl(number) => (2, number + 1),
+            Node::Hostile(number) => (3, number + 1),
         };
         SocketAddr::from(([10, 0, network, u8::try_from(host).unwrap_or(u8::MAX)], port))
     }
@@ -87,6 +88,18 @@ impl Machine {
         address: SocketAddr,
         accept: bool,
     ) -> Result<Quic, EndpointError> {
+        self.endpoint_with(world, air, life, address, (accept, Limits::default()))
+    }
+
+    /// The same with other limits.
+    pub(super) fn endpoint_with(
+        &self,
+        world: &World,
+        air: &Arc<Air>,
+        life: &Arc<Life>,
+        address: SocketAddr,
+        (accept, limits): (bool, Limits),
+    ) -> Result<Quic, EndpointError> {
         let Life { node, number, .. } = &**life;
         let seed = world.random(&format!("endpoint of {node} {number}")).bytes();
         Quic::new(EndpointParts {
@@ -98,7 +111,7 @@ impl Machine {
             time: self.clock.clone(),
             resolver: None,
             accept,
-            limits: Limits::default(),
+            limits,
         })
     }
 

@@ -15,6 +15,7 @@ mod datagrams;
 mod director;
 mod ending;
 mod fault;
+mod hostile;
 mod machine;
 mod medium;
 mod mirror;

@@ -1,7 +1,10 @@
 use core::fmt;
 use std::collections::BTreeSet;
 
+use rebuilder_actors::domain::places::PlaceLimits;
+
 use super::fault::Fault;
+use super::hostile;
 use super::random::Random;
 use crate::plan::Plan;
 
@@ -75,8 +78,11 @@ impl Options {
     pub(super) fn draw(plan: &Plan) -> Self {
         let mut random = Random::new(plan.seed, "options");
         let mut drawn = BTreeSet::new();
+        let mut hostile = Random::new(plan.seed, "hostile peers");
         for fault in Fault::ALL {
-            if random.percent(45) {
+            let drawn_now =
+                if fault.is_hostile() { hostile.percent(25) } else { random.percent(45) };
+            if drawn_now {
                 drawn.insert(*fault);
             }
         }
@@ -109,6 +115,12 @@ impl Options {
             unlisted_percent: random.of(5..50),
             fragments: random.percent(50),
         }
+    }
+
+    /// As many places as all workers need, hostile ones too, and some that strangers can have.
+    pub(super) fn places(&self) -> PlaceLimits {
+        let places = self.workers + hostile::WORKERS + self.ctls;
+        PlaceLimits { places, strangers: places, ..PlaceLimits::default() }
     }
 
     /// True when there is trouble of this kind.

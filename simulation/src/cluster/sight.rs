@@ -1,3 +1,5 @@
+use core::time::Duration;
+
 use rebuilder_actors::protocol::wire::v1::coordinator::Answer;
 use rebuilder_actors::protocol::{AttemptId, FaultKind, Verdict};
 
@@ -13,6 +15,14 @@ pub enum Sight {
     AssignArrived(usize, AttemptId),
     /// This worker told what occupies its slots; at its start nothing does.
     Occupied(usize, Vec<AttemptId>),
+    /// The coordinator closed the connection of this worker because places are short.
+    TurnedAway(usize),
+    /// The coordinator's queue handled a status of this connection, at this age of the world.
+    StatusHandled(u64, Duration),
+    /// A hostile worker was told to stop an attempt, of which it tells all the time.
+    ToldToStop(usize, u64, AttemptId),
+    /// A hostile worker has not read for so long, and its connection is there.
+    StillThere(Duration),
     /// A worker's builder began.
     Began(AttemptId),
     /// A worker's builder ended, and what it truly made; false: it lies about it.

@@ -10,6 +10,7 @@ use rebuilder_actors::port::{
     BoxFuture, CloseReason, ConnectError, Connection, FrameReceive, FrameSend, FrameStreams,
     Network, StreamError,
 };
+use rebuilder_actors::protocol::wire::CloseCode;
 use rebuilder_actors::protocol::wire::v1::coordinator::Message as FromCoordinator;
 use rebuilder_actors::protocol::wire::v1::upload::{Resume, Start};
 use rebuilder_actors::protocol::wire::v1::worker::Message as FromWorker;
@@ -147,8 +148,20 @@ impl Connection for Line {
         self.inner.accept_one_way(limit)
     }
 
+    fn widen(&self) {
+        self.inner.widen();
+    }
+
     fn close(&self, reason: CloseReason) {
-        self.tap.world.line(self.tap.life.node, || format!("closes a connection: {reason}"));
+        let Tap { world, life, ears } = &*self.tap;
+        world.line(life.node, || format!("closes a connection: {reason}"));
+        if let Ears::Coordinator(workers, _) = ears
+            && reason.code == CloseCode::Busy as u32
+            && let Some(worker) = workers.get(&self.inner.peer())
+            && !life.is_over()
+        {
+            world.see(life.node, &Sight::TurnedAway(*worker));
+        }
         self.inner.close(reason);
     }
 
@@ -324,5 +337,9 @@ impl FrameReceive for Receiver {
             }
             Ok(frame)
         })
+    }
+
+    fn set_limit(&mut self, limit: usize) {
+        self.inner.set_limit(limit);
     }
 }

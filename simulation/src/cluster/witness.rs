@@ -13,6 +13,7 @@ use rebuilder_actors::protocol::wire::v1::coordinator::Message;
 use rebuilder_actors::protocol::wire::v1::worker::Status;
 use rebuilder_actors::protocol::{JobKey, PublicKey};
 
+use super::sight::Sight;
 use super::world::{Life, World, lock};
 use crate::observation::{Directive, Observation, job_key};
 
@@ -171,7 +172,10 @@ impl Decide for Witness {
                     self.world.observe(&Observation::Admitted { worker, key, offer });
                 }
             }
-            Event::Told(session, status) => self.heard(now, *session, status),
+            Event::Told(session, status) => {
+                self.world.see_often(&Sight::StatusHandled(session.0, self.world.age()));
+                self.heard(now, *session, status);
+            }
             Event::Left(session) => {
                 if let Some((worker, _)) = self.sessions.get(session) {
                     self.world.observe(&Observation::Left(*worker));

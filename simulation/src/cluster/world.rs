@@ -32,6 +32,8 @@ pub enum Node {
     Worker(usize),
     /// One client of an operator or reader.
     Ctl(usize),
+    /// One that means no good.
+    Hostile(usize),
 }
 
 impl fmt::Display for Node {
@@ -41,6 +43,7 @@ impl fmt::Display for Node {
             Self::Coordinator => f.pad("coordinator"),
             Self::Worker(number) => f.pad(&format!("worker-{number}")),
             Self::Ctl(number) => f.pad(&format!("ctl-{number}")),
+            Self::Hostile(number) => f.pad(&format!("hostile-{number}")),
         }
     }
 }

@@ -303,7 +303,7 @@ impl World {
             Send::Worker(session, _)
             | Send::Admit { session, .. }
             | Send::Close { session, .. } => *session,
-            Send::Upload(..) | Send::Reply(..) => return,
+            Send::Upload(..) | Send::Reply(..) | Send::Revoked(_) => return,
         };
         let Some(connection) = self.connections.get(&session) else { return };
         let worker = connection.worker;

@@ -77,7 +77,7 @@ impl World {
             _ if is_clone => {}
             Send::Worker(_, message) => self.worker_receives(number, message),
             Send::Admit { .. } => self.admitted(number),
-            Send::Upload(..) | Send::Reply(..) => {}
+            Send::Upload(..) | Send::Reply(..) | Send::Revoked(_) => {}
         }
     }
 

@@ -6,3 +6,4 @@ mod connections;
 mod hostile;
 mod simulated;
 mod streams;
+mod unknown;

@@ -5,7 +5,10 @@ use std::sync::atomic::AtomicU64;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::quarantine::Quarantine;
+use super::refusals::Refusals;
+use super::standings::Standings;
 use super::{blobs, queue, results, store, syncs};
+use crate::domain::places::PlaceLimits;
 use crate::port::{BlobError, BlobName, Clock, Entropy, Signer};
 use crate::protocol::wire::BootId;
 use crate::protocol::{PublicKey, Sha256};
@@ -35,6 +38,12 @@ pub struct House {
     pub entropy: Arc<dyn Entropy>,
     /// Keys that may change things.
     pub admins: Arc<BTreeSet<PublicKey>>,
+    /// What every key is here.
+    pub standings: Arc<Standings>,
+    /// What is refused, for the log.
+    pub refusals: Arc<Refusals>,
+    /// How many connections there may be.
+    pub places: PlaceLimits,
     /// Sessions so far: a number is never used twice, whatever restarts.
     pub sessions: Arc<AtomicU64>,
     /// This process.

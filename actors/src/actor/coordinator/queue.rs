@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::quarantine::{Quarantine, Verdict};
+use super::standings::Standings;
 use super::{reader, results, session, store};
 use crate::domain::queue::{
     Effects, Event, Fact, Join, Line, Now, Order, Query, Queue, RequestId, Restored, Send,
@@ -104,6 +105,8 @@ pub struct Arguments {
     pub settings: Settings,
     /// What made it panic before.
     pub quarantine: Arc<Quarantine>,
+    /// What every key is; it decides who may work.
+    pub standings: Arc<Standings>,
     /// See [`Wrap`].
     pub wrap: Wrap,
 }
@@ -377,6 +380,7 @@ impl State {
             Send::Close { session, code, reason } => {
                 (session, session::Message::Close { code, reason })
             }
+            Send::Revoked(key) => return self.arguments.standings.forget(&key),
             Send::Upload(request, answer) => {
                 if let Some(Reply::Upload(reply)) = self.requests.remove(&request) {
                     let _ = reply.send(answer);

@@ -1,22 +1,41 @@
+use bytes::Bytes;
+use core::time::Duration;
 use ractor::ActorRef;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::refusals::{Kind, Refusals};
 use super::session::{HELLO, Message};
-use crate::port::{CloseReason, Connection, FrameReceive, StreamError};
-use crate::protocol::wire::{self, CONTROL_FRAME_BYTES_MAX, CloseCode, Hello};
+use crate::domain::places::Pace;
+use crate::planted::{self, Bug};
+use crate::port::{Clock, CloseReason, Connection, FrameReceive, StreamError};
+use crate::protocol::wire::{
+    self, CONTROL_FRAME_BYTES_MAX, CloseCode, HELLO_FRAME_BYTES_MAX, Hello, STATUS_FRAME_BYTES_MAX,
+};
 
 /// Held while a frame is being handled.
 pub type Permit = OwnedSemaphorePermit;
 
 /// Frames of one stream that may be under way at a time; flow control holds the rest back.
 const FRAMES_MAX: usize = 16;
+/// Bytes of those; the largest frame is taken when nothing else is under way.
+const BYTES_MAX: usize = CONTROL_FRAME_BYTES_MAX;
+/// Bytes for which one permit stands.
+const PERMIT_BYTES: usize = BYTES_MAX / FRAMES_MAX;
+
+/// Statuses of one worker that are handled in a second: only the newest counts, so those between
+/// are left out unread, and the newest waits for its turn.
+pub const STATUSES_A_SECOND: u32 = 10;
 
 /// Waits for the first frame of the first stream.
-pub(super) async fn hello(connection: Box<dyn Connection>, session: ActorRef<Message>) {
+pub(super) async fn hello(
+    connection: Box<dyn Connection>,
+    session: ActorRef<Message>,
+    refusals: Arc<Refusals>,
+) {
     let greeting = async {
         let (sender, mut receiver) =
-            connection.accept(CONTROL_FRAME_BYTES_MAX).await.map_err(|e| e.to_string())?;
+            connection.accept(HELLO_FRAME_BYTES_MAX).await.map_err(|e| e.to_string())?;
         let frame = receiver.receive().await.map_err(|e| e.to_string())?;
         let frame = frame.ok_or("the first stream ended before its first frame")?;
         let hello: Hello = wire::decode(&frame).map_err(|e| format!("hello: {e}"))?;
@@ -31,7 +50,7 @@ pub(super) async fn hello(connection: Box<dyn Connection>, session: ActorRef<Mes
         Err(_) => format!("no hello within {} s", HELLO.as_secs()),
     };
     let address = connection.remote_address();
-    tracing::warn!(target: "rebuilder", "connection from {address} refused: {reason}");
+    refusals.say(Kind::Hello, || format!("connection from {address} refused: {reason}"));
     connection.close(CloseReason { code: CloseCode::Protocol as u32, text: reason });
 }
 
@@ -42,22 +61,108 @@ pub(super) async fn reports(connection: Box<dyn Connection>, session: ActorRef<M
     }
 }
 
-/// Passes the frames of a stream of messages on, at most [`FRAMES_MAX`] at a time.
-pub(super) async fn frames(mut receiver: Box<dyn FrameReceive>, session: ActorRef<Message>) {
-    let permits = Arc::new(Semaphore::new(FRAMES_MAX));
-    let reason = loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
-        match receiver.receive().await {
-            Ok(Some(frame)) => {
-                if session.cast(Message::Frame(frame, permit)).is_err() {
+/// Passes the frames of the control stream on, of statuses the newest in each tenth of a second.
+pub(super) async fn control(
+    mut receiver: Box<dyn FrameReceive>,
+    session: ActorRef<Message>,
+    clock: Arc<dyn Clock>,
+) {
+    let passing = Passing::new(session);
+    let mut pace = Pace::new(STATUSES_A_SECOND);
+    let mut newest: Option<Bytes> = None;
+    loop {
+        let received = match &newest {
+            None => Some(receiver.receive().await),
+            Some(_) => {
+                let wait = pace.wait(clock.monotonic()).max(TURN);
+                tokio::time::timeout(wait, receiver.receive()).await.ok()
+            }
+        };
+        match received {
+            Some(Ok(Some(frame))) if is_status(&frame) => {
+                if frame.len() > STATUS_FRAME_BYTES_MAX {
+                    let text = format!(
+                        "a status of {} bytes is over the limit of {STATUS_FRAME_BYTES_MAX}",
+                        frame.len()
+                    );
+                    return passing.failed(text);
+                }
+                newest = Some(frame);
+            }
+            Some(Ok(Some(frame))) => {
+                if !passing.pass(frame).await {
                     return;
                 }
             }
-            Ok(None) => break "a stream of messages ended".to_owned(),
-            Err(StreamError::Closed(_)) => return,
-            Err(error) => break error.to_string(),
+            Some(received) => return passing.ended(received),
+            None => {}
         }
-    };
-    tracing::warn!(target: "rebuilder", "a worker's stream failed: {reason}");
-    let _ = session.cast(Message::Close { code: CloseCode::Protocol, reason });
+        let may =
+            newest.is_some() && (pace.pass(clock.monotonic()) || planted::is(Bug::StatusesUnpaced));
+        if may
+            && let Some(status) = newest.take()
+            && !passing.pass(status).await
+        {
+            return;
+        }
+    }
 }
+
+/// Passes the frames of a stream of messages on.
+pub(super) async fn frames(mut receiver: Box<dyn FrameReceive>, session: ActorRef<Message>) {
+    let passing = Passing::new(session);
+    loop {
+        match receiver.receive().await {
+            Ok(Some(frame)) => {
+                if !passing.pass(frame).await {
+                    return;
+                }
+            }
+            received => return passing.ended(received),
+        }
+    }
+}
+
+/// Frames on their way to a session, in bounds.
+struct Passing {
+    permits: Arc<Semaphore>,
+    session: ActorRef<Message>,
+}
+
+impl Passing {
+    fn new(session: ActorRef<Message>) -> Self {
+        Self { permits: Arc::new(Semaphore::new(FRAMES_MAX)), session }
+    }
+
+    /// Waits while too much is under way; false: the session is gone.
+    async fn pass(&self, frame: Bytes) -> bool {
+        let permits = frame.len().div_ceil(PERMIT_BYTES).clamp(1, FRAMES_MAX);
+        let permits = u32::try_from(permits).unwrap_or(1);
+        let Ok(permit) = self.permits.clone().acquire_many_owned(permits).await else {
+            return false;
+        };
+        self.session.cast(Message::Frame(frame, permit)).is_ok()
+    }
+
+    /// What came was no frame.
+    fn ended(&self, received: Result<Option<Bytes>, StreamError>) {
+        match received {
+            Err(StreamError::Closed(_)) => {}
+            Err(error) => self.failed(error.to_string()),
+            Ok(_) => self.failed("a stream of messages ended".to_owned()),
+        }
+    }
+
+    fn failed(&self, reason: String) {
+        let _ = self.session.cast(Message::Failed(reason));
+    }
+}
+
+/// True for a frame that is a status by its first byte: the number of the variant of
+/// [`FromWorker`](crate::protocol::wire::v1::worker::Message).
+fn is_status(frame: &Bytes) -> bool {
+    frame.first() == Some(&0)
+}
+
+/// Shortest wait for a status' turn.
+const TURN: Duration = Duration::from_millis(1);

@@ -6,12 +6,13 @@ use tokio::task::JoinSet;
 
 use super::answer::{Answering, Outcome};
 use super::house::House;
+use super::refusals::Kind;
 use super::{queue, results, syncs};
 use crate::domain::queue::{Order, Query};
 use crate::port::Connection;
 use crate::protocol::Sha256;
 use crate::protocol::wire::v1::ctl::{RefusalCode, Request, Response};
-use crate::protocol::wire::{self, CHUNK_FRAME_BYTES_MAX};
+use crate::protocol::wire::{self, REQUEST_FRAME_BYTES_MAX};
 
 /// Largest time to live of an invitation: 30 days.
 const INVITATION_SECS_MAX: u32 = 30 * 24 * 3600;
@@ -21,7 +22,7 @@ const READ_ROWS_MAX: u32 = 500;
 /// Takes the requests of one ctl.
 pub(super) async fn accept(connection: Box<dyn Connection>, house: House, admin: bool) {
     let mut streams = JoinSet::new();
-    while let Ok((sender, mut receiver)) = connection.accept(CHUNK_FRAME_BYTES_MAX).await {
+    while let Ok((sender, mut receiver)) = connection.accept(REQUEST_FRAME_BYTES_MAX).await {
         while streams.try_join_next().is_some() {}
         let house = house.clone();
         let (peer, address) = (connection.peer(), connection.remote_address());
@@ -30,10 +31,11 @@ pub(super) async fn accept(connection: Box<dyn Connection>, house: House, admin:
             let Ok(Some(frame)) = receiver.receive().await else { return };
             let outcome = match wire::decode::<Request>(&frame) {
                 Ok(request) if !admin && is_order(&request) => {
-                    tracing::warn!(
-                        target: "rebuilder",
-                        "an order of ctl {peer} from {address} refused: this key may only read"
-                    );
+                    answering.house.refusals.say(Kind::Order, || {
+                        format!(
+                            "an order of ctl {peer} from {address} refused: this key may only read"
+                        )
+                    });
                     let text = "this key may only read: use the admin key (ctl.key beside the \
                                 coordinator's database), or add this key to `admins`";
                     answering.refuse(RefusalCode::Denied, text).await

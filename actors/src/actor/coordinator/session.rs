@@ -4,19 +4,25 @@ use bytes::Bytes;
 use core::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::super::caught::caught;
 use super::house::House;
-use super::{queue, reader, report, request, upload};
+use super::outbox::Outbox;
+use super::refusals::{Kind, Refusals};
+use super::watched::{Activity, IDLE_MAX, Watched};
+use super::{queue, reader, report, request, sessions, upload};
+use crate::domain::places::Standing;
 use crate::domain::queue::{Event, Join, SessionId};
 use crate::domain::report::KnownKey;
 use crate::port::{CloseReason, Connection, FrameReceive, FrameSend};
 use crate::protocol::Sha256;
 use crate::protocol::wire::v1::coordinator::Message as ToWorker;
 use crate::protocol::wire::v1::worker::{Message as FromWorker, Report};
-use crate::protocol::wire::{self, CloseCode, Hello, Role, SOFTWARE, Welcome};
+use crate::protocol::wire::{
+    self, CONTROL_FRAME_BYTES_MAX, CloseCode, Hello, RUNNING_MAX, Role, SOFTWARE, SPOOLED_MAX,
+    Welcome,
+};
 
 /// To a session.
 pub enum Message {
@@ -38,6 +44,8 @@ pub enum Message {
         /// For people.
         reason: String,
     },
+    /// A stream of the worker's messages failed.
+    Failed(String),
     /// The connection is gone.
     Ended(CloseReason),
 }
@@ -48,6 +56,10 @@ pub struct Arguments {
     pub id: SessionId,
     /// The connection.
     pub connection: Box<dyn Connection>,
+    /// What the peer's key is.
+    pub standing: Standing,
+    /// Whoever gives places.
+    pub sessions: ActorRef<sessions::Message>,
     /// The others.
     pub house: House,
 }
@@ -63,15 +75,18 @@ pub struct State {
     /// Everything that runs for this connection; it ends with the actor.
     tasks: JoinSet<()>,
     /// Frames to the worker; `None` before it said hello.
-    writer: Option<mpsc::UnboundedSender<Bytes>>,
+    writer: Option<Outbox>,
     receiver: Option<Box<dyn FrameReceive>>,
     is_worker: bool,
+    sessions: ActorRef<sessions::Message>,
+    /// Streams that the peer has open.
+    activity: Arc<Activity>,
+    /// Closes a stranger that asks nothing; `None` for known keys.
+    idle: Option<AbortHandle>,
     /// The peer's key, by which its reports are verified.
     key: Arc<KnownKey>,
 }
 
-/// Attempts in a status that wait for their answer; a worker has no more than it was granted.
-const SPOOLED_MAX: usize = 4_096;
 /// Time for a peer to say hello.
 pub(super) const HELLO: Duration = Duration::from_secs(10);
 
@@ -85,7 +100,7 @@ impl Actor for SessionActor {
         myself: ActorRef<Message>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let Arguments { id, connection, house } = arguments;
+        let Arguments { id, connection, standing, sessions, house } = arguments;
         let mut tasks = JoinSet::new();
         let handle = connection.clone_handle();
         let me = myself.clone();
@@ -93,10 +108,28 @@ impl Actor for SessionActor {
             let reason = handle.closed().await;
             let _ = me.cast(Message::Ended(reason));
         });
-        tasks.spawn(reader::hello(connection.clone_handle(), myself));
+        let refusals = house.refusals.clone();
+        tasks.spawn(reader::hello(connection.clone_handle(), myself, refusals.clone()));
+        let activity = Arc::<Activity>::default();
+        let idle = (standing == Standing::Stranger).then(|| {
+            let handle = connection.clone_handle();
+            tasks.spawn(close_idle(handle, activity.clone(), refusals))
+        });
         let key = Arc::new(KnownKey::new(&connection.peer()));
         let (writer, receiver, is_worker) = (None, None, false);
-        Ok(State { id, connection, house, tasks, writer, receiver, is_worker, key })
+        Ok(State {
+            id,
+            connection,
+            house,
+            tasks,
+            writer,
+            receiver,
+            is_worker,
+            sessions,
+            activity,
+            idle,
+            key,
+        })
     }
 
     async fn handle(
@@ -113,6 +146,7 @@ impl Actor for SessionActor {
             Message::Tell(message) => state.tell(&message),
             Message::Admit { proof } => state.admit(&myself, proof),
             Message::Close { code, reason } => state.close(code, reason),
+            Message::Failed(reason) => state.breach(reason),
             Message::Ended(reason) => {
                 tracing::debug!(peer = %state.connection.peer(), %reason, "connection ended");
                 myself.stop(None);
@@ -146,21 +180,18 @@ impl State {
         receiver: Box<dyn FrameReceive>,
     ) {
         if let Err(text) = wire::agree(&hello) {
-            tracing::warn!(target: "rebuilder", "{}: {text}", self.connection.remote_address());
+            let address = self.connection.remote_address();
+            self.house.refusals.say(Kind::Version, || format!("{address}: {text}"));
             return self.close(CloseCode::Version, text);
         }
-        let (writer, frames) = mpsc::unbounded_channel();
-        self.tasks.spawn(write(sender, frames));
+        let (writer, task) = Outbox::new(sender, self.connection.clone_handle());
+        self.tasks.spawn(task);
         self.writer = Some(writer);
         self.receiver = Some(receiver);
         let Role::Worker { offer, enrolment } = hello.role else {
             let admin = self.is_admin();
             self.welcome(None, admin);
-            self.tasks.spawn(request::accept(
-                self.connection.clone_handle(),
-                self.house.clone(),
-                admin,
-            ));
+            self.tasks.spawn(request::accept(self.watched(), self.house.clone(), admin));
             return;
         };
         self.is_worker = true;
@@ -176,6 +207,11 @@ impl State {
         let _ = self.house.queue.cast(queue::Message::Join(Box::new(join), myself.clone()));
     }
 
+    /// The connection for streams that the peer opens.
+    fn watched(&self) -> Box<dyn Connection> {
+        Box::new(Watched::new(self.connection.clone_handle(), self.activity.clone()))
+    }
+
     fn is_admin(&self) -> bool {
         self.house.admins.contains(&self.connection.peer())
     }
@@ -188,30 +224,48 @@ impl State {
 
     /// From here on the worker's messages are taken.
     fn admit(&mut self, myself: &ActorRef<Message>, proof: Option<Sha256>) {
+        self.house.standings.enrol(self.connection.peer());
+        let _ = self.sessions.cast(sessions::Message::Enrolled(self.id));
+        if let Some(idle) = self.idle.take() {
+            idle.abort();
+        }
+        self.connection.widen();
         self.welcome(proof, false);
-        if let Some(receiver) = self.receiver.take() {
-            self.tasks.spawn(reader::frames(receiver, myself.clone()));
+        if let Some(mut receiver) = self.receiver.take() {
+            receiver.set_limit(CONTROL_FRAME_BYTES_MAX);
+            let clock = self.house.clock.clone();
+            self.tasks.spawn(reader::control(receiver, myself.clone(), clock));
         }
         self.tasks.spawn(reader::reports(self.connection.clone_handle(), myself.clone()));
-        let handle = self.connection.clone_handle();
-        self.tasks.spawn(upload::accept(handle, self.house.clone(), self.id));
+        self.tasks.spawn(upload::accept(self.watched(), self.house.clone(), self.id));
     }
 
     fn frame(&mut self, myself: &ActorRef<Message>, frame: &[u8], permit: reader::Permit) {
         match wire::decode(frame) {
-            Ok(FromWorker::Status(mut status)) => {
-                status.spooled.truncate(SPOOLED_MAX);
+            Ok(FromWorker::Status(status))
+                if status.spooled.len() > SPOOLED_MAX || status.running.len() > RUNNING_MAX =>
+            {
+                let (running, spooled) = (status.running.len(), status.spooled.len());
+                self.breach(format!(
+                    "a status of {running} running and {spooled} finished attempts: at most \
+                     {RUNNING_MAX} and {SPOOLED_MAX} are allowed"
+                ));
+            }
+            Ok(FromWorker::Status(status)) => {
                 let told = Box::new(Event::Told(self.id, status));
                 let _ = self.house.queue.cast(queue::Message::Paced(told, permit));
             }
             Ok(FromWorker::Report(report)) => self.report(myself, report, permit),
-            Err(error) => {
-                let reason = format!("a control frame cannot be read: {error}");
-                tracing::warn!(target: "rebuilder", "worker {}: {reason}", self.connection.peer());
-                self.close(CloseCode::Protocol, reason);
-            }
+            Err(error) => self.breach(format!("a control frame cannot be read: {error}")),
         }
         while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// The worker does not keep to the protocol.
+    fn breach(&self, reason: String) {
+        let peer = self.connection.peer();
+        self.house.refusals.say(Kind::Protocol, || format!("worker {peer}: {reason}"));
+        self.close(CloseCode::Protocol, reason);
     }
 
     /// Verifies a report in a task of its own; one that makes it panic costs its connection.
@@ -222,7 +276,10 @@ impl State {
         self.tasks.spawn(async move {
             match (writer, caught(task).await) {
                 (Some(writer), Ok(Some(message))) => {
-                    let _ = writer.send(wire::encode(&message));
+                    if writer.push(wire::encode(&message)).is_err() {
+                        let reason = "its answers are not read".to_owned();
+                        let _ = me.cast(Message::Close { code: CloseCode::Unread, reason });
+                    }
                 }
                 (_, Err(panicked)) => {
                     let reason = format!("a report could not be verified: {panicked}");
@@ -238,25 +295,43 @@ impl State {
     }
 
     fn write(&self, frame: Bytes) {
-        if let Some(writer) = &self.writer {
-            let _ = writer.send(frame);
+        if let Some(writer) = &self.writer
+            && let Err(overrun) = writer.push(frame)
+        {
+            let (peer, reason) = (self.connection.peer(), CloseReason::from(overrun));
+            self.house.refusals.say(Kind::Unread, || format!("worker {peer} closed: {reason}"));
+            self.connection.close(reason);
         }
     }
 
     fn close(&self, code: CloseCode, text: String) {
+        if self.is_worker && !self.is_admitted() {
+            let (peer, address) = (self.connection.peer(), self.connection.remote_address());
+            self.house.refusals.say(Kind::Worker(code), || {
+                format!("worker {peer} from {address} refused: {text}")
+            });
+        }
         self.connection.close(CloseReason { code: code as u32, text });
+    }
+
+    /// A worker whose messages are taken.
+    fn is_admitted(&self) -> bool {
+        self.is_worker && self.receiver.is_none()
     }
 }
 
 /// Label of the exporter to which enrolment proofs are bound.
 pub const EXPORTER: &[u8] = b"EXPORTER-rebuilder-enrol";
 
-/// Sends frames in order. What waits here is bounded by what the domain grants: one assignment for
-/// a slot, one answer for a report.
-async fn write(mut sender: Box<dyn FrameSend>, mut frames: mpsc::UnboundedReceiver<Bytes>) {
-    while let Some(frame) = frames.recv().await {
-        if sender.send(frame).await.is_err() {
-            return;
-        }
-    }
+/// Closes a stranger's connection once nothing was asked on it for long.
+async fn close_idle(
+    connection: Box<dyn Connection>,
+    activity: Arc<Activity>,
+    refusals: Arc<Refusals>,
+) {
+    activity.idle().await;
+    let (peer, address) = (connection.peer(), connection.remote_address());
+    let text = format!("nothing was asked for {} s", IDLE_MAX.as_secs());
+    refusals.say(Kind::Idle, || format!("connection of {peer} from {address} closed: {text}"));
+    connection.close(CloseReason { code: CloseCode::Idle as u32, text });
 }

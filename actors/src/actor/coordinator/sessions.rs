@@ -3,33 +3,40 @@
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use tokio::task::JoinSet;
 
 use super::house::House;
 use super::queue;
+use super::refusals::Kind;
 use super::session::{self, Arguments as SessionArguments, SessionActor};
 use crate::actor::supervisor::stop_all;
+use crate::domain::places::{Places, Standing};
 use crate::domain::queue::{Event, SessionId};
 use crate::port::{CloseReason, Connection};
+use crate::protocol::PublicKey;
 use crate::protocol::wire::CloseCode;
 
 /// To the sessions.
 pub enum Message {
     /// A peer connected.
     Connected(Box<dyn Connection>),
+    /// The worker of a session proved that it may work.
+    Enrolled(SessionId),
 }
 
 /// The supervisor of all sessions: one that ends is forgotten, its peer connects again.
 pub struct SessionsActor;
 
-/// How many there are.
+/// The connections and their places.
 pub struct State {
     house: House,
-    /// By the actor's number in this process.
-    live: BTreeMap<u64, (SessionId, ActorRef<session::Message>)>,
+    places: Places,
+    live: BTreeMap<SessionId, (PublicKey, ActorRef<session::Message>)>,
+    /// Sessions by the actor's number in this process.
+    numbers: BTreeMap<u64, SessionId>,
+    /// The log's last word about what was refused; it ends with the actor.
+    _tasks: JoinSet<()>,
 }
-
-/// Connections at a time; further ones are told to come back later.
-const LIVE_MAX: usize = 1024;
 
 impl Actor for SessionsActor {
     type Msg = Message;
@@ -41,7 +48,11 @@ impl Actor for SessionsActor {
         _myself: ActorRef<Message>,
         house: House,
     ) -> Result<State, ActorProcessingErr> {
-        Ok(State { house, live: BTreeMap::new() })
+        let mut tasks = JoinSet::new();
+        tasks.spawn(house.refusals.clone().say_rest());
+        let places = Places::new(house.places);
+        let (live, numbers) = (BTreeMap::new(), BTreeMap::new());
+        Ok(State { house, places, live, numbers, _tasks: tasks })
     }
 
     async fn handle(
@@ -50,18 +61,22 @@ impl Actor for SessionsActor {
         message: Message,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let Message::Connected(connection) = message;
-        if state.live.len() >= LIVE_MAX {
-            let text = format!("{LIVE_MAX} connections are open: try again later");
-            connection.close(CloseReason { code: CloseCode::Busy as u32, text });
-            return Ok(());
-        }
+        let connection = match message {
+            Message::Connected(connection) => connection,
+            Message::Enrolled(session) => {
+                state.places.enrolled(session);
+                return Ok(());
+            }
+        };
         let next = state.house.sessions.fetch_add(1, Ordering::Relaxed) + 1;
         let (id, house) = (SessionId(next), state.house.clone());
-        let arguments = SessionArguments { id, connection, house };
+        let Some(standing) = state.admit(id, connection.as_ref()) else { return Ok(()) };
+        let (key, sessions) = (connection.peer(), myself.clone());
+        let arguments = SessionArguments { id, connection, standing, sessions, house };
         let (session, _) =
             Actor::spawn_linked(None, SessionActor, arguments, myself.get_cell()).await?;
-        state.live.insert(session.get_id().pid(), (id, session));
+        state.numbers.insert(session.get_id().pid(), id);
+        state.live.insert(id, (key, session));
         Ok(())
     }
 
@@ -82,11 +97,11 @@ impl Actor for SessionsActor {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorTerminated(cell, ..) => {
-                state.live.remove(&cell.get_id().pid());
+                state.ended(cell.get_id().pid());
             }
             SupervisionEvent::ActorFailed(cell, error) => {
                 tracing::error!(%error, "a session failed inside; its peer connects again");
-                if let Some((id, _)) = state.live.remove(&cell.get_id().pid()) {
+                if let Some(id) = state.ended(cell.get_id().pid()) {
                     let left = Box::new(Event::Left(id));
                     state.house.queue.cast(queue::Message::Event(left))?;
                 }
@@ -94,5 +109,51 @@ impl Actor for SessionsActor {
             _ => {}
         }
         Ok(())
+    }
+}
+
+impl State {
+    /// Gives the connection a place, or closes it and says why.
+    fn admit(&mut self, id: SessionId, connection: &dyn Connection) -> Option<Standing> {
+        let (key, address) = (connection.peer(), connection.remote_address());
+        let standing = self.house.standings.of(&key);
+        match self.places.arrive(id, key, address.ip(), standing) {
+            Ok(entry) => {
+                if let Some(other) = entry.instead_of {
+                    self.evict(other, key);
+                }
+                Some(standing)
+            }
+            Err(refusal) => {
+                self.house.refusals.say(Kind::Place(refusal), || {
+                    format!("connection of {key} from {address} refused: {refusal}")
+                });
+                let text = format!("{refusal}: try again later");
+                connection.close(CloseReason { code: CloseCode::Busy as u32, text });
+                None
+            }
+        }
+    }
+
+    /// Ends a connection whose place another one has now, that of the peer with key `by`.
+    fn evict(&mut self, id: SessionId, by: PublicKey) {
+        let Some((key, session)) = self.live.get(&id) else { return };
+        let (code, reason) = if *key == by {
+            (CloseCode::Duplicate, "a newer connection of this key has its place")
+        } else {
+            let places = self.places.limits().places;
+            self.house.refusals.say(Kind::Evicted, || {
+                format!("{places} connections are open: one without rights ends for another's")
+            });
+            (CloseCode::Busy, "its place is needed: try again later")
+        };
+        let _ = session.cast(session::Message::Close { code, reason: reason.into() });
+    }
+
+    fn ended(&mut self, number: u64) -> Option<SessionId> {
+        let id = self.numbers.remove(&number)?;
+        self.live.remove(&id);
+        self.places.leave(id);
+        Some(id)
     }
 }

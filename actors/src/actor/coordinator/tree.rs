@@ -6,14 +6,17 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::house::House;
 use super::quarantine::Quarantine;
+use super::refusals::Refusals;
+use super::standings::Standings;
 use super::{blobs, endpoint, kept, queue, results, sessions, store, syncs};
 use crate::actor::supervisor::{Children, TreeEnd};
+use crate::domain::places::PlaceLimits;
 use crate::domain::queue::Settings;
 use crate::port::{BlobError, Blobs, Blocking, Clock, Entropy, Network, Signer, Store, StoreError};
 use crate::protocol::PublicKey;
 use crate::protocol::stored;
 use crate::protocol::stored::key::table;
-use crate::protocol::stored::v1::QuarantineRecord;
+use crate::protocol::stored::v1::{EnrolledBy, QuarantineRecord, WorkerRecord};
 use crate::protocol::wire::BootId;
 
 /// Opens something again after its owner failed.
@@ -40,6 +43,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Keys that may change things.
     pub admins: BTreeSet<PublicKey>,
+    /// How many connections there may be.
+    pub places: PlaceLimits,
     /// Where workers reach the coordinator.
     pub public_address: String,
     /// What to sync.
@@ -73,6 +78,9 @@ pub struct State {
     quarantine: Arc<Quarantine>,
     children: Children,
     house: Option<House>,
+    /// Read from the store, and followed since.
+    standings: Arc<Standings>,
+    refusals: Arc<Refusals>,
     /// Outlives restarts.
     sessions: Arc<AtomicU64>,
 }
@@ -90,8 +98,11 @@ impl Actor for Coordinator {
         myself: ActorRef<Message>,
         (parts, ended): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
+        let refusals = Arc::new(Refusals::new(parts.clock.clone()));
         let mut state = State {
             parts,
+            standings: Arc::default(),
+            refusals,
             quarantine: Arc::default(),
             children: Children::new(ended),
             house: None,
@@ -157,6 +168,7 @@ impl State {
             None => {
                 let store = (parts.store)()?;
                 self.restore_quarantine(store.as_ref())?;
+                self.standings = Arc::new(self.restore_standings(store.as_ref())?);
                 let arguments = store::Arguments { store, blocking: parts.blocking.clone() };
                 self.children.spawn(me.get_cell(), "store", store::StoreActor, arguments).await?
             }
@@ -181,6 +193,7 @@ impl State {
                     clock: parts.clock.clone(),
                     settings: parts.settings.clone(),
                     quarantine: self.quarantine.clone(),
+                    standings: self.standings.clone(),
                     wrap: parts.wrap.clone(),
                 };
                 self.children.spawn(me.get_cell(), "queue", queue::QueueActor, arguments).await?
@@ -234,6 +247,9 @@ impl State {
             verifying: Arc::new(Semaphore::new(parts.verifying_max.max(1))),
             entropy: parts.entropy,
             admins: Arc::new(parts.admins),
+            standings: self.standings.clone(),
+            refusals: self.refusals.clone(),
+            places: parts.places,
             sessions: self.sessions.clone(),
             boot: parts.boot,
             public_address: parts.public_address,
@@ -257,6 +273,22 @@ impl State {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Keys that may work, by the records of those that were let in. The list in the configuration
+    /// does not bring back what was revoked.
+    fn restore_standings(&self, store: &dyn Store) -> Result<Standings, ActorProcessingErr> {
+        let mut enrolled = self.parts.settings.enrolment.authorized.clone();
+        store::scan_table(store, table::WORKER, |key, value| {
+            let key = key.get(1..).and_then(|key| key.try_into().ok()).map(PublicKey);
+            stored::read(value).map(|record: WorkerRecord| match key {
+                Some(key) if record.revoked_at.is_some() => drop(enrolled.remove(&key)),
+                // One that was listed has rights as long as it is.
+                Some(key) if record.by != EnrolledBy::List => drop(enrolled.insert(key)),
+                _ => {}
+            })
+        })?;
+        Ok(Standings::new(Arc::new(self.parts.admins.clone()), enrolled))
     }
 
     /// Messages that were set aside before this process, or before the store failed.

@@ -7,7 +7,7 @@ use crate::protocol::stored::v1::{DifferenceRecord, ProfileRecord, ReportRecord}
 use crate::protocol::wire::CloseCode;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::ctl::Response;
-use crate::protocol::{BuildId, Fault, InputId, Sha256};
+use crate::protocol::{BuildId, Fault, InputId, PublicKey, Sha256};
 
 /// What an event leads to. Nothing but `batch` may happen before `batch` is durable.
 #[derive(Debug, Default)]
@@ -53,6 +53,8 @@ pub enum Send {
         /// For people.
         reason: String,
     },
+    /// A key may not work any more: whatever knows keys by their standing forgets it.
+    Revoked(PublicKey),
     /// Answer to an upload: the build that a difference belongs to, or why not.
     Upload(RequestId, Result<Option<BuildId>, String>),
     /// Answer to ctl.

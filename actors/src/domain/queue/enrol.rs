@@ -1,4 +1,5 @@
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use subtle::ConstantTimeEq;
 
@@ -16,12 +17,15 @@ use crate::protocol::{GrantNumber, Sha256, WorkerId};
 /// a half times the interval of statuses.
 const LIVE: Duration = Duration::from_secs(15);
 
+/// Keys that may ever be enrolled; their records stay, so that a revoked key is known for good.
+/// Whoever knows the shared secret can make as many as this.
+const WORKERS_MAX: usize = 65_536;
+
 impl Queue {
     /// Lets a worker in, or says why not.
     pub(super) fn join(&mut self, now: Now, join: Join, effects: &mut Effects) {
         let refused = |code, reason: String, effects: &mut Effects| {
-            let text = format!("worker {} from {} refused: {reason}", join.worker, join.address);
-            Self::line(effects, now, true, text);
+            // The connection's own actor says it in the log, in bounds.
             effects.sends.push(Send::Close { session: join.session, code, reason });
         };
         if let Err(reason) = check_offer(&join) {
@@ -38,6 +42,10 @@ impl Queue {
                 );
                 return refused(CloseCode::Duplicate, reason, effects);
             }
+        }
+        if known.is_none() && self.workers.len() >= WORKERS_MAX {
+            let reason = format!("{WORKERS_MAX} keys are enrolled: no further one is");
+            return refused(CloseCode::Busy, reason, effects);
         }
         let (by, proof) = match self.admission(now, &join, known) {
             Ok(admission) => admission,
@@ -183,6 +191,7 @@ impl Queue {
             told: false,
             seen: GrantNumber(0),
             running: Vec::new(),
+            cancelled: BTreeSet::new(),
             free_memory: 0,
             free_disk: 0,
         });

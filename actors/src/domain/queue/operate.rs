@@ -73,6 +73,7 @@ impl Queue {
             self.lose(now, job, "its worker was revoked".into(), effects);
         }
         self.idle.remove(&id);
+        effects.sends.push(Send::Revoked(self.workers[&id].key));
         if let Some(session) = session {
             self.sessions.remove(&session.id);
             let reason = "an operator revoked this key".into();
@@ -174,6 +175,7 @@ impl Queue {
                 stage: lease.stage.unwrap_or(Stage::Fetch),
                 log_bytes: lease.log_bytes,
             });
+            session.cancelled.insert(lease.attempt);
             let message = Message::Cancel { attempt: lease.attempt, reason: reason.into() };
             effects.sends.push(Send::Worker(session.id, message));
         }

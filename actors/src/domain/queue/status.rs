@@ -37,6 +37,10 @@ impl Queue {
             let mut met = BTreeSet::new();
             status.running.retain(|running| met.insert(running.attempt));
         }
+        if !live.cancelled.is_empty() {
+            let running: BTreeSet<_> = status.running.iter().map(|r| r.attempt).collect();
+            live.cancelled.retain(|attempt| running.contains(attempt));
+        }
         live.running.clone_from(&status.running);
         live.free_memory = status.free_memory;
         live.free_disk = status.free_disk;
@@ -146,8 +150,12 @@ impl Queue {
         }
         match self.why_not_go_on(worker, attempt) {
             Some(reason) => {
-                let message = Message::Cancel { attempt, reason: reason.into() };
-                effects.sends.push(Send::Worker(session, message));
+                let holder = self.workers.get_mut(&worker).and_then(|w| w.session.as_mut());
+                let once = holder.is_none_or(|live| live.cancelled.insert(attempt));
+                if once || planted::is(Bug::CancelledAgain) {
+                    let message = Message::Cancel { attempt, reason: reason.into() };
+                    effects.sends.push(Send::Worker(session, message));
+                }
             }
             None => self.lease_again(now, worker, running, effects),
         }
@@ -200,6 +208,9 @@ impl Queue {
         self.move_to(now, attempt.job, place, effects);
         let Some(holder) = self.workers.get_mut(&worker) else { return };
         holder.held.insert(attempt.job);
+        if let Some(live) = &mut holder.session {
+            live.cancelled.remove(&attempt);
+        }
         self.leases.insert(Lease {
             attempt,
             worker,

@@ -39,6 +39,9 @@ pub(super) struct Session {
     pub(super) seen: GrantNumber,
     /// As last told.
     pub(super) running: Vec<Running>,
+    /// Attempts that it was told to stop, until a status does not tell of them any more: statuses
+    /// that crossed the order, or that are not worth believing, do not order it again.
+    pub(super) cancelled: BTreeSet<AttemptId>,
     pub(super) free_memory: u64,
     pub(super) free_disk: u64,
 }

@@ -16,11 +16,21 @@ pub use hello::{
 
 /// Largest frame of the control stream, bytes: a report with its attestations, an assignment.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 4 << 20;
+/// Largest first frame of a connection, bytes: the largest offer that is taken has about 13 KiB.
+pub const HELLO_FRAME_BYTES_MAX: usize = 32 << 10;
+/// Largest status, bytes: [`SPOOLED_MAX`] and [`RUNNING_MAX`] attempts take 46 KiB.
+pub const STATUS_FRAME_BYTES_MAX: usize = 64 << 10;
+/// Largest request of ctl, bytes: a filter has seven names.
+pub const REQUEST_FRAME_BYTES_MAX: usize = 16 << 10;
+/// Attempts in one status that wait for an answer. A worker with more than 256 is given no work.
+pub const SPOOLED_MAX: usize = 4_096;
+/// Attempts in one status that occupy slots: the most slots that an offer may have.
+pub const RUNNING_MAX: usize = 256;
 /// Largest frame of an upload or of an answer to ctl, bytes.
 pub const CHUNK_FRAME_BYTES_MAX: usize = 256 << 10;
 
 /// Why a connection was closed on purpose; sent as the code of the close.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum CloseCode {
     /// Nothing is wrong: the node stops.
@@ -39,4 +49,8 @@ pub enum CloseCode {
     Busy = 6,
     /// Something failed inside; try again.
     Internal = 7,
+    /// The peer does not read what it is sent; try again.
+    Unread = 8,
+    /// Nothing was asked for long, and the place is needed; connect again when there is a question.
+    Idle = 9,
 }

@@ -25,6 +25,8 @@ pub(super) struct Session {
     pub(super) told: bool,
     /// Attempts that occupy its slots, as told, and those that it was told to stop.
     pub(super) running: Vec<AttemptId>,
+    /// Attempts that it was told to stop and still tells of: it is not told again.
+    pub(super) cancelled: Vec<AttemptId>,
     pub(super) free_memory: u64,
 }
 
@@ -61,6 +63,7 @@ impl Oracle {
                 heard: self.now.monotonic,
                 told: false,
                 running: Vec::new(),
+                cancelled: Vec::new(),
                 free_memory: 0,
             });
         }

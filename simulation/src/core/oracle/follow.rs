@@ -29,6 +29,7 @@ impl Oracle {
                 live.running.push(running.attempt);
             }
         }
+        live.cancelled.retain(|attempt| live.running.contains(attempt));
         let (running, boot) = (live.running.clone(), live.boot);
         let held: Vec<InputId> = self.held(id).map(|(job, _)| job.id).collect();
         for job in held {
@@ -72,13 +73,21 @@ impl Oracle {
         }
     }
 
+    /// An order to stop, once until a status does not tell of the attempt any more.
+    fn cancels(&mut self, session: SessionId, worker: WorkerId, attempt: AttemptId) {
+        let live = self.workers.get_mut(&worker).and_then(|w| w.session.as_mut());
+        let Some(live) = live.filter(|live| !live.cancelled.contains(&attempt)) else { return };
+        live.cancelled.push(attempt);
+        self.expected.cancels.push((session, attempt));
+    }
+
     /// An attempt that a worker runs: it goes on, its lease begins again, or it is to stop.
     fn told_of(&mut self, session: SessionId, worker: WorkerId, attempt: AttemptId) {
         let deadline = self.now.monotonic.plus(self.settings.lease);
         let boot = self.workers[&worker].session.as_ref().map(|session| session.boot);
         let epoch = attempt.epoch.0;
         let Some(job) = self.jobs.get_mut(&attempt.job) else {
-            self.expected.cancels.push((session, attempt));
+            self.cancels(session, worker, attempt);
             return;
         };
         if job.lease().is_some_and(|lease| lease.epoch == epoch && lease.worker == worker) {
@@ -86,17 +95,21 @@ impl Oracle {
         }
         let grant = job.grants.iter().find(|grant| grant.epoch == epoch).copied();
         let Some(grant) = grant.filter(|grant| grant.worker == worker && !grant.answered) else {
-            self.expected.cancels.push((session, attempt));
+            self.cancels(session, worker, attempt);
             return;
         };
         let newest = job.grants.last().is_some_and(|newest| newest.epoch == epoch);
         let taken = newest && job.epoch > epoch;
         if taken || matches!(job.place, Place::Decided | Place::Dropped) {
-            self.expected.cancels.push((session, attempt));
+            self.cancels(session, worker, attempt);
             return;
         }
         let (Place::Waiting { stay, .. } | Place::Parked { stay, .. }) = job.place else { return };
         if job.epoch == epoch {
+            let live = self.workers.get_mut(&worker).and_then(|w| w.session.as_mut());
+            if let Some(live) = live {
+                live.cancelled.retain(|cancelled| *cancelled != attempt);
+            }
             let lease = Lease {
                 epoch,
                 worker,

@@ -56,6 +56,7 @@ impl Oracle {
         let worker = self.workers.get_mut(&lease.worker);
         if let Some(session) = worker.and_then(|worker| worker.session.as_mut()) {
             session.running.push(attempt);
+            session.cancelled.push(attempt);
             self.expected.cancels.push((session.id, attempt));
         }
     }

@@ -6,7 +6,7 @@ use super::house::{
 use crate::domain::queue::{Effects, Send, Settings};
 use crate::protocol::stored::v1::Place;
 use crate::protocol::wire::v1::coordinator::Answer;
-use crate::protocol::{Epoch, FaultKind};
+use crate::protocol::{AttemptId, Epoch, FaultKind, InputId};
 
 fn waiting(place: &Place) -> crate::protocol::stored::v1::Waiting {
     match place {
@@ -175,6 +175,25 @@ fn a_late_failure_does_not_delay_the_retry_of_a_later_attempt() {
     assert_eq!(answer, Answer::Accepted);
     let after = (house.state(first.attempt.job).retries, house.delay(first.attempt.job));
     assert_eq!(after, (1, 23 * HOUR));
+}
+
+/// A worker that repeats what it is not to do is not told each time: what it does not read would
+/// grow.
+#[test]
+fn attempts_that_nobody_granted_are_cancelled_once_for_each_connection() {
+    let mut house = House::new();
+    let (session, _) = house.join_as(1, 1, offer(4));
+    let unknown: Vec<AttemptId> =
+        (1..=4).map(|job| AttemptId { job: InputId(900 + job), epoch: Epoch(1) }).collect();
+    assert_eq!(cancelled(&house.told(session, 0, &unknown, &[])), unknown);
+    for _ in 0..100 {
+        assert_eq!(cancelled(&house.told(session, 0, &unknown, &[])), []);
+    }
+    // One of them ends and begins again; another connection knows nothing of the order.
+    house.told(session, 0, &unknown[1..], &[]);
+    assert_eq!(cancelled(&house.told(session, 0, &unknown, &[])), unknown[..1]);
+    let (session, _) = house.join_as(1, 1, offer(4));
+    assert_eq!(cancelled(&house.told(session, 0, &unknown, &[])), unknown);
 }
 
 #[test]

@@ -150,8 +150,13 @@ fn dropping_a_running_job_cancels_it_and_its_verdict_still_is_kept() {
     let effects = house.drop_job("a");
     assert_eq!(cancelled(&effects), [granted[0].attempt]);
     assert_eq!(house.queue.next_deadline(house.now), None, "the lease is gone");
+    for _ in 0..3 {
+        let effects = house.told(session, 1, &[granted[0].attempt], &[]);
+        assert_eq!(cancelled(&effects), [], "it was told, and may take its time");
+    }
+    house.told(session, 1, &[], &[]);
     let effects = house.told(session, 1, &[granted[0].attempt], &[]);
-    assert_eq!(cancelled(&effects), [granted[0].attempt], "told again until it stops");
+    assert_eq!(cancelled(&effects), [granted[0].attempt], "it began again");
     let (answer, _) = house.report(session, 1, &granted[0], good(&granted[0]));
     assert_eq!(answer, Answer::Accepted);
     assert_eq!(*house.place(JOB), Place::Dropped);
