@@ -82,6 +82,7 @@ pub fn isolation(isolation: Isolation) -> &'static str {
         Isolation::Full => "full",
         Isolation::Script => "script",
         Isolation::None => "none",
+        Isolation::Network => "network",
     }
 }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{IndexTrust, Sha256, Sha512};
@@ -40,6 +42,8 @@ pub struct Attempted {
     pub environment: EnvironmentKnowledge,
     /// How the build was isolated.
     pub isolation: Isolation,
+    /// What held the build in; `None`: not known, or nothing did.
+    pub sandbox: Option<Sandbox>,
     /// Digest of the build input as used; `None` where there is none (suite).
     pub input_sha256: Option<Sha256>,
     /// Digest and length of the build input's SHA-512, for the in-toto link; `None` as above.
@@ -163,7 +167,76 @@ pub enum Isolation {
     Script,
     /// None.
     None,
+    /// That sandbox without all of its capabilities, but without network.
+    Network,
 }
+
+/// What held a build in while it ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// What was active.
+    pub capabilities: BTreeSet<Capability>,
+    /// Version of the kernel's Landlock; `None`: it has none.
+    pub landlock_abi: Option<u32>,
+}
+
+/// One part of a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capability {
+    /// Its root was nobody outside.
+    UserNamespace,
+    /// It saw no file but those of the environment.
+    MountNamespace,
+    /// It saw no process but its own, and all of them ended with it.
+    PidNamespace,
+    /// It had a loopback of its own and no other network.
+    NetworkNamespace,
+    /// It shared no memory, semaphores or queues with others.
+    IpcNamespace,
+    /// Nothing gained rights by being executed.
+    NoNewPrivileges,
+    /// System calls that no build needs were refused.
+    Seccomp,
+    /// Sockets had the usual families only, through every ABI of the kernel.
+    SocketFamilies,
+    /// It could make no namespaces of its own.
+    NoNestedNamespaces,
+    /// Landlock kept it from sockets and processes outside.
+    Landlock,
+    /// The kernel counted its memory.
+    MemoryGroup,
+    /// The kernel counted its processes.
+    PidsGroup,
+}
+
+impl Sandbox {
+    /// The word for what was active. `Full` asks for every barrier that all supported kernels have.
+    /// Landlock is not among them: what it bounds, namespaces and the filter of system calls bound
+    /// too. Groups are limits, and no barriers.
+    pub fn isolation(&self) -> Isolation {
+        let has = |wanted: &[Capability]| wanted.iter().all(|one| self.capabilities.contains(one));
+        if has(&BARRIERS) {
+            Isolation::Full
+        } else if has(&[Capability::NetworkNamespace]) {
+            Isolation::Network
+        } else {
+            Isolation::None
+        }
+    }
+}
+
+const BARRIERS: [Capability; 9] = [
+    Capability::UserNamespace,
+    Capability::MountNamespace,
+    Capability::PidNamespace,
+    Capability::NetworkNamespace,
+    Capability::IpcNamespace,
+    Capability::NoNewPrivileges,
+    Capability::Seccomp,
+    Capability::SocketFamilies,
+    Capability::NoNestedNamespaces,
+];
 
 /// Who signed a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -195,5 +268,42 @@ impl Evidence {
             && self.environment == EnvironmentKnowledge::Recorded
             && self.isolation == Isolation::Full
             && self.signer == SignerKind::WorkerKey
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn isolation_is_full_only_with_every_barrier() {
+        let capabilities = BARRIERS.into_iter().collect();
+        let whole = Sandbox { capabilities, landlock_abi: None };
+        assert_eq!(whole.isolation(), Isolation::Full);
+        for missing in BARRIERS {
+            let mut part = whole.clone();
+            part.capabilities.remove(&missing);
+            part.capabilities.extend([Capability::Landlock, Capability::MemoryGroup]);
+            let expected = match missing {
+                Capability::NetworkNamespace => Isolation::None,
+                _ => Isolation::Network,
+            };
+            assert_eq!(part.isolation(), expected, "without {missing:?}");
+        }
+        assert_eq!(Sandbox::default().isolation(), Isolation::None);
+    }
+
+    #[test]
+    fn weaker_isolation_is_never_gate_grade() {
+        let evidence = |isolation| Evidence {
+            index: IndexTrust::Signed,
+            environment: EnvironmentKnowledge::Recorded,
+            isolation,
+            signer: SignerKind::WorkerKey,
+        };
+        assert!(evidence(Isolation::Full).is_gate_grade());
+        for weaker in [Isolation::Network, Isolation::Script, Isolation::None] {
+            assert!(!evidence(weaker).is_gate_grade(), "{weaker:?}");
+        }
     }
 }

@@ -12,8 +12,8 @@ pub mod wire;
 
 pub use assignment::{Assignment, AttemptLimits, IndexTrust, artifact_set_digest};
 pub use attempt::{
-    Attempted, Ending, EnvironmentKnowledge, Evidence, Fault, FaultKind, FileDigest, Isolation,
-    Rebuilt, SignerKind, Stage,
+    Attempted, Capability, Ending, EnvironmentKnowledge, Evidence, Fault, FaultKind, FileDigest,
+    Isolation, Rebuilt, Sandbox, SignerKind, Stage,
 };
 pub use digest::{ParseDigestError, Sha256, Sha512};
 pub use id::{

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rebuilder_actors::port::{Backend, BoxFuture, Clock, Difference, Progress, UtcMillis};
 use rebuilder_actors::protocol::{
-    Assignment, AttemptId, Attempted, Ending, FaultKind, Isolation, Rebuilt,
+    Assignment, AttemptId, Attempted, Ending, FaultKind, Isolation, Rebuilt, Sandbox,
 };
 
 use super::compare::{Pair, compare};
@@ -102,7 +102,8 @@ impl Backends {
         Attempted {
             ending,
             environment: learnt.environment,
-            isolation,
+            isolation: learnt.sandbox.as_ref().map_or(isolation, Sandbox::isolation),
+            sandbox: learnt.sandbox,
             input_sha256: learnt.input.map(|input| input.sha256),
             input_sha512: learnt.input.map(|input| input.sha512),
             source_sha256: learnt.source_sha256,

@@ -8,7 +8,7 @@ use rebuilder_actors::port::{Difference, Progress};
 use rebuilder_actors::protocol::Sha256;
 
 use super::compare::{Pair, is_file_name};
-use crate::sandbox::{self, Bind, Cancel, Exit, Limits, Network, Output, Root, Spec, User};
+use crate::sandbox::{self, Bind, Cancel, Exit, Limits, Network, Output, Root, Spec, User, Wall};
 
 /// Explains with `diffoscope` how two files differ, in a sandbox where there is nothing but the
 /// host's programs and the two files: what is compared is hostile.
@@ -188,6 +188,7 @@ impl Diffoscope {
                 file_bytes: Some(FILE_BYTES_MAX),
                 disk_bytes: Some(DISK_BYTES_MAX),
             },
+            wall: Wall::default(),
         }
     }
 }

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use rebuilder_actors::port::{BoxFuture, Progress};
 use rebuilder_actors::protocol::{
-    Assignment, EnvironmentKnowledge, Fault, FaultKind, FileDigest, Isolation, Sha256, Stage,
+    Assignment, EnvironmentKnowledge, Fault, FaultKind, FileDigest, Isolation, Sandbox, Sha256,
+    Stage,
 };
 
 use crate::fetch::FetchError;
@@ -14,7 +15,7 @@ use crate::fetch::FetchError;
 /// file (unless that is the build input), keeps no state of an attempt but in `folder`, and serves
 /// several attempts at once.
 pub trait Rebuild: Send + Sync + 'static {
-    /// How much this backend isolates a build; the same for every attempt.
+    /// How much this backend isolates a build of which [`Learnt::sandbox`] says nothing.
     fn isolation(&self) -> Isolation;
 
     /// Builds, and returns the folder that holds what was built: the published names directly in
@@ -43,7 +44,7 @@ pub trait Rebuild: Send + Sync + 'static {
 }
 
 /// What a backend learns about its build, for the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Learnt {
     /// How the environment was known.
     pub environment: EnvironmentKnowledge,
@@ -53,6 +54,9 @@ pub struct Learnt {
     pub source_sha256: Option<Sha256>,
     /// See `Attempted::environment_sha256`; `None` when it was not made or cannot be listed.
     pub environment_sha256: Option<Sha256>,
+    /// What holds the build in, which also decides how it is isolated; `None`: the backend's own
+    /// word for all of its builds.
+    pub sandbox: Option<Sandbox>,
 }
 
 impl Learnt {
@@ -63,6 +67,7 @@ impl Learnt {
             input: None,
             source_sha256: None,
             environment_sha256: None,
+            sandbox: None,
         }
     }
 }

@@ -98,6 +98,7 @@ pub(super) struct Debian {
     pub(super) release_check_secs: Option<Within<0, 604_800>>,
     pub(super) build_options: Option<Vec<Word>>,
     pub(super) parallel: Option<Within<1, 4096>>,
+    pub(super) nested_namespaces: Option<bool>,
     pub(super) source_bytes_max: Option<Size>,
     pub(super) package_bytes_max: Option<Size>,
     pub(super) package_cache_bytes_max: Option<Size>,

@@ -78,6 +78,8 @@ pub struct DebianConfig {
     pub build_options: Option<Vec<String>>,
     /// `parallel=` where none is recorded; at least 1.
     pub parallel: Option<u32>,
+    /// Whether builds may make user namespaces.
+    pub nested_namespaces: Option<bool>,
     /// Bytes of one file of a source package.
     pub source_bytes_max: Option<u64>,
     /// Bytes of one package of the environment, and of one output.
@@ -171,6 +173,7 @@ fn read_debian(file: file::Debian, cache_dir: PathBuf) -> DebianConfig {
         release_check_every: file.release_check_secs.map(|s| Duration::from_secs(s.0.into())),
         build_options: file.build_options.map(words),
         parallel: file.parallel.map(|n| n.0),
+        nested_namespaces: file.nested_namespaces,
         source_bytes_max: bytes(file.source_bytes_max),
         package_bytes_max: bytes(file.package_bytes_max),
         package_cache_bytes_max: bytes(file.package_cache_bytes_max),

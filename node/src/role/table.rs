@@ -88,6 +88,7 @@ fn evidence(evidence: Evidence) -> String {
         Isolation::Full => "full",
         Isolation::Script => "script",
         Isolation::None => "none",
+        Isolation::Network => "network",
     };
     format!("{index}/{environment}/{isolation}")
 }

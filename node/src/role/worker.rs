@@ -201,6 +201,7 @@ fn debian_settings(config: &WorkerConfig, debian: &DebianConfig) -> DebianSettin
         memory_bytes_max: config.memory_bytes_max,
         processes_max: config.processes_max,
         disk_bytes_max: config.disk_bytes_max,
+        nested_namespaces: debian.nested_namespaces.unwrap_or(usual.nested_namespaces),
         source_bytes_max: debian.source_bytes_max.unwrap_or(usual.source_bytes_max),
         package_bytes_max: debian.package_bytes_max.unwrap_or(usual.package_bytes_max),
         package_cache_bytes_max: debian

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup::Layout;
 use super::spec::{SandboxError, Spec};
+use super::wall::Kernel;
 
 /// Worker to monitor, once. The end of the stream asks the monitor to end everything.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Job {
-    Run { spec: Box<Spec>, id_base: u32, layout: Layout },
-    Unpack { tar: PathBuf, into: PathBuf, id_base: u32 },
+    Run { spec: Box<Spec>, id_base: u32, layout: Layout, kernel: Kernel },
+    Unpack { tar: PathBuf, into: PathBuf, id_base: u32, kernel: Kernel },
 }
 
 /// Monitor to worker, once, when every process is gone.

@@ -18,6 +18,7 @@ mod settings;
 mod spec;
 mod tree;
 mod usage;
+mod wall;
 
 pub use cancel::Cancel;
 pub use ids::{IDS, builder_id, chown_into, root_id};
@@ -26,3 +27,4 @@ pub use run::run;
 pub use settings::{ID_BASE, Settings, configure};
 pub use spec::{Bind, Exit, Limits, Network, Output, Root, SandboxError, Spec, User};
 pub use tree::{import_tar, open_file, remove_tree};
+pub use wall::{Kernel, Wall, evidence};

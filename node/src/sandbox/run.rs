@@ -6,6 +6,7 @@ use super::drive::{Bounds, drive};
 use super::job::Job;
 use super::settings::settings;
 use super::spec::{Exit, Output, SandboxError, Spec};
+use super::wall::kernel;
 
 /// Runs one command to its end. When this returns no process of it is left, nothing stays mounted,
 /// and everything that it printed was given to `output`. When the future is dropped, or this whole
@@ -33,7 +34,8 @@ pub async fn run(
     }
     let settings = settings();
     let layout = if settings.control_groups { layout().clone() } else { Layout::Absent };
-    let job = Job::Run { spec: Box::new(spec.clone()), id_base: settings.id_base, layout };
+    let (id_base, kernel) = (settings.id_base, kernel());
+    let job = Job::Run { spec: Box::new(spec.clone()), id_base, layout, kernel };
     let bounds = Bounds { wall: spec.limits.wall, spec: Some(&spec) };
     drive(&job, bounds, output, cancel).await
 }

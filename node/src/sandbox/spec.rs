@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::wall::Wall;
+
 /// One command to run in a sandbox of its own: new user, PID, mount, IPC, UTS and cgroup
 /// namespaces, an empty environment but for `environment`, and no standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,6 +25,8 @@ pub struct Spec {
     pub directory: PathBuf,
     /// What ends it.
     pub limits: Limits,
+    /// What it may ask the kernel for.
+    pub wall: Wall,
 }
 
 /// A root file system: read-only lower layers, one writable layer.

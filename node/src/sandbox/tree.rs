@@ -14,6 +14,7 @@ use super::ids::succeed;
 use super::job::Job;
 use super::settings::settings;
 use super::spec::{Output, SandboxError};
+use super::wall::kernel;
 
 /// Unpacks a tarball of a root file system (plain, or compressed with gzip, xz or zstd) into a
 /// folder, made when it is absent, so that all in it belongs to the ids of the sandbox and setuid
@@ -27,8 +28,9 @@ pub async fn import_tar(tar: &Path, into: &Path) -> Result<(), SandboxError> {
         std::path::absolute(path)
             .map_err(|error| SandboxError::new(format!("find {}", path.display()), error))
     };
-    let job =
-        Job::Unpack { tar: absolute(tar)?, into: absolute(into)?, id_base: settings().id_base };
+    let (from, to) = (absolute(tar)?, absolute(into)?);
+    let (id_base, kernel) = (settings().id_base, kernel());
+    let job = Job::Unpack { tar: from, into: to, id_base, kernel };
     let mut complaints = Complaints::default();
     let bounds = Bounds { wall: UNPACK_MAX, spec: None };
     let ended = drive(&job, bounds, &mut complaints, &Cancel::new()).await?;

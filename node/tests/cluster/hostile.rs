@@ -262,6 +262,7 @@ fn signed(assignment: &Assignment, signer: &Identity) -> SignedReport {
         ending,
         environment: EnvironmentKnowledge::Opaque,
         isolation: Isolation::Script,
+        sandbox: None,
         input_sha256: None,
         input_sha512: None,
         source_sha256: None,

@@ -6,8 +6,8 @@ use std::sync::Once;
 use std::time::Duration;
 
 use rebuilder_node::sandbox::{
-    Cancel, Exit, Limits, Network, Output, Root, SandboxError, Settings, Spec, User, chown_into,
-    configure, run,
+    Cancel, Exit, Limits, Network, Output, Root, SandboxError, Settings, Spec, User, Wall,
+    chown_into, configure, run,
 };
 use tempfile::TempDir;
 
@@ -48,6 +48,7 @@ impl Fixture {
                 file_bytes: None,
                 disk_bytes: None,
             },
+            wall: Wall::default(),
         };
         // Nobody else may look in: the sandbox must do with the rights of root alone.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();

@@ -6,6 +6,8 @@
 mod ends;
 mod fixture;
 mod hidden;
+mod honest;
 mod limits;
 mod parent;
 mod trees;
+mod wall;

@@ -202,6 +202,7 @@ impl Backend for Builder {
                 ending,
                 environment: EnvironmentKnowledge::Suite,
                 isolation: Isolation::Full,
+                sandbox: None,
                 input_sha256: None,
                 input_sha512: None,
                 source_sha256: None,

@@ -140,6 +140,7 @@ impl World {
                 ending,
                 environment: EnvironmentKnowledge::Suite,
                 isolation: Isolation::Full,
+                sandbox: None,
                 input_sha256: None,
                 input_sha512: None,
                 source_sha256: None,

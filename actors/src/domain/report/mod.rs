@@ -48,7 +48,8 @@ pub use link::{LINK_BYTES_MAX, LINKS_MAX, countersign_link};
 pub use pem::{public_key_from_pem, public_key_pem, public_key_pem_legacy};
 pub use sign::{sign, sign_verified};
 pub use statement::{
-    ARTIFACTS_MAX, FILE_BYTES_MAX, PREDICATE_TYPE, STATEMENT_TYPE, TEXT_BYTES_MAX,
+    ARTIFACTS_MAX, FILE_BYTES_MAX, PREDICATE_TYPE, PREDICATE_TYPE_SANDBOX, STATEMENT_TYPE,
+    TEXT_BYTES_MAX,
 };
 pub use verify::{
     VerifiedReport, verify, verify_and_countersign, verify_countersigned, verify_known,

@@ -1,4 +1,5 @@
-//! The predicate `urn:rebuilder:attempt:v1`, field by field.
+//! The predicates `urn:rebuilder:attempt:v1` and `v2`, field by field: the second one has a
+//! `sandbox`, the first one has none, and everything else is the same.
 //!
 //! Others read these names, so they are written out here and do not follow the domain's types: a
 //! renamed field or variant there changes nothing here. Digests are lower-case hex, times are
@@ -10,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::{AttemptReport, LogDigest};
 use crate::port::UtcMillis;
 use crate::protocol::{
-    AttemptId, Attempted, Ending, EnvironmentKnowledge, Epoch, Fault, FaultKind, FileDigest,
-    IndexTrust, InputId, Isolation, JobKey, Rebuilt, Sha256, Sha512, SignerKind, Stage,
+    AttemptId, Attempted, Capability, Ending, EnvironmentKnowledge, Epoch, Fault, FaultKind,
+    FileDigest, IndexTrust, InputId, Isolation, JobKey, Rebuilt, Sandbox, Sha256, Sha512,
+    SignerKind, Stage,
 };
 
 /// See the head of this file.
@@ -26,6 +28,9 @@ pub(super) struct AttemptPredicate {
     pub outcome: Outcome,
     pub environment: Environment,
     pub isolation: IsolationWord,
+    /// What held the build in. Absent in `v1`, there in `v2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxRecord>,
     pub input: Input,
     /// Digest of the source as used.
     pub source_sha256: Option<Sha256>,
@@ -110,6 +115,15 @@ pub(super) struct Environment {
     pub sha256: Option<Sha256>,
 }
 
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct SandboxRecord {
+    /// What was active, each once, in the order of the list below.
+    pub capabilities: Vec<CapabilityWord>,
+    /// Version of the kernel's Landlock.
+    pub landlock_abi: Option<u32>,
+}
+
 /// The build input as used: the material of the links.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -156,7 +170,16 @@ words!(IndexWord for IndexTrust {
 words!(KnowledgeWord for EnvironmentKnowledge {
     Recorded = "recorded", Suite = "suite", Opaque = "opaque",
 });
-words!(IsolationWord for Isolation { Full = "full", Script = "script", None = "none" });
+words!(IsolationWord for Isolation {
+    Full = "full", Script = "script", None = "none", Network = "network",
+});
+words!(CapabilityWord for Capability {
+    UserNamespace = "user-namespace", MountNamespace = "mount-namespace",
+    PidNamespace = "pid-namespace", NetworkNamespace = "network-namespace",
+    IpcNamespace = "ipc-namespace", NoNewPrivileges = "no-new-privileges", Seccomp = "seccomp",
+    SocketFamilies = "socket-families", NoNestedNamespaces = "no-nested-namespaces",
+    Landlock = "landlock", MemoryGroup = "memory-group", PidsGroup = "pids-group",
+});
 words!(SignerWord for SignerKind { WorkerKey = "worker-key", Legacy = "legacy" });
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -244,6 +267,7 @@ impl AttemptPredicate {
                 sha256: done.environment_sha256,
             },
             isolation: done.isolation.into(),
+            sandbox: done.sandbox.as_ref().map(Into::into),
             input: Input {
                 file: input_file.map(Into::into),
                 sha256: done.input_sha256,
@@ -262,6 +286,13 @@ impl AttemptPredicate {
         }
     }
 
+    /// False when full isolation is claimed by a sandbox that lacks a part of it.
+    pub(super) fn is_isolated_as_said(&self) -> bool {
+        let Some(record) = &self.sandbox else { return true };
+        Isolation::from(self.isolation) != Isolation::Full
+            || Sandbox::from(record.clone()).isolation() == Isolation::Full
+    }
+
     /// The report, and the name of the build input's file. `outputs` yields the digests of the
     /// outputs, one for each file that has one, in order.
     ///
@@ -274,6 +305,7 @@ impl AttemptPredicate {
             ending: self.outcome.into_ending(outputs)?,
             environment: self.environment.knowledge.into(),
             isolation: self.isolation.into(),
+            sandbox: self.sandbox.map(Into::into),
             input_sha256: self.input.sha256,
             input_sha512: self.input.sha512,
             source_sha256: self.source_sha256,
@@ -346,6 +378,20 @@ impl From<&Ending> for Outcome {
                 Self::Fault(FaultRecord { kind: fault.kind.into(), detail: fault.detail.clone() })
             }
         }
+    }
+}
+
+impl From<&Sandbox> for SandboxRecord {
+    fn from(sandbox: &Sandbox) -> Self {
+        let capabilities = sandbox.capabilities.iter().map(|one| (*one).into()).collect();
+        Self { capabilities, landlock_abi: sandbox.landlock_abi }
+    }
+}
+
+impl From<SandboxRecord> for Sandbox {
+    fn from(record: SandboxRecord) -> Self {
+        let capabilities = record.capabilities.into_iter().map(Into::into).collect();
+        Self { capabilities, landlock_abi: record.landlock_abi }
     }
 }
 

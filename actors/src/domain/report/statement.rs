@@ -14,6 +14,9 @@ pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// wherever the project lives. A change of the format is a new number.
 pub const PREDICATE_TYPE: &str = "urn:rebuilder:attempt:v1";
 
+/// Type of the predicate of a report that says what held the build in.
+pub const PREDICATE_TYPE_SANDBOX: &str = "urn:rebuilder:attempt:v2";
+
 /// Most artifacts that one report is about; the largest source packages make some hundreds.
 pub const ARTIFACTS_MAX: usize = 4_096;
 
@@ -22,6 +25,9 @@ pub const FILE_BYTES_MAX: usize = 255;
 
 /// Longest text for people (reason, detail, version), in bytes.
 pub const TEXT_BYTES_MAX: usize = 1_024;
+
+/// Most capabilities of a sandbox; there are twelve.
+const CAPABILITIES_MAX: usize = 64;
 
 /// Name of the only subject where no artifact has a known digest.
 const ARTIFACT_SET: &str = "artifact-set";
@@ -86,12 +92,9 @@ pub(super) fn encode(
             })
             .collect();
     }
-    let statement = Statement {
-        kind: STATEMENT_TYPE.into(),
-        subject,
-        predicate_type: PREDICATE_TYPE.into(),
-        predicate: AttemptPredicate::of(report, input_file),
-    };
+    let predicate = AttemptPredicate::of(report, input_file);
+    let predicate_type = type_of(&predicate).into();
+    let statement = Statement { kind: STATEMENT_TYPE.into(), subject, predicate_type, predicate };
     serde_json::to_vec(&statement).expect("a statement has text keys and no floats")
 }
 
@@ -102,9 +105,10 @@ pub(super) fn decode(payload: &[u8]) -> Result<Content, ReportError> {
     if statement.kind != STATEMENT_TYPE {
         return Err(ReportError::wrong_type("_type", &statement.kind, STATEMENT_TYPE));
     }
-    if statement.predicate_type != PREDICATE_TYPE {
+    let expected = type_of(&statement.predicate);
+    if statement.predicate_type != expected {
         let found = &statement.predicate_type;
-        return Err(ReportError::wrong_type("predicateType", found, PREDICATE_TYPE));
+        return Err(ReportError::wrong_type("predicateType", found, expected));
     }
     check_limits(&statement)?;
     let subject = statement.subject;
@@ -125,6 +129,13 @@ pub(super) fn decode(payload: &[u8]) -> Result<Content, ReportError> {
         subject.into_iter().map(|s| (s.name.into(), s.digest.sha256)).collect()
     };
     Ok(Content { report, input_file, stand_ins })
+}
+
+fn type_of(predicate: &AttemptPredicate) -> &'static str {
+    match predicate.sandbox {
+        Some(_) => PREDICATE_TYPE_SANDBOX,
+        None => PREDICATE_TYPE,
+    }
 }
 
 /// Name and digests of every file that was rebuilt, in the report's order.
@@ -164,6 +175,14 @@ fn check_limits(statement: &Statement<'_>) -> Result<(), ReportError> {
         ReportError::limit("subject's name in bytes", subject.name.len(), FILE_BYTES_MAX)?;
     }
     let predicate = &statement.predicate;
+    if let Some(sandbox) = &predicate.sandbox {
+        let count = sandbox.capabilities.len();
+        ReportError::limit("sandbox's capabilities", count, CAPABILITIES_MAX)?;
+        if !predicate.is_isolated_as_said() {
+            let reason = "its capabilities are not those of `isolation: full`";
+            return Err(ReportError::malformed("sandbox", &reason));
+        }
+    }
     let text = match &predicate.outcome {
         Outcome::Built(files) => {
             ReportError::limit("report's files", files.len(), ARTIFACTS_MAX)?;

@@ -83,6 +83,7 @@ pub(super) fn report(ending: Ending, artifacts: &[Artifact]) -> AttemptReport {
             ending,
             environment: EnvironmentKnowledge::Recorded,
             isolation: Isolation::Full,
+            sandbox: None,
             input_sha256: Some(Sha256::of(b"input")),
             input_sha512: Some(Sha512::of(b"input")),
             source_sha256: Some(Sha256::of(b"source")),

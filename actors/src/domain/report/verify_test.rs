@@ -10,7 +10,10 @@ use super::{
     verify_and_countersign, verify_countersigned,
 };
 use crate::port::Signer as _;
-use crate::protocol::{Artifact, Ending, Fault, FaultKind, PublicKey, Rebuilt, Sha256, Verdict};
+use crate::protocol::{
+    Artifact, Capability, Ending, Fault, FaultKind, Isolation, PublicKey, Rebuilt, Sandbox, Sha256,
+    Verdict,
+};
 
 fn key() -> PublicKey {
     worker().public_key()
@@ -161,6 +164,37 @@ fn payloads_of_another_form_are_refused_though_signed() {
     assert!(matches!(no_output, Subjects { .. }), "{no_output:?}");
     let one_more = edited("\"outputSize\":null", "\"outputSize\":7");
     assert_eq!(one_more, Subjects { name: "hello-doc_1_amd64.deb".into() });
+}
+
+#[test]
+fn a_sandbox_is_signed_read_back_and_believed_only_as_far_as_it_goes() {
+    let capabilities = [
+        Capability::UserNamespace,
+        Capability::MountNamespace,
+        Capability::PidNamespace,
+        Capability::NetworkNamespace,
+        Capability::IpcNamespace,
+        Capability::NoNewPrivileges,
+        Capability::Seccomp,
+        Capability::SocketFamilies,
+        Capability::NoNestedNamespaces,
+    ];
+    let whole = Sandbox { capabilities: capabilities.into(), landlock_abi: Some(7) };
+    let signed_with = |sandbox: &Sandbox, isolation| {
+        let mut report = report(built(), &artifacts());
+        report.attempted.sandbox = Some(sandbox.clone());
+        report.attempted.isolation = isolation;
+        (sign(&report, &artifacts(), Some(INPUT), &worker()), report)
+    };
+    let (signed, said) = signed_with(&whole, Isolation::Full);
+    assert_eq!(*verify(&signed, &key()).unwrap().report(), said);
+    let mut part = whole.clone();
+    part.capabilities.remove(&Capability::Seccomp);
+    let (signed, _) = signed_with(&part, Isolation::Full);
+    let refused = verify(&signed, &key()).unwrap_err();
+    assert!(refused.to_string().contains("isolation: full"), "{refused}");
+    let (signed, said) = signed_with(&part, Isolation::Network);
+    assert_eq!(*verify(&signed, &key()).unwrap().report(), said);
 }
 
 #[test]

@@ -38,6 +38,8 @@ impl Attempt<'_> {
             Some(recorded) => Plan::recorded(self.assignment, &source.control, recorded)?,
             None => Plan::suite(self.assignment, &source.control, self.chroot.settings)?,
         };
+        self.chroot.wall = self.backend.wall(&plan.architecture);
+        self.learnt.sandbox = Some(sandbox::evidence(self.chroot.wall));
         self.chroot.enter(Stage::Prepare, limits.stage_secs_max);
         let keyring = self.backend.keyring()?;
         let progress = self.chroot.progress;

@@ -13,7 +13,7 @@ use super::settings::DebianSettings;
 use super::storage;
 use crate::backend::{Ended, Learnt, Rebuild};
 use crate::fetch::Fetcher;
-use crate::sandbox::{Cancel, Root};
+use crate::sandbox::{self, Cancel, Root, Wall};
 
 /// Rebuilds Debian packages in sandboxes, from a `.buildinfo` or with today's suite. Needs root,
 /// mmdebstrap and the distribution's keyring on the host; everything else is in the base roots.
@@ -50,6 +50,14 @@ impl DebianBackend {
                 storage::remove_left_over(&entry?.path());
             }
         }
+        if settings.nested_namespaces {
+            tracing::warn!(
+                "builds may make user namespaces, so that their verdicts do not say `isolation: \
+                 full`: remove `nested_namespaces` from [debian] where no package needs it"
+            );
+        }
+        // A kernel that lacks something is warned of now, and not when the first build begins.
+        tracing::info!(sandbox = ?sandbox::evidence(Wall::default()), "builds are held in");
         let packages = PackageCache::open(
             settings.cache_dir.join("packages"),
             settings.package_cache_bytes_max,
@@ -57,6 +65,16 @@ impl DebianBackend {
         )?;
         let bases = Bases::open(settings.clone(), fetcher.clone(), Arc::clone(&clock))?;
         Ok(Self { settings, fetcher, bases, packages, clock })
+    }
+
+    /// What a build for this architecture may ask the kernel for.
+    pub(super) fn wall(&self, architecture: &str) -> Wall {
+        Wall {
+            nested_namespaces: self.settings.nested_namespaces,
+            mounts: false,
+            // apt is such a program there, and so is all that a build runs.
+            socketcall: architecture == "i386",
+        }
     }
 
     /// All keyrings in one file, which is what apt and mmdebstrap are told to trust.
@@ -101,6 +119,7 @@ impl DebianBackend {
             progress,
             cancel: &cancel,
             binds: Vec::new(),
+            wall: Wall::default(),
             stage: Stage::Fetch,
             deadline: self.clock.monotonic(),
         };
@@ -132,7 +151,8 @@ impl DebianBackend {
 
 impl Rebuild for DebianBackend {
     fn isolation(&self) -> Isolation {
-        Isolation::Full
+        // Before it is known what is built.
+        sandbox::evidence(self.wall("")).isolation()
     }
 
     fn build<'a>(

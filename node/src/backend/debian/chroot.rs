@@ -8,7 +8,7 @@ use rebuilder_actors::protocol::{FaultKind, Stage};
 use super::settings::DebianSettings;
 use crate::backend::Ended;
 use crate::sandbox::{
-    self, Bind, Cancel, Exit, Limits, Network, Output, Root, SandboxError, Spec, User,
+    self, Bind, Cancel, Exit, Limits, Network, Output, Root, SandboxError, Spec, User, Wall,
 };
 
 /// The root of one attempt: a base root and one writable layer, in which commands run one after
@@ -21,6 +21,8 @@ pub(super) struct Chroot<'a> {
     pub(super) cancel: &'a Cancel,
     /// What commands of every stage see besides the root, until the build begins.
     pub(super) binds: Vec<Bind>,
+    /// What a build may ask the kernel for.
+    pub(super) wall: Wall,
     pub(super) stage: Stage,
     /// When the stage must have ended.
     pub(super) deadline: Monotonic,
@@ -91,6 +93,11 @@ impl Chroot<'_> {
                 processes: self.settings.processes_max,
                 file_bytes: self.settings.disk_bytes_max,
                 disk_bytes: self.settings.disk_bytes_max,
+            },
+            wall: Wall {
+                // A build's wish, which scripts of packages do not share.
+                nested_namespaces: self.wall.nested_namespaces && step.user == User::Builder,
+                ..self.wall
             },
         };
         let exit = sandbox::run(&spec, output, self.cancel).await.map_err(|e| failed(&e))?;

@@ -32,6 +32,8 @@ pub struct DebianSettings {
     pub processes_max: u32,
     /// Bytes that one build may write; `None`: not limited.
     pub disk_bytes_max: Option<u64>,
+    /// True: builds may make user namespaces. Their verdicts do not say `isolation: full`.
+    pub nested_namespaces: bool,
     /// Bytes of one file of a source package.
     pub source_bytes_max: u64,
     /// Bytes of one package of the environment, and of one output.
@@ -58,6 +60,7 @@ impl DebianSettings {
             memory_bytes_max: None,
             processes_max: 16_384,
             disk_bytes_max: None,
+            nested_namespaces: false,
             source_bytes_max: 4 << 30,
             package_bytes_max: 8 << 30,
             package_cache_bytes_max: 20 << 30,

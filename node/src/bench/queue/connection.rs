@@ -291,6 +291,7 @@ fn reproduced(assignment: &Assignment) -> AttemptReport {
             ending: Ending::Built(assignment.artifacts.iter().map(rebuilt).collect()),
             environment: EnvironmentKnowledge::Suite,
             isolation: Isolation::Full,
+            sandbox: None,
             input_sha256: None,
             input_sha512: None,
             source_sha256: assignment.source.as_ref().and_then(|source| source.sha256),

@@ -8,12 +8,13 @@ use nix::sys::stat::{Mode, umask};
 
 use super::super::cgroup::Layout;
 use super::super::spec::{Limits, SandboxError, Spec, User};
+use super::super::wall::{self, Kernel};
 use super::{privileges, system};
 
 /// Becomes the command. Returns only when that cannot be tried; a program that is absent ends this
 /// process with 127, one that cannot be executed with 126, as a shell does.
-pub(super) fn become_command(spec: &Spec, layout: &Layout) -> SandboxError {
-    match try_become(spec, layout) {
+pub(super) fn become_command(spec: &Spec, layout: &Layout, kernel: Kernel) -> SandboxError {
+    match try_become(spec, layout, kernel) {
         Ok(error) => {
             let name = spec.command.first().map_or("", String::as_str);
             let line = format!("{name}: {}\n", error.desc());
@@ -25,7 +26,7 @@ pub(super) fn become_command(spec: &Spec, layout: &Layout) -> SandboxError {
     }
 }
 
-fn try_become(spec: &Spec, layout: &Layout) -> Result<Errno, SandboxError> {
+fn try_become(spec: &Spec, layout: &Layout, kernel: Kernel) -> Result<Errno, SandboxError> {
     let failed = |error: Errno| SandboxError::new("leave the first process", error);
     let (programs, arguments, environment) = strings(spec)
         .map_err(|error| SandboxError::new("pass arguments and environment", error))?;
@@ -41,6 +42,7 @@ fn try_become(spec: &Spec, layout: &Layout) -> Result<Errno, SandboxError> {
         SandboxError::new(format!("enter {} inside", spec.directory.display()), error)
     })?;
     system::close_from(3, true).map_err(failed)?;
+    wall::build(spec.wall, spec.network, kernel)?;
     let mut last = Errno::ENOENT;
     for program in &programs {
         let Err(error) = nix::unistd::execve(program, &arguments, &environment);

@@ -13,12 +13,20 @@ use nix::unistd::Pid;
 use super::super::cgroup::Layout;
 use super::super::job::{self, Stage};
 use super::super::spec::{Network, SandboxError, Spec};
+use super::super::wall::Kernel;
 use super::system::{self, Side};
 use super::{command, mounts, privileges};
 
 /// The command's status: when this process exits with it, all else in the namespaces is killed.
-pub(super) fn run(channel: &UnixStream, spec: &Spec, id_base: u32, layout: &Layout) -> i32 {
-    let started = prepare(channel, spec, id_base).and_then(|()| start(channel, spec, layout));
+pub(super) fn run(
+    channel: &UnixStream,
+    spec: &Spec,
+    id_base: u32,
+    layout: &Layout,
+    kernel: Kernel,
+) -> i32 {
+    let started =
+        prepare(channel, spec, id_base).and_then(|()| start(channel, spec, layout, kernel));
     match started {
         Ok(pid) => reap(pid),
         Err(error) => fail(channel, error),
@@ -47,10 +55,15 @@ fn prepare(channel: &UnixStream, spec: &Spec, id_base: u32) -> Result<(), Sandbo
     privileges::enter_user_namespace(channel)
 }
 
-fn start(channel: &UnixStream, spec: &Spec, layout: &Layout) -> Result<Pid, SandboxError> {
+fn start(
+    channel: &UnixStream,
+    spec: &Spec,
+    layout: &Layout,
+    kernel: Kernel,
+) -> Result<Pid, SandboxError> {
     let failed = |error| SandboxError::new("start the command", error);
     match system::fork_into(CloneFlags::empty()).map_err(failed)? {
-        Side::Child => exit(fail(channel, command::become_command(spec, layout))),
+        Side::Child => exit(fail(channel, command::become_command(spec, layout, kernel))),
         Side::Parent(pid) => {
             // This process prints nothing and needs no right to wait.
             let null = OpenOptions::new().read(true).write(true).open("/dev/null");

@@ -6,7 +6,7 @@ mod first;
 mod monitor;
 mod mounts;
 mod privileges;
-mod system;
+pub(super) mod system;
 mod unpack;
 mod view;
 
@@ -40,9 +40,11 @@ pub fn init_main() -> ! {
 fn answer(control: &UnixStream) -> Result<(i32, bool), SandboxError> {
     let job = job::receive(control).map_err(|error| SandboxError::new("read the job", error))?;
     match job {
-        Job::Run { spec, id_base, layout } => monitor::run(control, &spec, id_base, &layout),
-        Job::Unpack { tar, into, id_base } => {
-            let status = unpack::run(control, &tar, &into, id_base)?;
+        Job::Run { spec, id_base, layout, kernel } => {
+            monitor::run(control, &spec, id_base, &layout, kernel)
+        }
+        Job::Unpack { tar, into, id_base, kernel } => {
+            let status = unpack::run(control, &tar, &into, id_base, kernel)?;
             Ok((status, false))
         }
     }

@@ -15,6 +15,7 @@ use super::super::group::Group;
 use super::super::ids::{BUILDER, IDS};
 use super::super::job::{self, Stage};
 use super::super::spec::{Network, SandboxError, Spec, User};
+use super::super::wall::Kernel;
 use super::system::{self, Side};
 use super::{first, privileges};
 
@@ -36,6 +37,7 @@ pub(super) fn run(
     spec: &Spec,
     id_base: u32,
     layout: &Layout,
+    kernel: Kernel,
 ) -> Result<(i32, bool), SandboxError> {
     let owner = match spec.user {
         User::Root => id_base,
@@ -50,7 +52,7 @@ pub(super) fn run(
         namespaces.remove(CloneFlags::CLONE_NEWNET);
     }
     let ended = supervise(control, namespaces, id_base, &group, |channel| {
-        first::run(&channel, spec, id_base, layout)
+        first::run(&channel, spec, id_base, layout, kernel)
     });
     let out_of_memory = group.out_of_memory();
     group.remove();

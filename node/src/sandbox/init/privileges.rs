@@ -55,6 +55,5 @@ pub(super) fn become_builder() -> nix::Result<()> {
     }
     setresgid(group, group, group)?;
     setresuid(user, user, user)?;
-    system::drop_capabilities()?;
-    nix::sys::prctl::set_no_new_privs()
+    system::drop_capabilities()
 }

@@ -132,6 +132,49 @@ pub(super) fn drop_capabilities() -> nix::Result<()> {
     Errno::result(dropped).map(drop)
 }
 
+/// Whether filters of system calls can be installed, and answer with an error.
+#[expect(unsafe_code, reason = "no safe wrapper for seccomp")]
+pub(in crate::sandbox) fn has_seccomp() -> bool {
+    let action = libc::SECCOMP_RET_ERRNO;
+    let asked = libc::SECCOMP_GET_ACTION_AVAIL;
+    // SAFETY: the kernel reads one number.
+    let found = unsafe { libc::syscall(libc::SYS_seccomp, asked, 0, &raw const action) };
+    found == 0
+}
+
+/// Has the kernel ask `program` about every system call of this process from now on, besides those
+/// that were installed before. Needs `no_new_privs`.
+#[expect(unsafe_code, reason = "no safe wrapper for seccomp")]
+pub(in crate::sandbox) fn filter_calls(program: &[seccompiler::sock_filter]) -> nix::Result<()> {
+    /// `struct sock_fprog` of `linux/filter.h`.
+    #[repr(C)]
+    struct Program {
+        length: libc::c_ushort,
+        instructions: *const seccompiler::sock_filter,
+    }
+    let length = libc::c_ushort::try_from(program.len()).map_err(|_| Errno::E2BIG)?;
+    let program = Program { length, instructions: program.as_ptr() };
+    // Linux before 5.16 switches mitigations on for a filtered process that are meant for one which
+    // keeps secrets from code in itself; they cost a compiler a tenth and more.
+    let flags = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    let install = libc::SECCOMP_SET_MODE_FILTER;
+    // SAFETY: `sock_filter` has the kernel's layout, and the instructions outlive the call.
+    let installed = unsafe { libc::syscall(libc::SYS_seccomp, install, flags, &raw const program) };
+    Errno::result(installed).map(drop)
+}
+
+/// Version of Landlock's interface; `None`: the kernel has none, or does not let us.
+#[expect(unsafe_code, reason = "the crate tells the version only to whom it restricts")]
+pub(in crate::sandbox) fn landlock_abi() -> Option<u32> {
+    /// `LANDLOCK_CREATE_RULESET_VERSION` of `linux/landlock.h`.
+    const ASK_VERSION: libc::c_ulong = 1;
+    let nothing: *const libc::c_void = std::ptr::null();
+    let asked = libc::SYS_landlock_create_ruleset;
+    // SAFETY: with this flag and no attributes the call answers a number and makes nothing.
+    let version = unsafe { libc::syscall(asked, nothing, 0_usize, ASK_VERSION) };
+    u32::try_from(version).ok().filter(|version| *version > 0)
+}
+
 /// An extended attribute of a file; `None`: absent, longer than 64 bytes, or not readable.
 #[expect(unsafe_code, reason = "no safe wrapper for getxattr")]
 pub(in crate::sandbox) fn extended_attribute(path: &Path, name: &str) -> Option<Vec<u8>> {

@@ -14,7 +14,8 @@ use nix::sys::wait::{WaitStatus, waitpid};
 
 use super::super::group::Group;
 use super::super::job;
-use super::super::spec::SandboxError;
+use super::super::spec::{Network, SandboxError};
+use super::super::wall::{self, Kernel, Wall};
 use super::first::fail;
 use super::system::{self, Side};
 use super::{monitor, privileges};
@@ -25,6 +26,7 @@ pub(super) fn run(
     tar: &Path,
     into: &Path,
     id_base: u32,
+    kernel: Kernel,
 ) -> Result<i32, SandboxError> {
     // Opened with the host's rights: the folders above may be closed to everybody else.
     let source = File::open(tar)
@@ -37,14 +39,15 @@ pub(super) fn run(
     std::env::set_current_dir(into)
         .map_err(|error| SandboxError::new(format!("enter {}", into.display()), error))?;
     monitor::supervise(control, monitor::SEPARATE, id_base, &Group::default(), |channel| {
-        first(&channel, source)
+        first(&channel, source, kernel)
     })
 }
 
-fn first(channel: &UnixStream, source: File) -> i32 {
+fn first(channel: &UnixStream, source: File, kernel: Kernel) -> i32 {
     let entered = job::receive::<()>(channel)
         .map_err(|error| SandboxError::new("wait to be let in", error))
         .and_then(|()| privileges::enter_user_namespace(channel))
+        .and_then(|()| wall::build(Wall::default(), Network::Loopback, kernel))
         .and_then(|()| feed(source));
     match entered {
         Ok(status) => status,

@@ -348,6 +348,7 @@ pub(super) fn report_of(assignment: &Assignment, ending: Ending) -> AttemptRepor
             ending,
             environment: EnvironmentKnowledge::Recorded,
             isolation: Isolation::Full,
+            sandbox: None,
             input_sha256: None,
             input_sha512: None,
             source_sha256: None,
