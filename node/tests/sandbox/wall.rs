@@ -80,7 +80,8 @@ async fn a_wall_has_the_doors_that_were_asked_for() {
 async fn sockets_have_the_usual_families_only() {
     let Some(mut fixture) = Fixture::new().await else { return };
     let outside = on_the_host("families");
-    assert_eq!(outside["family-high"], "ok", "upper bits are ignored by the kernel");
+    // The kernel ignores upper bits (not every machine has this family).
+    assert_eq!(outside["family-high"], outside["family-40"]);
     for (user, network) in PHASES {
         (fixture.spec.user, fixture.spec.network) = (user, network);
         let inside = probe(&fixture, "families").await;
