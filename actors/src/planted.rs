@@ -68,6 +68,8 @@ bugs! {
     CancelledIsFailed = "cancelled-is-failed", Core;
     /// Log chunks are read from a build as fast as it writes and wait in memory.
     LogChunksUnbounded = "log-chunks-unbounded", Cluster;
+    /// Everybody may ask as much at a time as fits into the connection.
+    ReadersUnbounded = "readers-unbounded", Cluster;
     /// A report is accepted before its log is kept.
     LogNotKept = "log-not-kept", Cluster;
     /// What a worker has not seen is sent again in the order of jobs, not of grants.
@@ -126,6 +128,8 @@ bugs! {
     StatusesUnpaced = "statuses-unpaced", Cluster;
     /// Each status that tells of an attempt which was cancelled cancels it again.
     CancelledAgain = "cancelled-again", Cluster;
+    /// Time in which the coordinator itself did nothing counts as silence of its workers.
+    StallCountedAsSilence = "stall-counted-as-silence", Core;
     /// A fault is kept as a verdict, with a build.
     FaultIsVerdict = "fault-is-verdict", Core;
 }

@@ -114,6 +114,8 @@ pub enum Observation {
     CoordinatorStarted,
     /// The coordinator's process ended.
     CoordinatorCrashed,
+    /// The coordinator stood still for so many milliseconds; what came meanwhile it handles now.
+    Stalled(u64),
     /// How much somebody holds of something that grows, now and then.
     Holds {
         /// Who, as in the trace.
@@ -241,6 +243,7 @@ impl fmt::Display for Observation {
             Self::WorkerCrashed(_) => f.write_str("ended"),
             Self::CoordinatorStarted => f.write_str("started"),
             Self::CoordinatorCrashed => f.write_str("ended"),
+            Self::Stalled(ms) => write!(f, "stood still for {ms} ms"),
             Self::Holds { what, amount, limit, .. } => {
                 write!(f, "holds {amount} {what} of at most {limit}")
             }

@@ -45,6 +45,11 @@ impl FrameSend for FrameSender {
         })
     }
 
+    fn stopped(&self) -> BoxFuture<'static, ()> {
+        let stopped = self.stream.stopped();
+        Box::pin(async move { drop(stopped.await) })
+    }
+
     fn finish(&mut self) -> Result<(), StreamError> {
         if self.has_unsent() {
             // An end here would look like a frame cut short by the network.

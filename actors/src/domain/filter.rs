@@ -22,6 +22,10 @@ impl<'a> PackageMatch<'a> {
     /// A name that is no pattern.
     pub fn new(filter: &'a PackageFilter) -> Result<Self, FilterError> {
         let name = match &filter.name {
+            Some(name) if name.len() > PATTERN_BYTES_MAX => {
+                let pattern = name.chars().take(64).collect();
+                return Err(FilterError { pattern, reason: "it is longer than 1,024 bytes" });
+            }
             Some(name) => Some(
                 Pattern::new(name)
                     .map_err(|e| FilterError { pattern: name.clone(), reason: e.msg })?,
@@ -55,6 +59,9 @@ impl<'a> PackageMatch<'a> {
     }
 }
 
+/// A pattern is tried on every package; a name has less than a quarter of this.
+const PATTERN_BYTES_MAX: usize = 1_024;
+
 fn matches(wanted: &Option<String>, found: Option<&str>) -> bool {
     wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
 }
@@ -67,4 +74,18 @@ pub struct FilterError {
     pub pattern: String,
     /// What is wrong.
     pub reason: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_has_a_limit() {
+        let named = |name: String| PackageFilter { name: Some(name), ..PackageFilter::default() };
+        assert!(PackageMatch::new(&named("?".repeat(1_024))).is_ok());
+        let long = named("é".repeat(513));
+        let error = PackageMatch::new(&long).unwrap_err();
+        assert_eq!(error.pattern.chars().count(), 64);
+    }
 }

@@ -68,6 +68,11 @@ pub type FrameStreams = (Box<dyn FrameSend>, Box<dyn FrameReceive>);
 pub trait FrameSend: Send + 'static {
     /// Sends one frame (length prefix added); waits while the receiver is slow.
     fn send(&mut self, frame: Bytes) -> BoxFuture<'_, Result<(), StreamError>>;
+    /// Waits until the receiver wants no more of this stream, or the connection is gone; never ends
+    /// where that cannot be told.
+    fn stopped(&self) -> BoxFuture<'static, ()> {
+        Box::pin(core::future::pending())
+    }
     /// No more frames: the receiver sees the end of the stream after the last one.
     fn finish(&mut self) -> Result<(), StreamError>;
 }

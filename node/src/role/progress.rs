@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ractor::ActorRef;
-use rebuilder_actors::actor::coordinator::{Gone, House, Message, queue, results};
+use rebuilder_actors::actor::coordinator::{Gone, House, Message, results};
 use rebuilder_actors::domain::architecture;
-use rebuilder_actors::domain::queue::Query;
 use rebuilder_actors::protocol::wire::v1::ctl::{
-    Package, PackageFilter, PackageStatus, Place, Profile, Queued, Response, Status, Worker,
+    Package, PackageFilter, PackageStatus, Place, Profile, Queued, Status, Worker,
 };
 use tokio::sync::oneshot;
 
@@ -110,20 +109,15 @@ async fn look(tree: &ActorRef<Message>, until: &Until<'_>) -> Result<Look, Gone>
     // Rows of profiles that are no longer configured never have a next sync.
     let ended = profiles.iter().filter(|profile| profile.next_at.is_some()).count();
     let synced = ended >= until.profiles;
-    let Some(Response::Status(status)) = ask(&house, Query::Status).await?.into_iter().next()
-    else {
-        return Err(Gone);
-    };
+    let status = house.status(Duration::ZERO).await?;
     let mut look = Look { house, status, profiles, synced, unfit: None, unexplained: 0 };
     if !look.at_rest() {
         return Ok(look);
     }
     let house = &look.house;
-    let rows = ask(house, Query::Workers).await?.into_iter();
-    let workers: Vec<Worker> = rows
-        .filter_map(|row| if let Response::Worker(worker) = row { Some(worker) } else { None })
-        .filter(|worker| worker.address.is_some())
-        .collect();
+    let moment = house.moment(Duration::ZERO).await?;
+    let here = moment.workers.iter().filter(|worker| worker.address.is_some());
+    let workers: Vec<Worker> = here.cloned().collect();
     if look.status.jobs.ready > 0 && !workers.is_empty() {
         look.unfit = unfit(house, &workers).await?;
     } else if until.diffoscope && look.status.jobs.ready == 0 {
@@ -132,17 +126,21 @@ async fn look(tree: &ActorRef<Message>, until: &Until<'_>) -> Result<Look, Gone>
     Ok(look)
 }
 
-async fn ask(house: &House, query: Query) -> Result<Vec<Response>, Gone> {
-    house.ask(&house.queue, |reply| queue::Message::Ask(query, reply)).await
-}
-
 /// `debian/arm64, …`; `None` when a worker can do one of the ready jobs.
 async fn unfit(house: &House, workers: &[Worker]) -> Result<Option<String>, Gone> {
-    let rows = ask(house, Query::Queue { planned: false, limit: None }).await?;
-    let mut asked = BTreeSet::new();
-    for row in rows {
-        let Response::Queued(Queued { key, place: Place::Ready, .. }) = row else { continue };
-        asked.insert((key.backend.to_string(), key.architecture.to_string()));
+    let (mut asked, mut after) = (BTreeSet::new(), None);
+    loop {
+        let ask = |reply| results::Message::Queue { planned: false, after, limit: 500, reply };
+        let page = house.ask(&house.results, ask).await?;
+        for Queued { key, place, .. } in page.rows {
+            if place == Place::Ready {
+                asked.insert((key.backend.to_string(), key.architecture.to_string()));
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
     }
     let fits = |(backend, architecture): &(String, String)| {
         workers.iter().any(|worker| {

@@ -22,6 +22,7 @@ mod node;
 mod peer;
 mod places;
 mod quarantine;
+mod readers;
 mod refusals;
 mod spool;
 mod tools;

@@ -79,6 +79,11 @@ impl Dialed {
         Some((sender, receiver))
     }
 
+    /// A ctl that was let in.
+    pub async fn as_ctl(address: &str, identity: &Identity) -> Self {
+        Self::new(address, identity).await.greet(Role::Ctl).await.0
+    }
+
     pub async fn greet(mut self, role: Role) -> (Self, Welcome) {
         self.say(hello(role)).await.unwrap();
         let frame = soon(self.receiver.receive()).await.unwrap().expect("a welcome");

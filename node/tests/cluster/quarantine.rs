@@ -7,7 +7,7 @@ use rebuilder_actors::actor::TreeEnd;
 use rebuilder_actors::actor::coordinator::queue::Decide;
 use rebuilder_actors::actor::coordinator::syncs::Profile;
 use rebuilder_actors::actor::coordinator::{Coordinator, Message, Parts};
-use rebuilder_actors::domain::queue::{Effects, Event, Fact, Now, Queue};
+use rebuilder_actors::domain::queue::{Effects, Event, Fact, Moment, Now, Queue};
 use rebuilder_actors::port::{Blocking, Entropy};
 use rebuilder_actors::protocol::wire::BootId;
 use rebuilder_node::blobs::FileBlobs;
@@ -81,6 +81,10 @@ impl Decide for Weak {
 
     fn snapshot(&self) -> Vec<Fact> {
         self.queue.snapshot()
+    }
+
+    fn moment(&self, now: Now) -> Moment {
+        self.queue.moment(now)
     }
 }
 

@@ -8,7 +8,7 @@ use super::Checker;
 use crate::observation::Observation;
 
 /// A second attempt begins only when the one before ended: answered, ordered away, its worker's
-/// process gone, or its worker silent for a whole lease.
+/// process gone, or its worker silent for a whole lease in which the coordinator listened.
 #[derive(Default)]
 pub(super) struct DuplicatesOnlyAfterLostLeases {
     current: BTreeMap<InputId, Attempt>,
@@ -71,6 +71,12 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
                     let mut answered = state.grants.iter().filter(|grant| grant.answered);
                     attempt.ended |= answered.any(|grant| grant.epoch == attempt.epoch);
                 }
+            }
+            // The coordinator heard nobody: of that time two thirtieths of a lease may count.
+            Observation::Stalled(ms) => {
+                let counted = 2 * (lease / 30).max(1000);
+                let stall = ms.saturating_sub(counted);
+                self.current.values_mut().for_each(|attempt| attempt.since += stall);
             }
             Observation::WorkerCrashed(worker) => {
                 let theirs = self.current.values_mut().filter(|a| a.worker == *worker);

@@ -20,6 +20,8 @@ use super::world::{Life, Node, World};
 
 /// Longest wait for the whole answer to a question.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for a stream of a burst.
+const OPENING: Duration = Duration::from_millis(500);
 /// Bytes of one answer that are read; the rest is left.
 const ANSWER_FRAMES_MAX: usize = 10_000;
 
@@ -90,6 +92,34 @@ impl Client {
         Ok(answer)
     }
 
+    /// Asks many things at once and reads nothing.
+    async fn burst(&mut self, random: &mut Random, names: &[String]) {
+        let Ok(Ok(connection)) = tokio::time::timeout(PATIENCE, self.connect()).await else {
+            return;
+        };
+        let (mut kept, count) = (Vec::new(), random.count(10..60));
+        for _ in 0..count {
+            let opened = connection.open(CHUNK_FRAME_BYTES_MAX);
+            let Ok(Ok((mut sender, receiver))) = tokio::time::timeout(OPENING, opened).await else {
+                break;
+            };
+            let request = question(random, names);
+            // One in ten is never asked to its end.
+            if random.percent(90) {
+                let _ = tokio::time::timeout(OPENING, sender.send(wire::encode(&request))).await;
+                let _ = sender.finish();
+            }
+            kept.push((sender, receiver));
+        }
+        self.world.line(self.machine.node, || format!("asks {} things and reads none", kept.len()));
+        tokio::time::sleep(Duration::from_millis(random.of(0..20_000))).await;
+        if random.percent(50) {
+            drop(kept);
+            tokio::time::sleep(Duration::from_millis(random.of(0..2_000))).await;
+        }
+        connection.close(CloseReason { code: 0, text: "enough".into() });
+    }
+
     async fn connect(&self) -> Result<Box<dyn Connection>, String> {
         let address = coordinator::address().to_string();
         let connection = self.network.connect(&address, Some(self.coordinator)).await;
@@ -121,6 +151,10 @@ pub(super) async fn live(
     let names = distribution.names();
     loop {
         tokio::time::sleep(Duration::from_millis(random.of(1000..180_000))).await;
+        if !admin && world.has(Fault::Bursts) && random.percent(50) {
+            client.burst(&mut random, &names).await;
+            continue;
+        }
         let orders = admin && world.has(Fault::Operators);
         let request = if orders && random.percent(70) {
             order(&mut random, &names)

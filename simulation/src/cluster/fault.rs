@@ -81,6 +81,8 @@ faults! {
     DeafWorkers = "deaf-workers";
     /// A worker that was let in sends statuses as fast as it can.
     StatusFloods = "status-floods";
+    /// Readers ask many things at once, read no answer and leave, or do not even end to ask.
+    Bursts = "bursts";
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Reads along, in plain text, what one process sends and receives over the real connections.
 
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +24,9 @@ use crate::observation::Observation;
 /// Bytes of one log that were received and are not written yet: flow control holds the rest back at
 /// the worker.
 const HELD_BYTES_MAX: u64 = 4 * (64 << 10);
+
+/// Requests of one connection that are taken in at a time, for a key that may only read.
+const REQUESTS_MAX: u64 = 4;
 
 /// What is read along.
 pub(super) enum Ears {
@@ -56,7 +59,8 @@ impl Tapped {
     }
 
     fn wrap(&self, inner: Box<dyn Connection>) -> Box<dyn Connection> {
-        Box::new(Line { inner, tap: self.tap.clone(), streams: Arc::default() })
+        let (streams, asked) = (Arc::default(), Arc::default());
+        Box::new(Line { inner, tap: self.tap.clone(), streams, asked })
     }
 }
 
@@ -88,6 +92,8 @@ struct Line {
     tap: Arc<Tap>,
     /// Streams so far; the first one is the control stream.
     streams: Arc<AtomicU32>,
+    /// Requests that are under way, of a peer that is no worker.
+    asked: Arc<AtomicU64>,
 }
 
 impl Line {
@@ -99,7 +105,8 @@ impl Line {
             Ears::Coordinator(workers, _) => match workers.get(&peer) {
                 Some(worker) if first => Stream::CoordinatorControl(*worker),
                 Some(_) => Stream::Upload(Mutex::default()),
-                None => return (send, receive),
+                None if first => return (send, receive),
+                None => return self.asked(send, receive),
             },
             Ears::Worker(_) => return (send, receive),
         };
@@ -111,10 +118,64 @@ impl Line {
     }
 }
 
+impl Line {
+    /// A request begins to be taken in; it is under way until both directions are gone.
+    fn asked(&self, send: Box<dyn FrameSend>, receive: Box<dyn FrameReceive>) -> FrameStreams {
+        let under_way = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        self.tap.world.hold("requests of one connection", under_way, REQUESTS_MAX);
+        let asked = Arc::new(Asked(self.asked.clone()));
+        let answer = Answer { inner: send, _asked: asked.clone() };
+        (Box::new(answer), Box::new(Question { inner: receive, _asked: asked }))
+    }
+}
+
+/// One request under way.
+struct Asked(Arc<AtomicU64>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Answer {
+    inner: Box<dyn FrameSend>,
+    _asked: Arc<Asked>,
+}
+
+impl FrameSend for Answer {
+    fn send(&mut self, frame: Bytes) -> BoxFuture<'_, Result<(), StreamError>> {
+        self.inner.send(frame)
+    }
+
+    fn stopped(&self) -> BoxFuture<'static, ()> {
+        self.inner.stopped()
+    }
+
+    fn finish(&mut self) -> Result<(), StreamError> {
+        self.inner.finish()
+    }
+}
+
+struct Question {
+    inner: Box<dyn FrameReceive>,
+    _asked: Arc<Asked>,
+}
+
+impl FrameReceive for Question {
+    fn receive(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, StreamError>> {
+        self.inner.receive()
+    }
+
+    fn set_limit(&mut self, limit: usize) {
+        self.inner.set_limit(limit);
+    }
+}
+
 impl Connection for Line {
     fn clone_handle(&self) -> Box<dyn Connection> {
         let (inner, tap) = (self.inner.clone_handle(), self.tap.clone());
-        Box::new(Self { inner, tap, streams: self.streams.clone() })
+        Box::new(Self { inner, tap, streams: self.streams.clone(), asked: self.asked.clone() })
     }
 
     fn peer(&self) -> PublicKey {
@@ -316,6 +377,10 @@ impl FrameSend for Sender {
     fn send(&mut self, frame: Bytes) -> BoxFuture<'_, Result<(), StreamError>> {
         self.ear.sends(&frame);
         self.inner.send(frame)
+    }
+
+    fn stopped(&self) -> BoxFuture<'static, ()> {
+        self.inner.stopped()
     }
 
     fn finish(&mut self) -> Result<(), StreamError> {

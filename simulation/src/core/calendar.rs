@@ -38,8 +38,36 @@ pub(super) enum Happening {
     Page(usize, u64),
     /// Trouble of this kind strikes.
     Strike(Fault),
+    /// A stall of the coordinator ends.
+    Awake,
     /// The trouble is over.
     Heal,
+}
+
+impl Happening {
+    /// True for what a coordinator that stands still does not notice.
+    pub(super) fn is_for_coordinator(&self) -> bool {
+        match self {
+            Self::Tick(..)
+            | Self::Commit(..)
+            | Self::Arrives(..)
+            | Self::Gone(..)
+            | Self::Sync(_)
+            | Self::Page(..)
+            | Self::Strike(Fault::Operator) => true,
+            Self::Reaches(..)
+            | Self::Status(..)
+            | Self::Built(..)
+            | Self::Stopped(..)
+            | Self::LogStored(..)
+            | Self::Connect(..)
+            | Self::WorkerStart(_)
+            | Self::CoordinatorStart
+            | Self::Strike(_)
+            | Self::Awake
+            | Self::Heal => false,
+        }
+    }
 }
 
 /// What is to happen, in order of time; at the same moment in an order that the seed draws.

@@ -103,6 +103,11 @@ impl World {
         for session in sessions {
             self.cut(session, false);
         }
+        // A stall ends with its process; syncs that waited go on, and find nobody.
+        self.stalled = None;
+        for happening in core::mem::take(&mut self.late) {
+            self.happen(happening);
+        }
         let delay = self.random.of(1000..HOUR / 6);
         self.after(delay, Happening::CoordinatorStart);
     }
@@ -284,7 +289,9 @@ impl World {
         }
         for fact in facts {
             match fact {
-                Fact::Placed(id, place) => self.observe(&Observation::Placed(id, place)),
+                Fact::Placed(id, place) => {
+                    self.observe(&Observation::Placed(id, place.whereabouts()))
+                }
                 Fact::Accepted(record, sequence) => {
                     self.builds += u64::from(record.build.is_some());
                     self.observe(&Observation::Accepted(record, sequence));

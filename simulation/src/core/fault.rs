@@ -67,7 +67,9 @@ faults! {
     MirrorOutage = "mirror-outage";
     /// The hand-over of an index to the queue breaks off half-way.
     HalfSync = "half-sync";
-    /// An operator pushes and drops jobs, and asks.
+    /// The coordinator does nothing for up to half an hour, and then takes in what came.
+    Stall = "stall";
+    /// An operator pushes and drops jobs.
     Operator = "operator";
 }
 

@@ -1,4 +1,4 @@
-use rebuilder_actors::domain::queue::{Event, Join, Order, Query, RequestId};
+use rebuilder_actors::domain::queue::{Event, Join, Order, RequestId};
 use rebuilder_actors::protocol::Sha256;
 use rebuilder_actors::protocol::wire::BootId;
 use rebuilder_actors::protocol::wire::v1::ctl::PackageFilter;
@@ -10,7 +10,7 @@ use crate::observation::{Directive, Observation};
 
 /// Faults that strike at moments, each about so often at its usual strength; the others bend what
 /// happens anyway. A farm with more workers has more trouble with workers.
-const EVERY: [(Fault, u64); 10] = [
+const EVERY: [(Fault, u64); 11] = [
     (Fault::WorkerCrash, 12 * HOUR),
     (Fault::CoordinatorCrash, 12 * HOUR),
     (Fault::Cut, 3 * HOUR),
@@ -21,6 +21,7 @@ const EVERY: [(Fault, u64); 10] = [
     (Fault::Publish, 6 * HOUR),
     (Fault::MirrorOutage, DAY),
     (Fault::Operator, 8 * HOUR),
+    (Fault::Stall, 6 * HOUR),
 ];
 
 impl World {
@@ -74,6 +75,7 @@ impl World {
             }
             Fault::MirrorOutage => self.outage(),
             Fault::Operator => self.operate(),
+            Fault::Stall => self.stall(),
             _ => {}
         }
         self.strike_later(fault);
@@ -90,6 +92,25 @@ impl World {
         });
     }
 
+    /// The coordinator's process stands still: what is for it waits, in order.
+    fn stall(&mut self) {
+        let length = self.random.of(MINUTE..HOUR / 2);
+        if self.stalled.is_none() && self.coordinator.is_some() {
+            self.stalled = Some(self.now);
+            self.after(length, Happening::Awake);
+            self.note("coordinator", || format!("stands still for {} s", length / 1000));
+        }
+    }
+
+    /// What came meanwhile is handled at once.
+    pub(super) fn awake(&mut self) {
+        let Some(since) = self.stalled.take() else { return };
+        self.observe(&Observation::Stalled(self.now - since));
+        for happening in core::mem::take(&mut self.late) {
+            self.happen(happening);
+        }
+    }
+
     /// A second process with a worker's key connects, and says nothing.
     fn join_clone(&mut self, number: usize) {
         if self.coordinator.is_none() {
@@ -102,7 +123,7 @@ impl World {
         self.send_in(session, Event::Joined(Box::new(join)));
     }
 
-    /// Somebody pushes or drops a package, invites, or asks.
+    /// Somebody pushes or drops a package, or invites.
     fn operate(&mut self) {
         let which = self.random.index(self.packages.len());
         let name = self.packages[which].name().to_owned();
@@ -115,12 +136,11 @@ impl World {
                 let priority = i32::try_from(self.random.of(0..2)).unwrap_or(0);
                 Event::Ordered(request, Order::Push { filter, priority })
             }
-            8 => {
+            _ => {
                 let id = self.random.of(0..1 << 32).to_be_bytes();
                 let (secret_sha256, ttl_secs) = (Sha256::of(&id), 3600);
                 Event::Ordered(request, Order::Invite { id, secret_sha256, ttl_secs })
             }
-            _ => Event::Asked(request, Query::Queue { planned: true, limit: None }),
         };
         self.coordinator_handles(event);
     }
@@ -131,6 +151,7 @@ impl World {
         self.skew = 0;
         self.outage_until = 0;
         self.observe(&Observation::Healed);
+        self.awake();
         self.start_coordinator();
         for connection in self.connections.values_mut() {
             connection.silent_until = 0;

@@ -1,6 +1,6 @@
 use core::fmt::Display;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rebuilder_actors::domain::queue::{
     Event, Now, ProfilePolicy, RetryPolicy, SessionId, Settings,
@@ -55,6 +55,10 @@ pub(super) struct World {
     /// What the coordinator's wall clock is off, milliseconds.
     pub(super) skew: i64,
     pub(super) latest_utc: UtcMillis,
+    /// Since when the coordinator does nothing.
+    pub(super) stalled: Option<u64>,
+    /// What came for it meanwhile.
+    pub(super) late: VecDeque<Happening>,
     pub(super) workers: Vec<Worker>,
     pub(super) connections: BTreeMap<SessionId, Connection>,
     pub(super) sessions: u64,
@@ -112,6 +116,8 @@ impl World {
             durable: BTreeMap::new(),
             skew: 0,
             latest_utc: UtcMillis(0),
+            stalled: None,
+            late: VecDeque::new(),
             workers,
             connections: BTreeMap::new(),
             sessions: 0,
@@ -153,7 +159,11 @@ impl World {
         }
     }
 
-    fn happen(&mut self, happening: Happening) {
+    pub(super) fn happen(&mut self, happening: Happening) {
+        if self.stalled.is_some() && happening.is_for_coordinator() {
+            self.late.push_back(happening);
+            return;
+        }
         match happening {
             Happening::Tick(incarnation, timer) => self.tick(incarnation, timer),
             Happening::Commit(incarnation) => self.commit(incarnation),
@@ -183,6 +193,7 @@ impl World {
             Happening::Sync(profile) => self.sync(profile),
             Happening::Page(profile, number) => self.page(profile, number),
             Happening::Strike(fault) => self.strike(fault),
+            Happening::Awake => self.awake(),
             Happening::Heal => self.heal(),
         }
     }

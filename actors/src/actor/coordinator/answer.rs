@@ -6,8 +6,9 @@ use tokio::sync::oneshot;
 use super::blobs::log_part;
 use super::house::{Blob, Gone, House};
 use super::matches::{Found, Matches};
+use super::turn::{Reader, Turn};
 use super::{blobs, queue, results, store};
-use crate::domain::queue::{Order, Query};
+use crate::domain::queue::Order;
 use crate::domain::report::{self, SignedReport};
 use crate::domain::results::{KeptLog, LogPlace, PackagePage};
 use crate::port::FrameSend;
@@ -22,24 +23,39 @@ pub(super) type Outcome = Result<(), Left>;
 /// The reader went away.
 pub(super) struct Left;
 
-/// Rows in one look at the read model.
-const PAGE: usize = 500;
+/// Rows in one look at the read model: with up to a kilobyte each, a page has the size of a piece
+/// of a log.
+const PAGE: usize = 200;
 /// Bytes in one chunk.
 const CHUNK: usize = 64 << 10;
-/// Bytes read in one turn of the blobs: their owner is asked as seldom as memory allows.
-const TURN: usize = 1 << 20;
+/// Bytes read in one turn of the blobs: their owner is asked as seldom as memory allows, of which
+/// each reader takes so much.
+const TURN: usize = 256 << 10;
 /// A reader that follows hears at least this often, so that its connection lives.
 const FOLLOW: Duration = Duration::from_secs(10);
 
 /// One answer on its way.
 pub(super) struct Answering {
     pub(super) house: House,
+    pub(super) reader: Reader,
     pub(super) sender: Box<dyn FrameSend>,
 }
 
 impl Answering {
     pub(super) async fn row(&mut self, row: Response) -> Outcome {
         self.sender.send(wire::encode(&row)).await.map_err(|_| Left)
+    }
+
+    /// Waits for a turn to make the next piece; `Err`, and nothing is made, when the reader left
+    /// meanwhile.
+    #[expect(clippy::disallowed_macros, reason = "the `tokio::select!` begins with `biased;`")]
+    pub(super) async fn turn(&mut self) -> Result<Turn, Left> {
+        let stopped = self.sender.stopped();
+        tokio::select! {
+            biased;
+            () = stopped => Err(Left),
+            turn = self.reader.turn() => Ok(turn),
+        }
     }
 
     pub(super) async fn rows(&mut self, rows: Vec<Response>) -> Outcome {
@@ -53,11 +69,60 @@ impl Answering {
         self.row(Response::Refused { code, text: text.into() }).await
     }
 
-    pub(super) async fn ask_queue(&mut self, query: Query) -> Outcome {
-        let rows = self.house.ask(&self.house.queue, |r| queue::Message::Ask(query, r)).await;
-        match rows {
-            Ok(rows) => self.rows(rows).await,
+    pub(super) async fn status(&mut self) -> Outcome {
+        let mut turn = self.turn().await?;
+        let status = self.house.status(self.reader.moment_age()).await;
+        turn.made();
+        match status {
+            Ok(status) => self.row(Response::Status(status)).await,
             Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
+        }
+    }
+
+    pub(super) async fn workers(&mut self) -> Outcome {
+        let mut turn = self.turn().await?;
+        let moment = self.house.moment(self.reader.moment_age()).await;
+        turn.made();
+        match moment {
+            Ok(moment) => {
+                for worker in &moment.workers {
+                    self.row(Response::Worker(worker.clone())).await?;
+                }
+                Ok(())
+            }
+            Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
+        }
+    }
+
+    pub(super) async fn profiles(&mut self) -> Outcome {
+        let mut turn = self.turn().await?;
+        let rows = self.house.ask(&self.house.results, results::Message::Profiles).await;
+        turn.made();
+        match rows {
+            Ok(rows) => self.rows(rows.into_iter().map(Response::Profile).collect()).await,
+            Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
+        }
+    }
+
+    /// Rows of the queue, page by page; `limit`: `None` for all.
+    pub(super) async fn queue(&mut self, planned: bool, limit: Option<u32>) -> Outcome {
+        let (mut left, mut after) = (limit.map_or(usize::MAX, |limit| limit as usize), None);
+        loop {
+            let mut turn = self.turn().await?;
+            let limit = left.min(PAGE);
+            let ask = |reply| results::Message::Queue { planned, after, limit, reply };
+            let page = self.house.ask(&self.house.results, ask).await;
+            turn.made();
+            let page = match page {
+                Ok(page) => page,
+                Err(gone) => return self.refuse(RefusalCode::Internal, &gone.to_string()).await,
+            };
+            left -= limit;
+            self.rows(page.rows.into_iter().map(Response::Queued).collect()).await?;
+            after = page.next;
+            if after.is_none() || left == 0 {
+                return Ok(());
+            }
         }
     }
 
@@ -72,7 +137,9 @@ impl Answering {
     pub(super) async fn packages(&mut self, filter: PackageFilter) -> Outcome {
         let mut after = None;
         loop {
+            let mut turn = self.turn().await?;
             let page = self.page(&filter, after).await;
+            turn.made();
             let PackagePage { rows, next } = match page {
                 Ok(page) => page,
                 Err((code, text)) => return self.refuse(code, &text).await,
@@ -103,7 +170,10 @@ impl Answering {
         let mut matches = Matches::new(&filter, of_job);
         let mut after = None;
         loop {
-            let page = match self.page(&filter, after).await {
+            let turn = self.turn().await?;
+            let page = self.page(&filter, after).await;
+            drop(turn);
+            let page = match page {
                 Ok(page) => page,
                 Err((code, text)) => {
                     self.refuse(code, &text).await?;
@@ -130,6 +200,7 @@ impl Answering {
 
     pub(super) async fn difference(&mut self, filter: PackageFilter) -> Outcome {
         let Some(package) = self.one(filter, false).await? else { return Ok(()) };
+        let turn = self.turn().await?;
         let record = match package.build {
             Some(build) => {
                 let file = package.file.clone();
@@ -138,6 +209,7 @@ impl Answering {
             }
             None => None,
         };
+        drop(turn);
         let Some(record) = record else {
             let text = format!("no difference is kept for {} {}", package.name, package.version);
             return self.refuse(RefusalCode::NotFound, &text).await;
@@ -147,7 +219,10 @@ impl Answering {
 
     pub(super) async fn attestation(&mut self, filter: PackageFilter) -> Outcome {
         let Some(package) = self.one(filter, false).await? else { return Ok(()) };
-        match self.signed(&package).await {
+        let mut turn = self.turn().await?;
+        let signed = self.signed(&package).await;
+        turn.made();
+        match signed {
             Ok(Some(signed)) => {
                 for link in signed.links.iter().filter(|l| *l.file == package.file) {
                     let signer = self.house.signer.as_ref();
@@ -194,8 +269,10 @@ impl Answering {
 
     pub(super) async fn log(&mut self, filter: PackageFilter, follow: bool) -> Outcome {
         let Some(package) = self.one(filter, true).await? else { return Ok(()) };
+        let turn = self.turn().await?;
         let ask = |reply| results::Message::Log(package.job, reply);
         let place = self.house.ask(&self.house.results, ask).await.ok().flatten();
+        drop(turn);
         match place {
             None => {
                 let text = format!("{} {} has not been built yet", package.source, package.version);
@@ -228,8 +305,11 @@ impl Answering {
             if tokio::time::timeout(FOLLOW, wake).await.is_err() {
                 self.row(Response::Chunk(bytes::Bytes::new())).await?;
             }
+            let turn = self.turn().await?;
             let ask = |reply| results::Message::Log(attempt.job, reply);
-            let place = match self.house.ask(&self.house.results, ask).await {
+            let place = self.house.ask(&self.house.results, ask).await;
+            drop(turn);
+            let place = match place {
                 Ok(Some(LogPlace::Growing(now, _))) if now == attempt => continue,
                 Ok(place) => place,
                 Err(gone) => return self.refuse(RefusalCode::Internal, &gone.to_string()).await,
@@ -248,7 +328,10 @@ impl Answering {
     /// Sends a blob from `offset` on; the offset at its end.
     async fn blob(&mut self, blob: Blob, mut offset: u64) -> Result<u64, Left> {
         loop {
-            match self.house.read_blob(blob.clone(), offset, TURN).await {
+            let mut turn = self.turn().await?;
+            let read = self.house.read_blob(blob.clone(), offset, TURN).await;
+            turn.made();
+            match read {
                 Ok(Ok(Some(mut bytes))) if !bytes.is_empty() => {
                     offset += bytes.len() as u64;
                     while !bytes.is_empty() {

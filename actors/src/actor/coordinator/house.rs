@@ -1,3 +1,4 @@
+use core::time::Duration;
 use ractor::ActorRef;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,8 +10,10 @@ use super::refusals::Refusals;
 use super::standings::Standings;
 use super::{blobs, queue, results, store, syncs};
 use crate::domain::places::PlaceLimits;
+use crate::domain::queue::Moment;
 use crate::port::{BlobError, BlobName, Clock, Entropy, Signer};
 use crate::protocol::wire::BootId;
+use crate::protocol::wire::v1::ctl::Status;
 use crate::protocol::{PublicKey, Sha256};
 
 /// What every session is given: the other actors, and what it needs of the world.
@@ -46,6 +49,8 @@ pub struct House {
     pub places: PlaceLimits,
     /// Sessions so far: a number is never used twice, whatever restarts.
     pub sessions: Arc<AtomicU64>,
+    /// Work that is done for keys that may only read, at a time.
+    pub reading: Arc<Semaphore>,
     /// This process.
     pub boot: BootId,
     /// Where workers reach the coordinator, for invitations.
@@ -74,6 +79,27 @@ impl House {
         let (reply, answer) = oneshot::channel();
         actor.cast(message(reply)).map_err(|_| Gone)?;
         answer.await.map_err(|_| Gone)
+    }
+
+    /// How the workers are, at a moment not longer ago than `age_max`.
+    ///
+    /// # Errors
+    /// The results are gone.
+    pub async fn moment(&self, age_max: Duration) -> Result<Arc<Moment>, Gone> {
+        self.ask(&self.results, |reply| results::Message::Moment { age_max, reply }).await
+    }
+
+    /// How the coordinator is, with its workers as of a moment not longer ago than `age_max`.
+    ///
+    /// # Errors
+    /// The results are gone.
+    pub async fn status(&self, age_max: Duration) -> Result<Status, Gone> {
+        let moment = self.moment(age_max).await?;
+        let status = self.ask(&self.results, |reply| results::Message::Status(moment, reply));
+        let mut status = status.await?;
+        let set_aside = self.quarantine.records().len();
+        status.quarantined = u32::try_from(set_aside).unwrap_or(u32::MAX);
+        Ok(status)
     }
 
     /// Reads from a kept blob or from one that is growing.

@@ -21,6 +21,7 @@ pub mod store;
 pub mod sync;
 pub mod syncs;
 mod tree;
+mod turn;
 mod upload;
 pub mod watched;
 

@@ -11,7 +11,7 @@ use super::quarantine::{Quarantine, Verdict};
 use super::standings::Standings;
 use super::{reader, results, session, store};
 use crate::domain::queue::{
-    Effects, Event, Fact, Join, Line, Now, Order, Query, Queue, RequestId, Restored, Send,
+    Effects, Event, Fact, Join, Line, Moment, Now, Order, Queue, RequestId, Restored, Send,
     SessionId, Settings,
 };
 use crate::domain::report::{SignedReport, VerifiedReport};
@@ -57,8 +57,8 @@ pub enum Message {
     },
     /// An operator's order.
     Order(Order, oneshot::Sender<Vec<Response>>),
-    /// A question.
-    Ask(Query, oneshot::Sender<Vec<Response>>),
+    /// How the workers are; asked for by the results alone, once for all who want to know.
+    Moment(ActorRef<results::Message>),
     /// Follow what becomes durable, from what is known now.
     Follow(ActorRef<results::Message>),
     /// The oldest waiting write is durable.
@@ -75,6 +75,8 @@ pub trait Decide: core::marker::Send + 'static {
     fn next_deadline(&self, now: Now) -> Option<core::time::Duration>;
     /// See [`Queue::snapshot`].
     fn snapshot(&self) -> Vec<Fact>;
+    /// See [`Queue::moment`].
+    fn moment(&self, now: Now) -> Moment;
 }
 
 impl Decide for Queue {
@@ -88,6 +90,10 @@ impl Decide for Queue {
 
     fn snapshot(&self) -> Vec<Fact> {
         Queue::snapshot(self)
+    }
+
+    fn moment(&self, now: Now) -> Moment {
+        Queue::moment(self, now)
     }
 }
 
@@ -132,6 +138,7 @@ pub struct State {
 }
 
 /// Effects that wait until their batch, and all before it, are durable.
+#[derive(Default)]
 struct Ticket {
     sends: Vec<Send>,
     facts: Vec<Fact>,
@@ -139,6 +146,8 @@ struct Ticket {
     done: Option<oneshot::Sender<()>>,
     /// Whom alone the facts are for; `None`: all followers.
     only: Option<ActorRef<results::Message>>,
+    /// For whoever asked.
+    moment: Option<(ActorRef<results::Message>, Box<Moment>)>,
 }
 
 enum Reply {
@@ -234,10 +243,7 @@ impl State {
                 let request = self.owe(Reply::Ctl(reply));
                 self.decide(me, Event::Ordered(request, order), None)
             }
-            Message::Ask(query, reply) => {
-                let request = self.owe(Reply::Ctl(reply));
-                self.decide(me, Event::Asked(request, query), None)
-            }
+            Message::Moment(asker) => self.moment(me, asker),
             Message::Follow(follower) => self.follow(me, follower),
             Message::Committed => {
                 if let Some(ticket) = self.tickets.pop_front() {
@@ -266,7 +272,7 @@ impl State {
         for send in too_early(&mut sends) {
             self.send(send);
         }
-        let ticket = Ticket { sends, facts, lines, done, only: None };
+        let ticket = Ticket { sends, facts, lines, done, ..Ticket::default() };
         if batch.is_empty() && self.tickets.is_empty() {
             self.release(ticket);
             return Ok(());
@@ -284,8 +290,29 @@ impl State {
     ) -> Result<(), ActorProcessingErr> {
         let facts = self.queue.as_ref().map(|q| q.snapshot()).unwrap_or_default();
         self.followers.push(follower.clone());
-        let (sends, lines, only) = (Vec::new(), Vec::new(), Some(follower));
-        let ticket = Ticket { sends, facts, lines, done: None, only };
+        let ticket = Ticket { facts, only: Some(follower), ..Ticket::default() };
+        self.release_after(me, ticket)
+    }
+
+    /// Tells how the workers are. It may hold what is decided and not durable yet: it leaves after
+    /// that.
+    fn moment(
+        &mut self,
+        me: &ActorRef<Message>,
+        asker: ActorRef<results::Message>,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = self.now();
+        let Some(queue) = self.queue.as_ref() else { return Ok(()) };
+        let moment = Some((asker, Box::new(queue.moment(now))));
+        self.release_after(me, Ticket { moment, ..Ticket::default() })
+    }
+
+    /// Releases something without a write once all that was decided before is durable.
+    fn release_after(
+        &mut self,
+        me: &ActorRef<Message>,
+        ticket: Ticket,
+    ) -> Result<(), ActorProcessingErr> {
         if self.tickets.is_empty() {
             self.release(ticket);
             return Ok(());
@@ -346,7 +373,7 @@ impl State {
         // Before a new assignment: the worker drops the report first.
         effects.sends.insert(0, Send::Worker(session, answer));
         let Effects { batch, sends, facts, lines } = effects;
-        self.tickets.push_back(Ticket { sends, facts, lines, done: None, only: None });
+        self.tickets.push_back(Ticket { sends, facts, lines, ..Ticket::default() });
         self.commit(me, batch)
     }
 
@@ -367,6 +394,9 @@ impl State {
         }
         for send in ticket.sends {
             self.send(send);
+        }
+        if let Some((asker, moment)) = ticket.moment {
+            let _ = asker.cast(results::Message::Now(moment));
         }
         if let Some(done) = ticket.done {
             let _ = done.send(());

@@ -4,52 +4,73 @@ use base64::Engine as _;
 use core::net::SocketAddr;
 use tokio::task::JoinSet;
 
-use super::answer::{Answering, Outcome};
+use super::answer::{Answering, Left, Outcome};
 use super::house::House;
 use super::refusals::Kind;
-use super::{queue, results, syncs};
-use crate::domain::queue::{Order, Query};
-use crate::port::Connection;
-use crate::protocol::Sha256;
+use super::turn::{ARRIVAL, Reader};
+use super::{queue, syncs};
+use crate::domain::queue::Order;
+use crate::port::{Connection, FrameReceive};
 use crate::protocol::wire::v1::ctl::{RefusalCode, Request, Response};
 use crate::protocol::wire::{self, REQUEST_FRAME_BYTES_MAX};
+use crate::protocol::{PublicKey, Sha256};
 
 /// Largest time to live of an invitation: 30 days.
 const INVITATION_SECS_MAX: u32 = 30 * 24 * 3600;
-/// Most rows of the queue that a key which may only read is given: the queue's own time.
+/// Most rows of the queue that a key which may only read is given: its head is what is asked for.
 const READ_ROWS_MAX: u32 = 500;
 
-/// Takes the requests of one ctl.
+/// Takes the requests of one ctl, a few at a time: a stream is not even taken before there is a
+/// place for what it asks, so what a peer sends beyond that waits in its flow control.
 pub(super) async fn accept(connection: Box<dyn Connection>, house: House, admin: bool) {
+    let reader = Reader::new(admin, house.reading.clone());
     let mut streams = JoinSet::new();
-    while let Ok((sender, mut receiver)) = connection.accept(REQUEST_FRAME_BYTES_MAX).await {
+    while let Some(place) = reader.place().await {
+        let Ok((sender, receiver)) = connection.accept(REQUEST_FRAME_BYTES_MAX).await else {
+            return;
+        };
         while streams.try_join_next().is_some() {}
-        let house = house.clone();
-        let (peer, address) = (connection.peer(), connection.remote_address());
+        let answering = Answering { house: house.clone(), reader: reader.clone(), sender };
+        let who = (connection.peer(), connection.remote_address());
         streams.spawn(async move {
-            let mut answering = Answering { house, sender };
-            let Ok(Some(frame)) = receiver.receive().await else { return };
-            let outcome = match wire::decode::<Request>(&frame) {
-                Ok(request) if !admin && is_order(&request) => {
-                    answering.house.refusals.say(Kind::Order, || {
-                        format!(
-                            "an order of ctl {peer} from {address} refused: this key may only read"
-                        )
-                    });
-                    let text = "this key may only read: use the admin key (ctl.key beside the \
-                                coordinator's database), or add this key to `admins`";
-                    answering.refuse(RefusalCode::Denied, text).await
-                }
-                Ok(request) => answer(&mut answering, request, admin).await,
-                Err(error) => {
-                    let text = format!("the request cannot be read: {error}");
-                    answering.refuse(RefusalCode::Invalid, &text).await
-                }
-            };
-            if let Ok(()) = outcome {
-                let _ = answering.sender.finish();
-            }
+            serve(answering, receiver, who).await;
+            drop(place);
         });
+    }
+}
+
+async fn serve(
+    mut answering: Answering,
+    mut receiver: Box<dyn FrameReceive>,
+    (peer, address): (PublicKey, SocketAddr),
+) {
+    let request = match tokio::time::timeout(ARRIVAL, receiver.receive()).await {
+        Ok(Ok(Some(frame))) => wire::decode::<Request>(&frame),
+        Ok(_) => return,
+        Err(_) => {
+            let text = format!("the request did not arrive within {} s", ARRIVAL.as_secs());
+            let _ = answering.refuse(RefusalCode::Invalid, &text).await;
+            return;
+        }
+    };
+    let outcome = match request {
+        Ok(request) if !answering.reader.is_admin() && is_order(&request) => {
+            answering.house.refusals.say(Kind::Order, || {
+                format!("an order of ctl {peer} from {address} refused: this key may only read")
+            });
+            let text = "this key may only read: use the admin key (ctl.key beside the \
+                        coordinator's database), or add this key to `admins`";
+            answering.refuse(RefusalCode::Denied, text).await
+        }
+        Ok(request) => answer(&mut answering, request).await,
+        Err(error) => {
+            let text = format!("the request cannot be read: {error}");
+            answering.refuse(RefusalCode::Invalid, &text).await
+        }
+    };
+    match outcome {
+        Ok(()) => drop(answering.sender.finish()),
+        Err(Left) => tracing::debug!("ctl {peer} from {address} left before its answer ended"),
     }
 }
 
@@ -73,24 +94,19 @@ fn is_order(request: &Request) -> bool {
     }
 }
 
-async fn answer(to: &mut Answering, request: Request, admin: bool) -> Outcome {
+async fn answer(to: &mut Answering, request: Request) -> Outcome {
     match request {
-        Request::Status => status(to).await,
-        Request::Workers => to.ask_queue(Query::Workers).await,
+        Request::Status => to.status().await,
+        Request::Workers => to.workers().await,
         Request::Queue { planned, limit } => {
-            let limit = if admin { limit } else { Some(read_rows(limit)) };
-            to.ask_queue(Query::Queue { planned, limit }).await
+            let limit = if to.reader.is_admin() { limit } else { Some(read_rows(limit)) };
+            to.queue(planned, limit).await
         }
         Request::Invite { ttl_secs } => invite(to, ttl_secs).await,
         Request::Revoke { worker } => to.order(Order::Revoke { worker }).await,
         Request::QueuePush { filter, priority } => to.order(Order::Push { filter, priority }).await,
         Request::QueueDrop { filter } => to.order(Order::Drop { filter }).await,
-        Request::Profiles => {
-            match to.house.ask(&to.house.results, results::Message::Profiles).await {
-                Ok(rows) => to.rows(rows.into_iter().map(Response::Profile).collect()).await,
-                Err(gone) => to.refuse(RefusalCode::Internal, &gone.to_string()).await,
-            }
-        }
+        Request::Profiles => to.profiles().await,
         Request::SyncRun { profile } => {
             let run = |reply| syncs::Message::Run(profile, reply);
             match to.house.ask(&to.house.syncs, run).await {
@@ -104,6 +120,7 @@ async fn answer(to: &mut Answering, request: Request, admin: bool) -> Outcome {
         Request::Difference { filter } => to.difference(filter).await,
         Request::Attestation { filter } => to.attestation(filter).await,
         Request::Quarantine => {
+            let _turn = to.turn().await?;
             let records = to.house.quarantine.records().into_iter();
             let rows =
                 records.map(|r| Response::Quarantined { actor: r.actor, text: r.text, at: r.at });
@@ -120,25 +137,6 @@ fn read_rows(limit: Option<u32>) -> u32 {
 /// True for an address that says "all of mine", which nobody can connect to.
 fn nowhere(address: &str) -> bool {
     address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified())
-}
-
-/// The queue's status, with what the results and the quarantine know.
-async fn status(to: &mut Answering) -> Outcome {
-    let counts = to.house.ask(&to.house.results, results::Message::Counts).await;
-    let ask = |reply| queue::Message::Ask(Query::Status, reply);
-    let rows = to.house.ask(&to.house.queue, ask).await;
-    let (mut rows, counts) = match (rows, counts) {
-        (Ok(rows), Ok(counts)) => (rows, counts),
-        (Err(gone), _) | (_, Err(gone)) => {
-            return to.refuse(RefusalCode::Internal, &gone.to_string()).await;
-        }
-    };
-    if let Some(Response::Status(status)) = rows.first_mut() {
-        status.artifacts = counts;
-        let set_aside = to.house.quarantine.records().len();
-        status.quarantined = u32::try_from(set_aside).unwrap_or(u32::MAX);
-    }
-    to.rows(rows).await
 }
 
 /// Makes a token that carries address, coordinator key, number and secret.

@@ -1,17 +1,23 @@
-//! Follows what is durable and answers readers: reads never block the queue.
+//! Follows what is durable and answers readers: reads never block the queue. Each answer is a page
+//! that costs about a millisecond, whatever was asked for, so that no reader blocks another for
+//! longer.
 
+use core::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{queue, store};
 use crate::domain::filter::FilterError;
-use crate::domain::queue::Fact;
-use crate::domain::results::{LogPlace, PackagePage, ReadModel, SyncState};
+use crate::domain::queue::{Fact, Moment};
+use crate::domain::results::{
+    LogPlace, PackagePage, QueuePage, QueuePosition, ReadModel, SyncState,
+};
+use crate::port::{Clock, Monotonic};
 use crate::protocol::stored::key::table;
 use crate::protocol::stored::v1::{DifferenceRecord, ReportRecord};
 use crate::protocol::stored::{self, RecordError};
-use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Profile};
+use crate::protocol::wire::v1::ctl::{PackageFilter, Profile, Status};
 use crate::protocol::{BuildId, InputId};
 
 /// To the results.
@@ -31,8 +37,28 @@ pub enum Message {
         /// The page.
         reply: oneshot::Sender<Result<PackagePage, FilterError>>,
     },
-    /// Artifacts by shown status.
-    Counts(oneshot::Sender<Vec<(PackageStatus, u32)>>),
+    /// How the workers are, as of a moment that is not older than asked for.
+    Moment {
+        /// Zero: not before now.
+        age_max: Duration,
+        /// Shared by all who ask within that time.
+        reply: oneshot::Sender<Arc<Moment>>,
+    },
+    /// The queue's answer: how the workers are now.
+    Now(Box<Moment>),
+    /// How the coordinator is, with what its workers told at that moment.
+    Status(Arc<Moment>, oneshot::Sender<Status>),
+    /// A page of the queue.
+    Queue {
+        /// Also those that are not due, and parked ones.
+        planned: bool,
+        /// Behind this place.
+        after: Option<QueuePosition>,
+        /// At most so many rows.
+        limit: usize,
+        /// The page.
+        reply: oneshot::Sender<QueuePage>,
+    },
     /// All profiles.
     Profiles(oneshot::Sender<Vec<Profile>>),
     /// Where the newest log of a job is.
@@ -50,21 +76,39 @@ pub struct Arguments {
     pub store: ActorRef<store::Message>,
     /// Whom to follow.
     pub queue: ActorRef<queue::Message>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The seed by which the queue shuffles.
+    pub seed: u64,
 }
+
+/// What readers are shown, and what the queue was asked for.
+pub struct State {
+    model: ReadModel,
+    arguments: Arguments,
+    /// The newest one, and when it came.
+    moment: Option<(Monotonic, Arc<Moment>)>,
+    /// Who waits for the next one. The queue was asked once for all of them, so nothing waits in
+    /// its mailbox but that one message.
+    waiting: Vec<oneshot::Sender<Arc<Moment>>>,
+}
+
+/// Facts that are folded in before others have their turn.
+const FACTS_MAX: usize = 1_000;
 
 /// The actor.
 pub struct ResultsActor;
 
 impl Actor for ResultsActor {
     type Msg = Message;
-    type State = ReadModel;
+    type State = State;
     type Arguments = Arguments;
 
     async fn pre_start(
         &self,
         myself: ActorRef<Message>,
         arguments: Arguments,
-    ) -> Result<ReadModel, ActorProcessingErr> {
+    ) -> Result<State, ActorProcessingErr> {
         // Live facts first, then what is stored: folding one twice changes nothing.
         arguments.queue.cast(queue::Message::Follow(myself.clone()))?;
         arguments.store.cast(store::Message::Read(Box::new(move |store| {
@@ -78,23 +122,38 @@ impl Actor for ResultsActor {
             let _ = myself.cast(Message::Facts(facts));
             Ok(())
         })))?;
-        Ok(ReadModel::default())
+        let model = ReadModel::new(arguments.seed);
+        Ok(State { model, arguments, moment: None, waiting: Vec::new() })
     }
 
     async fn handle(
         &self,
-        _myself: ActorRef<Message>,
+        myself: ActorRef<Message>,
         message: Message,
-        model: &mut ReadModel,
+        state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
+        let now = state.arguments.clock.utc();
+        let model = &mut state.model;
         // A reader that went away is no error.
         match message {
-            Message::Facts(facts) => facts.into_iter().for_each(|fact| model.follow(fact)),
-            Message::Sync(profile, state) => model.sync_state(profile, state),
+            Message::Facts(facts) => {
+                for (number, fact) in facts.into_iter().enumerate() {
+                    if number % FACTS_MAX == FACTS_MAX - 1 {
+                        tokio::task::yield_now().await;
+                    }
+                    model.follow(fact);
+                }
+            }
+            Message::Sync(profile, sync) => model.sync_state(profile, sync),
             Message::Packages { filter, after, limit, reply } => {
                 let _ = reply.send(model.packages(&filter, after, limit));
             }
-            Message::Counts(reply) => drop(reply.send(model.counts())),
+            Message::Moment { age_max, reply } => state.moment(&myself, age_max, reply)?,
+            Message::Now(moment) => state.now_is(Arc::new(*moment)),
+            Message::Status(moment, reply) => drop(reply.send(model.status(now, &moment))),
+            Message::Queue { planned, after, limit, reply } => {
+                let _ = reply.send(model.queue(now, planned, after, limit));
+            }
             Message::Profiles(reply) => drop(reply.send(model.profiles())),
             Message::Log(job, reply) => drop(reply.send(model.log(job))),
             Message::Difference(build, file, reply) => {
@@ -103,6 +162,39 @@ impl Actor for ResultsActor {
             Message::Shown(job, reply) => drop(reply.send(model.shown_report(job))),
         }
         Ok(())
+    }
+}
+
+impl State {
+    fn moment(
+        &mut self,
+        me: &ActorRef<Message>,
+        age_max: Duration,
+        reply: oneshot::Sender<Arc<Moment>>,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = self.arguments.clock.monotonic();
+        if let Some((at, moment)) = &self.moment
+            && now.since(*at) < age_max
+        {
+            let _ = reply.send(moment.clone());
+            return Ok(());
+        }
+        self.waiting.retain(|waiting| !waiting.is_closed());
+        let asked = !self.waiting.is_empty();
+        self.waiting.push(reply);
+        // Whoever joins a question under way is answered with what is true after it asked: the
+        // queue sends its answer here before that of any later order.
+        if !asked {
+            self.arguments.queue.cast(queue::Message::Moment(me.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn now_is(&mut self, moment: Arc<Moment>) {
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.send(moment.clone());
+        }
+        self.moment = Some((self.arguments.clock.monotonic(), moment));
     }
 }
 

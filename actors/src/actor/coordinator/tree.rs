@@ -8,7 +8,7 @@ use super::house::House;
 use super::quarantine::Quarantine;
 use super::refusals::Refusals;
 use super::standings::Standings;
-use super::{blobs, endpoint, kept, queue, results, sessions, store, syncs};
+use super::{blobs, endpoint, kept, queue, results, sessions, store, syncs, turn};
 use crate::actor::supervisor::{Children, TreeEnd};
 use crate::domain::places::PlaceLimits;
 use crate::domain::queue::Settings;
@@ -202,8 +202,12 @@ impl State {
         let results = match self.children.get(3) {
             Some(results) => results,
             None => {
-                let (store, queue) = (store.clone(), queue.clone());
-                let arguments = results::Arguments { store, queue };
+                let arguments = results::Arguments {
+                    store: store.clone(),
+                    queue: queue.clone(),
+                    clock: parts.clock.clone(),
+                    seed: parts.settings.seed,
+                };
                 self.children
                     .spawn(me.get_cell(), "results", results::ResultsActor, arguments)
                     .await?
@@ -251,6 +255,7 @@ impl State {
             refusals: self.refusals.clone(),
             places: parts.places,
             sessions: self.sessions.clone(),
+            reading: Arc::new(Semaphore::new(turn::READING_MAX)),
             boot: parts.boot,
             public_address: parts.public_address,
             log_bytes_max: parts.settings.limits.log_bytes_max + LOG_SLACK,

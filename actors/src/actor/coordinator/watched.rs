@@ -143,6 +143,10 @@ impl FrameSend for Sender {
         })
     }
 
+    fn stopped(&self) -> BoxFuture<'static, ()> {
+        self.inner.stopped()
+    }
+
     fn finish(&mut self) -> Result<(), StreamError> {
         self.inner.finish()
     }

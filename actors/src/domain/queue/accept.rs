@@ -37,7 +37,11 @@ impl Queue {
     ) {
         let attempt = report.report().attempt;
         let answer = match self.sessions.get(&session).copied() {
-            Some(worker) => self.accept(now, worker, report, countersigned, effects),
+            Some(worker) => {
+                let answer = self.accept(now, worker, report, countersigned, effects);
+                self.answered(now, session, worker, attempt, &answer);
+                answer
+            }
             None => return,
         };
         if let Answer::Refused { reason } = &answer {
@@ -45,6 +49,25 @@ impl Queue {
             Self::line(effects, now, true, text);
         }
         effects.sends.push(Send::Worker(session, Message::Answer { attempt, answer }));
+    }
+
+    /// A report is a sign of life as good as a status: a worker that is busy with reports is not
+    /// silent. Its attempt runs no more, also where a status that is on its way says so.
+    fn answered(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        worker: WorkerId,
+        attempt: AttemptId,
+        answer: &Answer,
+    ) {
+        let live = self.workers.get_mut(&worker).and_then(|worker| worker.session.as_mut());
+        let Some(live) = live.filter(|live| live.id == session) else { return };
+        live.heard = now.monotonic;
+        if !matches!(answer, Answer::Refused { .. }) {
+            live.end(attempt);
+        }
+        self.idle.insert(worker);
     }
 
     fn accept(

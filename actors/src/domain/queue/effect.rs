@@ -3,11 +3,11 @@ use std::sync::Arc;
 use super::entry::Job;
 use super::event::{RequestId, SessionId};
 use crate::port::{Batch, UtcMillis};
-use crate::protocol::stored::v1::{DifferenceRecord, ProfileRecord, ReportRecord};
+use crate::protocol::stored::v1::{DifferenceRecord, Place, ProfileRecord, ReportRecord};
 use crate::protocol::wire::CloseCode;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::ctl::Response;
-use crate::protocol::{BuildId, Fault, InputId, PublicKey, Sha256};
+use crate::protocol::{BuildId, Epoch, Fault, InputId, PublicKey, Sha256};
 
 /// What an event leads to. Nothing but `batch` may happen before `batch` is durable.
 #[derive(Debug, Default)]
@@ -67,13 +67,35 @@ pub enum Fact {
     /// A job is new, or wanted otherwise than before.
     Job(Arc<Job>),
     /// A job moved.
-    Placed(InputId, Whereabouts),
+    Placed(InputId, Stand),
     /// A report was accepted.
     Accepted(Arc<ReportRecord>, u64),
     /// A difference is kept.
     Difference(BuildId, Box<str>, DifferenceRecord),
     /// A profile was synced.
     Synced(Box<str>, ProfileRecord),
+}
+
+/// Where a job is, with all that a row of the queue shows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// As stored.
+    pub place: Place,
+    /// Number of the newest attempt; 0: there was none.
+    pub epoch: Epoch,
+}
+
+impl Stand {
+    /// Where the job is, without the times.
+    pub fn whereabouts(&self) -> Whereabouts {
+        match &self.place {
+            Place::Queued { .. } => Whereabouts::Waiting,
+            Place::Leased { .. } => Whereabouts::Running(self.epoch.0),
+            Place::Parked { fault, .. } => Whereabouts::Parked(fault.clone()),
+            Place::Decided => Whereabouts::Decided,
+            Place::Dropped => Whereabouts::Dropped,
+        }
+    }
 }
 
 /// Where a job is, as readers see it.

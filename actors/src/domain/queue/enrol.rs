@@ -192,6 +192,7 @@ impl Queue {
             seen: GrantNumber(0),
             running: Vec::new(),
             cancelled: BTreeSet::new(),
+            ended: Default::default(),
             free_memory: 0,
             free_disk: 0,
         });

@@ -5,8 +5,6 @@ use crate::protocol::wire::v1::worker::Status;
 use crate::protocol::wire::{BootId, Enrolment, Offer};
 use crate::protocol::{AttemptId, BuildId, PublicKey, Sha256};
 
-use super::view::Query;
-
 /// Both clocks, read once for an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
@@ -109,8 +107,6 @@ pub enum Event {
     },
     /// An operator's order.
     Ordered(RequestId, Order),
-    /// A question of an operator or reader.
-    Asked(RequestId, Query),
     /// Time passed.
     Ticked,
 }

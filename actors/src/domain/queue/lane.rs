@@ -49,15 +49,15 @@ pub(super) fn is_larger(free: u64, over: u64) -> bool {
 
 /// Order of ready jobs (DESIGN §7): priority, day queued, seeded shuffle inside the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
+pub struct Rank {
     priority: i32,
     day: i64,
     shuffle: u64,
-    pub(super) job: InputId,
+    pub(crate) job: InputId,
 }
 
 impl Rank {
-    pub(super) fn new(seed: u64, waiting: &Waiting, job: InputId) -> Self {
+    pub(crate) fn new(seed: u64, waiting: &Waiting, job: InputId) -> Self {
         let day = waiting.queued_at.day();
         let shuffle = mix(seed ^ mix(day.cast_unsigned()) ^ u64::from(job.0.cast_unsigned()));
         let priority = if planted::is(Bug::PriorityIgnored) { 0 } else { waiting.priority };
@@ -115,6 +115,7 @@ impl Ready {
     }
 
     /// All ready jobs in order.
+    #[cfg(test)]
     pub(super) fn in_order(&self) -> Vec<Rank> {
         let mut ranks: Vec<Rank> = self.lanes.values().flatten().copied().collect();
         ranks.sort_unstable();

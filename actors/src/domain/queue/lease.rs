@@ -62,6 +62,10 @@ impl Leases {
         Some(lease)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_job.is_empty()
+    }
+
     pub(super) fn get(&self, job: InputId) -> Option<&Lease> {
         self.by_job.get(&job)
     }

@@ -4,6 +4,7 @@
 //! and what may leave the process once they are durable.
 
 mod accept;
+mod attention;
 mod effect;
 mod enrol;
 mod entry;
@@ -26,11 +27,12 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use effect::{Effects, Fact, Line, Send, Whereabouts};
+pub use effect::{Effects, Fact, Line, Send, Stand, Whereabouts};
 pub use entry::Job;
 pub use event::{Event, Join, Now, Order, RequestId, SessionId};
+pub use lane::Rank;
 pub use queue_state::Queue;
 pub use restore::Restored;
 pub use retry::{RetryPolicy, parked_for, retry_delay};
 pub use settings::{EnrolmentRules, ProfilePolicy, Settings};
-pub use view::{Query, Sizes};
+pub use view::{LeaseNow, Moment, Sizes};

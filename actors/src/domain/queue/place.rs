@@ -1,4 +1,4 @@
-use super::effect::{Effects, Fact, Whereabouts};
+use super::effect::{Effects, Fact, Stand};
 use super::entry::Entry;
 use super::event::Now;
 use super::lane::{Lane, Rank};
@@ -21,7 +21,7 @@ impl Queue {
         self.index(now, id);
         self.write_state(id, effects);
         let entry = &self.entries[&id];
-        effects.facts.push(Fact::Placed(id, whereabouts(entry)));
+        effects.facts.push(Fact::Placed(id, stand(entry)));
     }
 
     /// Writes a job's state as it is.
@@ -188,12 +188,6 @@ fn parked_times(entry: &Entry) -> u32 {
 }
 
 /// As readers see it.
-pub(super) fn whereabouts(entry: &Entry) -> Whereabouts {
-    match &entry.state.place {
-        Place::Queued { .. } => Whereabouts::Waiting,
-        Place::Leased { .. } => Whereabouts::Running(entry.state.epoch.0),
-        Place::Parked { fault, .. } => Whereabouts::Parked(fault.clone()),
-        Place::Decided => Whereabouts::Decided,
-        Place::Dropped => Whereabouts::Dropped,
-    }
+pub(super) fn stand(entry: &Entry) -> Stand {
+    Stand { place: entry.state.place.clone(), epoch: entry.state.epoch }
 }

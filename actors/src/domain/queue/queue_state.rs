@@ -2,6 +2,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::attention::Attention;
 use super::effect::{Effects, Line};
 use super::entry::Entry;
 use super::event::{Event, Now, SessionId};
@@ -42,6 +43,7 @@ pub struct Queue {
     /// Workers that may have a free slot.
     pub(super) idle: BTreeSet<WorkerId>,
     pub(super) started: Now,
+    pub(super) attention: Attention,
 }
 
 /// Identifies a source package in one release: a digest, because the names themselves are kept with
@@ -61,8 +63,8 @@ pub(super) fn source_name(
 impl Queue {
     /// Takes one event in and says what follows from it.
     pub fn handle(&mut self, now: Now, event: Event) -> Effects {
-        let now = on_wall_clock(now);
         let mut effects = Effects::default();
+        let now = self.attend(on_wall_clock(now), &event, &mut effects);
         match event {
             Event::Joined(join) => self.join(now, *join, &mut effects),
             Event::Left(session) => self.leave(now, session, &mut effects),
@@ -88,7 +90,6 @@ impl Queue {
                 self.sync_ended(now, profile, index, took_ms, &mut effects);
             }
             Event::Ordered(request, order) => self.order(now, request, order, &mut effects),
-            Event::Asked(request, query) => self.ask(now, request, &query, &mut effects),
             Event::Ticked => {}
         }
         self.expire_leases(now, &mut effects);
@@ -100,10 +101,36 @@ impl Queue {
         effects
     }
 
+    /// The time that the event is handled at: its own stall is taken off the monotonic clock.
+    fn attend(&mut self, now: Now, event: &Event, effects: &mut Effects) -> Now {
+        if self.leases.is_empty() {
+            self.attention.rest(now.monotonic);
+        }
+        if matches!(event, Event::Ticked)
+            && let Some(stall) = self.attention.look(now.monotonic)
+        {
+            let secs = stall.as_secs_f32();
+            let text = format!(
+                "the coordinator stood still for {secs:.1} s: not counted as silence of workers"
+            );
+            Self::line(effects, now, true, text);
+        }
+        if counts_stalls() {
+            return now;
+        }
+        Now { monotonic: self.attention.time(now.monotonic), ..now }
+    }
+
     /// Time from `now` until the next event of its own; `None`: nothing is waited for.
     pub fn next_deadline(&self, now: Now) -> Option<Duration> {
         let now = on_wall_clock(now);
-        let lease = self.leases.next_deadline().map(|at| at.since(now.monotonic));
+        let time = self.attention.time(now.monotonic);
+        let lease = self.leases.next_deadline().map(|at| {
+            if counts_stalls() {
+                return at.since(now.monotonic);
+            }
+            at.since(time).min(self.attention.wait(now.monotonic))
+        });
         let due = self.timed.first().map(|(at, _)| {
             Duration::from_millis(at.0.saturating_sub(now.utc.0).max(0).unsigned_abs())
         });
@@ -129,6 +156,11 @@ impl Queue {
         self.counters_changed = true;
         *counter
     }
+}
+
+/// With a bug planted: leases run on as the clock does.
+fn counts_stalls() -> bool {
+    planted::is(Bug::StallCountedAsSilence) || planted::is(Bug::LeaseOnWallClock)
 }
 
 /// Both clocks as they are, unless the bug is planted.

@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::attention::Attention;
 use super::effect::Fact;
 use super::entry::{Entry, Job};
 use super::event::Now;
 use super::lane::Ready;
 use super::lease::{Lease, Leases};
-use super::place::whereabouts;
+use super::place::stand;
 use super::queue_state::{Queue, source_name};
 use super::settings::Settings;
 use super::worker::Worker;
@@ -117,6 +118,7 @@ impl Restored {
 impl Queue {
     /// A queue without jobs and workers.
     pub fn empty(settings: Settings, now: Now) -> Self {
+        let attention = Attention::new(settings.lease, now.monotonic);
         Self {
             settings,
             counters: Counters::default(),
@@ -138,6 +140,7 @@ impl Queue {
             leases: Leases::default(),
             idle: Default::default(),
             started: now,
+            attention,
         }
     }
 
@@ -146,7 +149,7 @@ impl Queue {
         let mut facts = Vec::with_capacity(2 * self.entries.len() + self.profiles.len());
         for (id, entry) in &self.entries {
             facts.push(Fact::Job(entry.job.clone()));
-            facts.push(Fact::Placed(*id, whereabouts(entry)));
+            facts.push(Fact::Placed(*id, stand(entry)));
         }
         let profiles = self.profiles.iter();
         facts.extend(profiles.map(|(name, record)| Fact::Synced(name.clone(), record.clone())));

@@ -24,12 +24,16 @@ impl Queue {
         effects: &mut Effects,
     ) {
         let Some(&id) = self.sessions.get(&session) else { return };
+        status.running.retain(|running| !self.is_answered(id, running.attempt));
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.last_seen = Some(now.utc);
         let Some(live) = worker.session.as_mut().filter(|live| live.id == session) else { return };
         let first = !core::mem::replace(&mut live.told, true);
         live.heard = now.monotonic;
         live.seen = status.seen;
+        // The answer crossed this status: kept among the running ones, the attempt would occupy a
+        // slot until the next one.
+        live.forget_ended(&mut status.running);
         // As many as there are slots: more is no status, and each costs an answer.
         let slots = usize::from(live.offer.slots);
         status.running.truncate(slots);
@@ -124,6 +128,13 @@ impl Queue {
         }
     }
 
+    /// True when the worker was given the final answer to its report of this attempt.
+    fn is_answered(&self, worker: WorkerId, attempt: AttemptId) -> bool {
+        let grants = self.entries.get(&attempt.job).map(|entry| &entry.state.grants);
+        let own = |g: &&Grant| g.epoch == attempt.epoch && g.worker == worker;
+        grants.and_then(|grants| grants.iter().find(own)).is_some_and(|grant| grant.answered)
+    }
+
     fn boot_of(&self, worker: WorkerId) -> Option<BootId> {
         self.workers.get(&worker).and_then(|w| w.session.as_ref()).map(|session| session.boot)
     }
@@ -140,12 +151,6 @@ impl Queue {
         let attempt = running.attempt;
         if self.leases.get(attempt.job).is_some_and(|l| l.attempt == attempt && l.worker == worker)
         {
-            return;
-        }
-        let grants = self.entries.get(&attempt.job).map(|entry| &entry.state.grants);
-        let own = |g: &&Grant| g.epoch == attempt.epoch && g.worker == worker;
-        if grants.is_some_and(|grants| grants.iter().find(own).is_some_and(|g| g.answered)) {
-            // Its report overtook this status: it does not run any more.
             return;
         }
         match self.why_not_go_on(worker, attempt) {

@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::effect::{Effects, Fact, Whereabouts};
+use super::effect::{Effects, Fact};
 use super::entry::{Entry, Job};
 use super::event::Now;
+use super::place::stand;
 use super::queue_state::{Queue, source_name};
 use super::settings::Wishes;
 use crate::planted::{self, Bug};
@@ -129,7 +130,7 @@ impl Queue {
             self.entries.insert(id, Box::new(Entry::new(job, place)));
             self.index(now, id);
             self.write_state(id, effects);
-            effects.facts.push(Fact::Placed(id, Whereabouts::Waiting));
+            effects.facts.push(Fact::Placed(id, stand(&self.entries[&id])));
             return;
         };
         let before: BTreeSet<_> = old.artifacts().into_iter().map(|a| (a.file, a.sha256)).collect();

@@ -1,28 +1,39 @@
-use super::effect::{Effects, Send};
-use super::entry::Entry;
-use super::event::{Now, RequestId};
+use super::event::Now;
 use super::queue_state::Queue;
-use crate::protocol::stored::v1::{Place, Waiting};
-use crate::protocol::wire::SOFTWARE;
-use crate::protocol::wire::v1::ctl::{
-    JobCounts, Place as ShownPlace, Queued, Response, RunningJob, Status, Worker,
-};
-use crate::protocol::{InputId, JobKey};
+use crate::port::UtcMillis;
+use crate::protocol::stored::v1::Place;
+use crate::protocol::wire::v1::ctl::{JobCounts, Worker};
+use crate::protocol::{AttemptId, PublicKey, Stage, WorkerId};
 
-/// A question that only the queue can answer.
+/// What only the queue knows and never writes: how its workers are, at one moment. All else that
+/// readers are shown follows from facts, so that no reader takes the queue's time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Query {
-    /// One [`Response::Status`]; the counts of artifacts are added by whoever follows the results.
-    Status,
-    /// [`Response::Worker`] rows.
-    Workers,
-    /// [`Response::Queued`] rows in order.
-    Queue {
-        /// Also those that are not due, and parked ones.
-        planned: bool,
-        /// `None`: all.
-        limit: Option<u32>,
-    },
+pub struct Moment {
+    /// When it was.
+    pub at: UtcMillis,
+    /// Milliseconds since the queue's start.
+    pub uptime_ms: u64,
+    /// The coordinator's key.
+    pub key: PublicKey,
+    /// By number.
+    pub workers: Vec<Worker>,
+    /// By job.
+    pub leases: Vec<LeaseNow>,
+}
+
+/// What a worker last told of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseNow {
+    /// Which.
+    pub attempt: AttemptId,
+    /// Who has it.
+    pub worker: WorkerId,
+    /// `None`: it was not told yet.
+    pub stage: Option<Stage>,
+    /// Milliseconds since the grant, or since the coordinator's start.
+    pub age_ms: u64,
+    /// Bytes of log, as last told.
+    pub log_bytes: u64,
 }
 
 /// How much a queue holds of what grows: each has a bound in workers, jobs or profiles.
@@ -45,19 +56,25 @@ pub struct Sizes {
 }
 
 impl Queue {
-    pub(super) fn ask(
-        &mut self,
-        now: Now,
-        request: RequestId,
-        query: &Query,
-        effects: &mut Effects,
-    ) {
-        let rows = match query {
-            Query::Status => vec![Response::Status(self.status(now))],
-            Query::Workers => self.worker_rows().into_iter().map(Response::Worker).collect(),
-            Query::Queue { planned, limit } => self.queue_rows(*planned, *limit),
-        };
-        effects.sends.push(Send::Reply(request, rows));
+    /// How the workers are now. It costs about a microsecond for each worker and less for each
+    /// lease, whatever the number of jobs.
+    pub fn moment(&self, now: Now) -> Moment {
+        let time = self.attention.time(now.monotonic);
+        let ms = |time: core::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let leases = self.leases.iter().map(|lease| LeaseNow {
+            attempt: lease.attempt,
+            worker: lease.worker,
+            stage: lease.stage,
+            age_ms: ms(time.since(lease.granted)),
+            log_bytes: lease.log_bytes,
+        });
+        Moment {
+            at: now.utc,
+            uptime_ms: ms(now.monotonic.since(self.started.monotonic)),
+            key: self.settings.enrolment.coordinator,
+            workers: self.worker_rows(),
+            leases: leases.collect(),
+        }
     }
 
     /// Jobs by where they are; unwanted ones are not counted.
@@ -93,37 +110,6 @@ impl Queue {
         }
     }
 
-    fn status(&self, now: Now) -> Status {
-        Status {
-            software: SOFTWARE.into(),
-            uptime_ms: u64::try_from(now.monotonic.since(self.started.monotonic).as_millis())
-                .unwrap_or(u64::MAX),
-            key: self.settings.enrolment.coordinator,
-            jobs: self.counts(now),
-            artifacts: Vec::new(),
-            running: self.running(now),
-            quarantined: 0,
-        }
-    }
-
-    fn running(&self, now: Now) -> Vec<RunningJob> {
-        let rows = self.leases.iter().map(|lease| RunningJob {
-            attempt: lease.attempt,
-            key: JobKey::clone(&self.entries[&lease.attempt.job].job.key),
-            worker: lease.worker,
-            worker_name: self
-                .workers
-                .get(&lease.worker)
-                .map(|w| w.record.name.clone())
-                .unwrap_or_default(),
-            stage: lease.stage,
-            age_ms: u64::try_from(now.monotonic.since(lease.granted).as_millis())
-                .unwrap_or(u64::MAX),
-            log_bytes: lease.log_bytes,
-        });
-        rows.collect()
-    }
-
     fn worker_rows(&self) -> Vec<Worker> {
         let rows = self.workers.values().map(|worker| {
             let session = worker.session.as_ref();
@@ -144,47 +130,4 @@ impl Queue {
         });
         rows.collect()
     }
-
-    fn queue_rows(&self, planned: bool, limit: Option<u32>) -> Vec<Response> {
-        let limit = limit.map_or(usize::MAX, |limit| limit as usize);
-        let running = self.leases.iter().map(|lease| lease.attempt.job);
-        let ready = self.ready.in_order().into_iter().map(|rank| rank.job);
-        let timed = self.timed.iter().filter(|_| planned).map(|(_, id)| *id);
-        let rows = running.chain(ready).chain(timed).take(limit);
-        rows.filter_map(|id| self.queue_row(id)).map(Response::Queued).collect()
-    }
-
-    fn queue_row(&self, id: InputId) -> Option<Queued> {
-        let entry = self.entries.get(&id)?;
-        let (waiting, place) = shown_place(entry)?;
-        let mut releases: Vec<String> =
-            entry.job.memberships().into_iter().filter_map(|m| m.release.map(Into::into)).collect();
-        releases.dedup();
-        Some(Queued {
-            job: id,
-            key: JobKey::clone(&entry.job.key),
-            releases,
-            priority: waiting.priority,
-            queued_at: waiting.queued_at,
-            place,
-            attempts: entry.state.epoch.0,
-        })
-    }
-}
-
-fn shown_place(entry: &Entry) -> Option<(Waiting, ShownPlace)> {
-    Some(match &entry.state.place {
-        Place::Queued { waiting, due } if entry.ready.is_some() || due.0 == 0 => {
-            (*waiting, ShownPlace::Ready)
-        }
-        Place::Queued { waiting, due } => (*waiting, ShownPlace::Delayed { until: *due }),
-        Place::Leased { waiting, worker, granted_at } => {
-            (*waiting, ShownPlace::Running { worker: *worker, since: *granted_at })
-        }
-        Place::Parked { waiting, fault, until, .. } => {
-            let reason = format!("{}: {}", fault.kind, fault.detail);
-            (*waiting, ShownPlace::Parked { reason, until: *until })
-        }
-        Place::Decided | Place::Dropped => return None,
-    })
 }

@@ -42,6 +42,9 @@ pub(super) struct Session {
     /// Attempts that it was told to stop, until a status does not tell of them any more: statuses
     /// that crossed the order, or that are not worth believing, do not order it again.
     pub(super) cancelled: BTreeSet<AttemptId>,
+    /// Attempts whose report was answered on this connection, while a status that was sent before
+    /// the answer may still call them running; at most [`ENDED_MAX`].
+    pub(super) ended: BTreeSet<AttemptId>,
     pub(super) free_memory: u64,
     pub(super) free_disk: u64,
 }
@@ -51,6 +54,22 @@ impl Session {
     /// its connection lasts.
     pub(super) fn is_attentive(&self, now: Now) -> bool {
         self.told && now.monotonic.since(self.heard) < ATTENTIVE
+    }
+
+    /// The report of this attempt has its final answer: it occupies no slot from now on.
+    pub(super) fn end(&mut self, attempt: AttemptId) {
+        self.running.retain(|running| running.attempt != attempt);
+        if self.ended.len() == ENDED_MAX {
+            self.ended.pop_first();
+        }
+        self.ended.insert(attempt);
+    }
+
+    /// Takes what has ended out of what a status calls running. Statuses come in order: what one
+    /// does not name, none after it does.
+    pub(super) fn forget_ended(&mut self, running: &mut Vec<Running>) {
+        self.ended.retain(|attempt| running.iter().any(|r| r.attempt == *attempt));
+        running.retain(|running| !self.ended.contains(&running.attempt));
     }
 }
 
@@ -100,6 +119,10 @@ impl Worker {
 /// Silence after which a worker is given nothing: it missed a status. Shorter than the shortest
 /// lease, so that a job lost by silence does not go back to the silent worker.
 const ATTENTIVE: Duration = Duration::from_secs(15);
+
+/// Answers between two statuses of one worker: as many as two whole statuses may call running, with
+/// the most slots that there are.
+const ENDED_MAX: usize = 512;
 
 /// Finished attempts that occupy no slot: more of them without a report, and the worker's reports
 /// do not get through, so that it would only draw the queue into its spool.

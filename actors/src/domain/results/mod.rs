@@ -1,9 +1,15 @@
 //! The read model: what readers are shown, folded from durable facts.
 
 mod artifact;
+mod queue_view;
 mod read_model;
+mod standings;
+mod tally;
 
+pub use queue_view::{QueuePage, QueuePosition};
 pub use read_model::{KeptLog, LogPlace, PackagePage, ReadModel, SyncState};
 
+#[cfg(test)]
+mod queue_view_test;
 #[cfg(test)]
 mod read_model_test;

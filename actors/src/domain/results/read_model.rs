@@ -2,11 +2,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::artifact::{contradict, rank, shown};
+use super::standings::Standings;
+use super::tally::Tally;
 use crate::domain::filter::{FilterError, PackageMatch};
-use crate::domain::queue::{Fact, Job, Whereabouts};
+use crate::domain::queue::{Fact, Job, Stand, Whereabouts};
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{
-    DifferenceRecord, Membership, Outcome, ProfileRecord, ReportRecord,
+    DifferenceRecord, Membership, Outcome, Place, ProfileRecord, ReportRecord,
 };
 use crate::protocol::wire::v1::ctl::{Package, PackageFilter, PackageStatus, Profile};
 use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, Sha256};
@@ -14,7 +16,9 @@ use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, Sha256};
 /// What readers are shown.
 #[derive(Debug, Default)]
 pub struct ReadModel {
-    jobs: BTreeMap<InputId, View>,
+    pub(super) jobs: BTreeMap<InputId, View>,
+    pub(super) standings: Standings,
+    tally: Tally,
     /// Reports whose job is not known yet, by job: facts of both kinds may come in any order.
     early: BTreeMap<InputId, Vec<(u64, Arc<ReportRecord>)>>,
     differences: BTreeMap<(BuildId, Box<str>), DifferenceRecord>,
@@ -37,15 +41,32 @@ pub struct SyncState {
     pub looked_at: Option<UtcMillis>,
 }
 
+/// A job as readers see it.
 #[derive(Debug)]
-struct View {
-    job: Arc<Job>,
-    place: Whereabouts,
+pub(super) struct View {
+    pub(super) job: Arc<Job>,
+    /// `None`: not told yet.
+    pub(super) stand: Option<Stand>,
     /// The one that is shown, with its sequence number.
     best: Option<(u64, Arc<ReportRecord>)>,
     /// The newest of all, faults included.
     newest: Option<(u64, Arc<ReportRecord>)>,
     flaky: bool,
+}
+
+impl View {
+    pub(super) fn whereabouts(&self) -> Whereabouts {
+        self.stand.as_ref().map_or(Whereabouts::Waiting, Stand::whereabouts)
+    }
+
+    /// The report that is shown.
+    pub(super) fn best(&self) -> Option<&ReportRecord> {
+        self.best.as_ref().map(|(_, record)| record.as_ref())
+    }
+
+    fn is_parked(&self) -> bool {
+        matches!(self.stand, Some(Stand { place: Place::Parked { .. }, .. }))
+    }
 }
 
 /// A page of artifacts.
@@ -88,16 +109,21 @@ pub struct KeptLog {
     pub bytes: u64,
 }
 
+/// Jobs that are looked at for one page, however few of them match: about a millisecond, in which
+/// nobody else is answered.
+const EXAMINED_MAX: usize = 1_000;
+
 impl ReadModel {
+    /// A model of a queue that shuffles with this seed.
+    pub fn new(seed: u64) -> Self {
+        Self { standings: Standings::new(seed), ..Self::default() }
+    }
+
     /// Folds one fact in. The same fact again changes nothing.
     pub fn follow(&mut self, fact: Fact) {
         match fact {
             Fact::Job(job) => self.job(job),
-            Fact::Placed(id, place) => {
-                if let Some(view) = self.jobs.get_mut(&id) {
-                    view.place = place;
-                }
-            }
+            Fact::Placed(id, stand) => self.placed(id, stand),
             Fact::Accepted(record, sequence) => self.accepted(record, sequence),
             Fact::Difference(build, file, record) => {
                 self.differences.insert((build, file), record);
@@ -116,14 +142,46 @@ impl ReadModel {
     fn job(&mut self, job: Arc<Job>) {
         let id = job.id;
         if let Some(view) = self.jobs.get_mut(&id) {
+            let wanted = (view.job.is_wanted(), job.is_wanted());
+            self.tally.count(view, false);
             view.job = job;
+            self.tally.count(view, true);
+            if let Some(stand) = &view.stand {
+                match wanted {
+                    (true, false) => self.standings.remove(id, stand),
+                    (false, true) => self.standings.insert(id, stand),
+                    _ => {}
+                }
+            }
             return;
         }
-        let place = Whereabouts::Waiting;
-        let view = View { job, place, best: None, newest: None, flaky: false };
+        let view = View { job, stand: None, best: None, newest: None, flaky: false };
+        self.tally.count(&view, true);
         self.jobs.insert(id, view);
         for (sequence, record) in self.early.remove(&id).unwrap_or_default() {
             self.accepted(record, sequence);
+        }
+    }
+
+    fn placed(&mut self, id: InputId, stand: Stand) {
+        let Some(view) = self.jobs.get_mut(&id) else { return };
+        let wanted = view.job.is_wanted();
+        if let Some(old) = view.stand.as_ref().filter(|_| wanted) {
+            self.standings.remove(id, old);
+        }
+        if wanted {
+            self.standings.insert(id, &stand);
+        }
+        let parked = matches!(stand.place, Place::Parked { .. });
+        // Only where there is no verdict does the status follow from the place, and only from
+        // parking: a move costs two looks into the sets above, and nothing more.
+        let counts = view.best.is_none() && (parked || view.is_parked());
+        if counts {
+            self.tally.count(view, false);
+        }
+        view.stand = Some(stand);
+        if counts {
+            self.tally.count(view, true);
         }
     }
 
@@ -136,11 +194,12 @@ impl ReadModel {
         if view.newest.as_ref().is_none_or(|(newest, _)| *newest < sequence) {
             view.newest = Some((sequence, record.clone()));
         }
-        if matches!(record.outcome, Outcome::Fault(_)) {
+        let known = view.best.as_ref().is_some_and(|(best, _)| *best == sequence);
+        if known || matches!(record.outcome, Outcome::Fault(_)) {
             return;
         }
+        self.tally.count(view, false);
         match &view.best {
-            Some((best, _)) if *best == sequence => {}
             Some((best, shown)) => {
                 view.flaky |= contradict(shown, &record);
                 let (old, new) =
@@ -151,9 +210,11 @@ impl ReadModel {
             }
             None => view.best = Some((sequence, record)),
         }
+        self.tally.count(view, true);
     }
 
-    /// Up to `limit` artifacts after the job `after`, of whole jobs.
+    /// Up to `limit` artifacts after the job `after`, of whole jobs; perhaps fewer, or none, and
+    /// more to come, where few match.
     ///
     /// # Errors
     /// A name that is no pattern.
@@ -166,9 +227,9 @@ impl ReadModel {
         let matcher = PackageMatch::new(filter)?;
         let from = InputId(after.map_or(0, |id| id.0.saturating_add(1)));
         let mut rows = Vec::new();
-        for (id, view) in self.jobs.range(from..) {
+        for (examined, (id, view)) in self.jobs.range(from..).enumerate() {
             rows.extend(self.matching(view, &matcher, filter.status));
-            if rows.len() >= limit {
+            if rows.len() >= limit || examined + 1 >= EXAMINED_MAX {
                 return Ok(PackagePage { rows, next: Some(*id) });
             }
         }
@@ -193,10 +254,10 @@ impl ReadModel {
     }
 
     fn package(&self, view: &View, membership: &Membership, artifact: &Artifact) -> Package {
-        let record = view.best.as_ref().map(|(_, record)| record.as_ref());
-        let seen = shown(record, &view.place, &artifact.file);
+        let (record, place) = (view.best(), view.whereabouts());
+        let seen = shown(record, &place, &artifact.file);
         let build = record.and_then(|record| record.build);
-        let fault = match &view.place {
+        let fault = match &place {
             Whereabouts::Parked(fault) if seen.verdict.is_none() => Some(fault.kind),
             _ => None,
         };
@@ -244,7 +305,7 @@ impl ReadModel {
             sha256: record.log,
             bytes: record.log_bytes,
         });
-        if let Whereabouts::Running(epoch) = view.place {
+        if let Whereabouts::Running(epoch) = view.whereabouts() {
             return Some(LogPlace::Growing(AttemptId { job, epoch: Epoch(epoch) }, kept));
         }
         kept.map(LogPlace::Kept)
@@ -257,15 +318,7 @@ impl ReadModel {
 
     /// Artifacts by shown status, wanted ones only.
     pub fn counts(&self) -> Vec<(PackageStatus, u32)> {
-        let mut counts = BTreeMap::new();
-        for view in self.jobs.values() {
-            let record = view.best.as_ref().map(|(_, record)| record.as_ref());
-            for (_, artifact) in view.job.memberships().iter().flat_map(|m| &m.artifacts) {
-                let status = shown(record, &view.place, &artifact.file).status;
-                *counts.entry(status).or_insert(0) += 1;
-            }
-        }
-        counts.into_iter().collect()
+        self.tally.statuses()
     }
 
     /// One row for each profile that is configured or was synced.
@@ -274,24 +327,19 @@ impl ReadModel {
         for name in self.syncs.keys().chain(self.profiles.keys()) {
             let record = self.profiles.get(name);
             let state = self.syncs.get(name);
+            let (jobs, artifacts) = self.tally.of(name);
             let synced = record.map(|r| r.synced_at).max(state.and_then(|s| s.looked_at));
             let row = Profile {
                 name: name.to_string(),
                 distribution: state.map(|s| s.distribution.clone()).unwrap_or_default(),
-                jobs: 0,
-                artifacts: 0,
+                jobs,
+                artifacts,
                 synced_at: synced,
                 synced_in_ms: record.map_or(0, |r| r.synced_in_ms),
                 error: state.and_then(|s| s.error.clone()),
                 next_at: state.and_then(|s| s.next_at),
             };
             rows.insert(name, row);
-        }
-        for membership in self.jobs.values().flat_map(|view| view.job.memberships()) {
-            if let Some(row) = rows.get_mut(&*membership.profile) {
-                row.jobs += 1;
-                row.artifacts += u32::try_from(membership.artifacts.len()).unwrap_or(u32::MAX);
-            }
         }
         rows.into_values().collect()
     }

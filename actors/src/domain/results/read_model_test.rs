@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::queue::{Fact, Job, Whereabouts};
+use crate::domain::queue::{Fact, Job, Stand};
 use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{DifferenceRecord, Membership, Outcome, ReportRecord};
+use crate::protocol::stored::v1::{
+    DifferenceRecord, Membership, Outcome, Place, ReportRecord, Waiting,
+};
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus};
 use crate::protocol::{
     Artifact, ArtifactId, AttemptId, BuildId, BuildInput, EnvironmentKnowledge, Epoch, Evidence,
-    Fault, FaultKind, IndexTrust, InputId, Isolation, JobKey, Sha256, SignerKind, SourceId,
-    Verdict, WorkerId,
+    Fault, FaultKind, IndexTrust, InputId, Isolation, JobKey, QueueId, Sha256, SignerKind,
+    SourceId, Verdict, WorkerId,
 };
 
 const JOB: InputId = InputId(1);
@@ -43,6 +45,25 @@ fn job() -> Fact {
         input: "suite".into(),
     };
     Fact::Job(Arc::new(Job::new(JOB, key.into(), &[membership])))
+}
+
+const WAITING: Waiting = Waiting { queue: QueueId(1), priority: 1, queued_at: UtcMillis(0) };
+
+fn placed(place: Place) -> Fact {
+    Fact::Placed(JOB, Stand { place, epoch: Epoch(1) })
+}
+
+fn queued(due: i64) -> Place {
+    Place::Queued { waiting: WAITING, due: UtcMillis(due) }
+}
+
+fn parked(fault: Fault) -> Place {
+    Place::Parked { waiting: WAITING, fault, until: None, times: 1 }
+}
+
+fn running(epoch: u32) -> Fact {
+    let place = Place::Leased { waiting: WAITING, worker: WorkerId(1), granted_at: UtcMillis(1) };
+    Fact::Placed(JOB, Stand { place, epoch: Epoch(epoch) })
 }
 
 fn report(sequence: u64, outcome: Outcome, environment: EnvironmentKnowledge) -> Fact {
@@ -84,7 +105,7 @@ fn a_fault_is_never_shown_as_a_verdict() {
     model.follow(job());
     model.follow(report(1, Outcome::Fault(fault.clone()), EnvironmentKnowledge::Recorded));
     assert_eq!(shown(&model).status, PackageStatus::Unknown);
-    model.follow(Fact::Placed(JOB, Whereabouts::Parked(fault)));
+    model.follow(placed(parked(fault)));
     let row = shown(&model);
     assert_eq!((row.status, row.verdict, row.evidence), (PackageStatus::Parked, None, None));
     assert_eq!((row.fault, row.reason.as_deref()), (Some(FaultKind::DiskFull), Some("no space")));
@@ -147,17 +168,17 @@ fn a_log_is_never_taken_for_that_of_another_attempt() {
     let mut model = ReadModel::default();
     model.follow(job());
     assert_eq!(model.log(JOB), None);
-    model.follow(Fact::Placed(JOB, Whereabouts::Running(1)));
+    model.follow(running(1));
     let [first, second] = [1, 2].map(|epoch| AttemptId { job: JOB, epoch: Epoch(epoch) });
     assert_eq!(model.log(JOB), Some(LogPlace::Growing(first, None)));
     model.follow(report(1, verdict(Verdict::Differs), EnvironmentKnowledge::Suite));
-    model.follow(Fact::Placed(JOB, Whereabouts::Running(2)));
+    model.follow(running(2));
     let place = model.log(JOB).unwrap();
     assert_eq!(place, LogPlace::Growing(second, Some(kept(1))));
     assert_eq!(place.clone().kept_of(first), Some(kept(1)));
     assert_eq!(place.kept_of(second), None);
     // The second is lost: what is kept is still the first's.
-    model.follow(Fact::Placed(JOB, Whereabouts::Waiting));
+    model.follow(placed(queued(0)));
     assert_eq!(model.log(JOB).unwrap().kept_of(second), None);
 }
 

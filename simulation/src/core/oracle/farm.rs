@@ -1,4 +1,5 @@
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use rebuilder_actors::domain::queue::{Effects, Join, Send, SessionId};
 use rebuilder_actors::port::Monotonic;
@@ -27,6 +28,8 @@ pub(super) struct Session {
     pub(super) running: Vec<AttemptId>,
     /// Attempts that it was told to stop and still tells of: it is not told again.
     pub(super) cancelled: Vec<AttemptId>,
+    /// Answered, and perhaps still called running by a status on its way.
+    pub(super) ended: BTreeSet<AttemptId>,
     pub(super) free_memory: u64,
 }
 
@@ -64,6 +67,7 @@ impl Oracle {
                 told: false,
                 running: Vec::new(),
                 cancelled: Vec::new(),
+                ended: BTreeSet::new(),
                 free_memory: 0,
             });
         }

@@ -18,15 +18,20 @@ impl Oracle {
     pub(super) fn told(&mut self, session: SessionId, status: &Status) {
         let Some(id) = self.at(session) else { return };
         let now = self.now.monotonic;
+        let told = status.running.iter().map(|running| running.attempt);
+        let told: Vec<AttemptId> =
+            told.filter(|attempt| !self.was_answered(id, *attempt)).collect();
         let Some(live) = self.workers.get_mut(&id).and_then(|w| w.session.as_mut()) else { return };
         let first = !live.told;
         live.told = true;
         live.heard = now;
         live.free_memory = status.free_memory;
         live.running.clear();
-        for running in status.running.iter().take(usize::from(live.offer.slots)) {
-            if !live.running.contains(&running.attempt) {
-                live.running.push(running.attempt);
+        live.ended.retain(|ended| told.contains(ended));
+        let told = told.iter().filter(|attempt| !live.ended.contains(attempt));
+        for attempt in told.take(usize::from(live.offer.slots)) {
+            if !live.running.contains(attempt) {
+                live.running.push(*attempt);
             }
         }
         live.cancelled.retain(|attempt| live.running.contains(attempt));
@@ -62,6 +67,12 @@ impl Oracle {
             self.told_of(session, id, attempt);
         }
         self.wake_for_memory(id, status.free_memory);
+    }
+
+    fn was_answered(&self, worker: WorkerId, attempt: AttemptId) -> bool {
+        let grants = self.jobs.get(&attempt.job).into_iter().flat_map(|job| &job.grants);
+        let mut own = grants.filter(|g| g.epoch == attempt.epoch.0 && g.worker == worker);
+        own.any(|grant| grant.answered)
     }
 
     fn assign_again(&mut self, id: InputId) {

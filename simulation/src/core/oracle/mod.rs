@@ -18,7 +18,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rebuilder_actors::domain::queue::{Effects, Event, Fact, Now, Send, SessionId, Settings};
-use rebuilder_actors::port::Op;
+use rebuilder_actors::port::{Monotonic, Op};
 use rebuilder_actors::protocol::stored::key::table;
 use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, ProfileRecord, WorkerRecord};
 use rebuilder_actors::protocol::stored::{self};
@@ -32,7 +32,14 @@ use jobs::Jobs;
 /// What the queue should be.
 pub(super) struct Oracle {
     settings: Settings,
+    /// With the time that counts for leases in place of the clock's.
     now: Now,
+    /// The clock's own time.
+    clock: Monotonic,
+    /// The last wake-up, or event without a lease.
+    looked: Monotonic,
+    /// Time in which the coordinator did nothing.
+    stalled: Duration,
     jobs: Jobs,
     workers: BTreeMap<WorkerId, Worker>,
     keys: BTreeMap<PublicKey, WorkerId>,
@@ -72,6 +79,9 @@ impl Oracle {
         let mut oracle = Self {
             settings: settings.clone(),
             now,
+            clock: now.monotonic,
+            looked: now.monotonic,
+            stalled: Duration::ZERO,
             jobs: Jobs::default(),
             workers: BTreeMap::new(),
             keys: BTreeMap::new(),
@@ -113,6 +123,7 @@ impl Oracle {
         next: Option<Duration>,
     ) -> Result<(), String> {
         self.now = now;
+        self.attend(&event);
         self.expected = Expected::default();
         self.take_writes(effects);
         match event {
@@ -125,10 +136,7 @@ impl Oracle {
             Event::SyncPage { profile, groups } => self.page(&profile, groups)?,
             Event::SyncEnded { profile, index, .. } => self.index_ended(&profile, &index),
             Event::Ordered(_, order) => self.ordered(&order),
-            Event::UploadAsked { .. }
-            | Event::DifferenceStored { .. }
-            | Event::Asked(..)
-            | Event::Ticked => {}
+            Event::UploadAsked { .. } | Event::DifferenceStored { .. } | Event::Ticked => {}
         }
         self.expire();
         self.wake();
@@ -136,6 +144,27 @@ impl Oracle {
         self.check_sends(effects)?;
         self.check_states()?;
         self.check_next(next)
+    }
+
+    /// A coordinator's own stall is nobody's silence: a wake-up that is late by more than two
+    /// thirtieths of a lease says how long it was, and before it is there no time passes.
+    fn attend(&mut self, event: &Event) {
+        let now = self.now.monotonic;
+        self.clock = now;
+        let period = self.period();
+        let leased = self.jobs.values().any(|job| job.lease().is_some());
+        if !leased || matches!(event, Event::Ticked) {
+            if leased {
+                self.stalled += now.since(self.looked).saturating_sub(2 * period);
+            }
+            self.looked = now;
+        }
+        let counted = now.0.min(self.looked.0 + 2 * period);
+        self.now.monotonic = Monotonic(counted.saturating_sub(self.stalled));
+    }
+
+    fn period(&self) -> Duration {
+        (self.settings.lease / 30).max(Duration::from_secs(1))
     }
 
     /// Numbers that the queue chose, and the states as it wrote them.
@@ -225,7 +254,10 @@ impl Oracle {
             Place::Parked { until, .. } if job.is_wanted() => until.map(wait),
             _ => None,
         });
-        let expected = expected.min();
+        let leased = self.jobs.values().any(|job| job.lease().is_some());
+        let look = self.looked.plus(self.period()).since(self.clock);
+        let look = leased.then(|| look.max(Duration::from_millis(1)));
+        let expected = expected.chain(look).min();
         if next != expected {
             return Err(format!("the queue wakes in {next:?}, should wake in {expected:?}"));
         }

@@ -23,7 +23,16 @@ impl Oracle {
     pub(super) fn reported(&mut self, session: SessionId, verified: &VerifiedReport) {
         let Some(worker) = self.at(session) else { return };
         let kind = self.judge(worker, verified);
-        self.expected.answer = Some((verified.report().attempt, kind));
+        let attempt = verified.report().attempt;
+        let now = self.now.monotonic;
+        if let Some(live) = self.workers.get_mut(&worker).and_then(|w| w.session.as_mut()) {
+            live.heard = now;
+            if kind != Kind::Refused {
+                live.running.retain(|running| *running != attempt);
+                live.ended.insert(attempt);
+            }
+        }
+        self.expected.answer = Some((attempt, kind));
     }
 
     fn judge(&mut self, worker: WorkerId, verified: &VerifiedReport) -> Kind {

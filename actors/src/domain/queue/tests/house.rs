@@ -127,11 +127,18 @@ impl House {
         assert_ne!(next, Some(Duration::ZERO), "what is due was done");
     }
 
-    /// Time passes in one step; only the tick at its end is handled.
+    /// Time passes in one step, in which the coordinator listened; only the tick at its end is
+    /// handled.
     pub(super) fn advance(&mut self, by: Duration) -> Effects {
+        self.stall(by);
+        self.queue.attention.rest(self.now.monotonic);
+        self.handle(Event::Ticked)
+    }
+
+    /// Time passes in which the coordinator does nothing.
+    pub(super) fn stall(&mut self, by: Duration) {
         self.now.monotonic = self.now.monotonic.plus(by);
         self.now.utc = self.now.utc.plus(by);
-        self.handle(Event::Ticked)
     }
 
     /// The wall clock alone steps back.

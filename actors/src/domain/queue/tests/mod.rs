@@ -9,3 +9,5 @@ mod memberships;
 mod order;
 mod restart;
 mod retries;
+mod slots;
+mod stalls;
