@@ -6,7 +6,8 @@
 //! - A name (new, renamed, removed) is durable when a sync of its folder ended that began after the
 //!   change. Until then it happened or not, in any order but for changes of one name. A rename in
 //!   one folder is atomic; one between folders is a new name here and a removed one there.
-//! - A new length is like a write; the attribute `S` alone does not make it durable.
+//! - A new length is like a write; the attribute `S` alone does not make it durable. One that
+//!   writes beyond the end make may be any up to there; one that a call gave is there or not.
 
 use std::collections::BTreeMap;
 

@@ -174,6 +174,22 @@ fn a_file_may_be_shorter_or_longer_than_what_was_written() {
 }
 
 #[test]
+fn a_length_that_a_call_gave_is_there_or_not_and_none_between() {
+    for (to, at) in [(4000, 3000), (1500, 1400), (700, 100)] {
+        let mut disk = disk(&folder(&[("f", file(&[7; 1000]))]), Medium::Cached);
+        call(&mut disk, Call::Resize { path: "/r/f".into(), to }, Some(0));
+        call(&mut disk, write("/r/f", at, &[1; 90]), Some(90));
+        let lengths: BTreeSet<usize> = (0..300)
+            .map(|seed| match disk.cut(&mut Numbers::new(seed)).find("f").unwrap() {
+                Node::File(bytes) => bytes.len(),
+                Node::Folder(_) => panic!("it is a file"),
+            })
+            .collect();
+        assert_eq!(lengths, BTreeSet::from([1000, usize::try_from(to).unwrap()]));
+    }
+}
+
+#[test]
 fn plain_writes_go_where_the_descriptor_stands() {
     let mut disk = disk(&folder(&[("log", file(b"abc"))]), Medium::Cached);
     let open = Call::Open { path: "/r/log".into(), create: false, truncate: false, append: true };

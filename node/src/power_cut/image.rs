@@ -1,6 +1,6 @@
 //! What may be found on the medium after the power went.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -187,8 +187,14 @@ fn content(
         return found;
     }
     let mut cache = durable.to_vec();
+    let (mut lengths, mut grows_by_writes) = (BTreeSet::from([durable.len()]), false);
     for (pending, fate) in pending.iter().zip(fates(pending.len(), style, random)) {
+        let before = cache.len();
         pending.change.apply(&mut cache);
+        match &pending.change {
+            FileChange::Resize { to } => drop(lengths.insert(*to)),
+            FileChange::Write { .. } => grows_by_writes |= cache.len() > before,
+        }
         match &pending.change {
             FileChange::Resize { to } if fate != Fate::Lost => found.resize(*to, 0),
             FileChange::Resize { .. } => {}
@@ -205,7 +211,9 @@ fn content(
         }
     }
     let whole = matches!(style, Style::All | Style::None);
-    if !whole && found.len() > durable.len() && random.once_in(4) {
+    if !whole && !grows_by_writes {
+        found.resize(given_length(found.len(), &lengths, random), 0);
+    } else if !whole && found.len() > durable.len() && random.once_in(4) {
         // The length is metadata: it may be behind what was written.
         found.truncate(durable.len() + random.below(found.len() - durable.len()));
     } else if !whole && found.len() < cache.len() && random.once_in(4) {
@@ -213,6 +221,17 @@ fn content(
         found.resize(cache.len(), 0);
     }
     found
+}
+
+/// Where only `ftruncate` changes it, a length is a number in the inode that a transaction of the
+/// file system sets: the medium has one that a call gave, whatever it has of the writes, and none
+/// between. What was written beyond it cannot be seen.
+fn given_length(found: usize, lengths: &BTreeSet<usize>, random: &mut Numbers) -> usize {
+    let shorter: Vec<usize> = lengths.range(..=found).copied().collect();
+    match lengths.range(found..).next() {
+        Some(fits) if shorter.is_empty() || !random.once_in(4) => *fits,
+        _ => shorter[random.below(shorter.len())],
+    }
 }
 
 impl Fate {
