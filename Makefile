@@ -1,7 +1,8 @@
-.PHONY: help test lint sim bench quickstart
+.PHONY: help test test-store lint sim bench quickstart
 
 help:
 	@echo 'make test        everything that must hold: format, clippy, tidy, tests (as the gate runs it)'
+	@echo 'make test-store  power cuts, cuts of recoveries and damaged files, thousands for each engine'
 	@echo 'make lint        the quick half of it: format, licences, tidy, clippy'
 	@echo 'make sim         2,000 worlds that seeds make, and every bug on purpose (docs/simulation.md)'
 	@echo 'make bench       measurements on this machine'
@@ -9,6 +10,11 @@ help:
 
 test:
 	@.ci/test
+
+# What is too long for the gate: a quarter of an hour.
+test-store:
+	cargo test --locked -p rebuilder-node --lib store:: -- --ignored --nocapture \
+	  --skip measure_this_machine --test-threads 1
 
 lint:
 	cargo fmt --all --check

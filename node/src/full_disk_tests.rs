@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rebuilder_actors::port::{Batch, BlobError, BlobName, Blobs as _, Spool as _, Store as _};
+use rebuilder_actors::port::{Batch, BlobError, BlobName, Blobs as _, Spool as _, Store};
 use rebuilder_actors::protocol::Sha256;
 
 use crate::blobs::FileBlobs;
 use crate::data_dir::DataDir;
 use crate::spool::FileSpool;
-use crate::store::{SledStore, StoreOptions};
+use crate::store::{Engine, StoreOptions};
 
 const CHILD: &str = "FULL_DISK_TEST_DIR";
 
@@ -37,12 +37,21 @@ fn child() -> Option<(PathBuf, PathBuf)> {
 }
 
 #[test]
-fn store_child() {
+fn sled_child() {
+    store_child(Engine::Sled);
+}
+
+#[test]
+fn redb_child() {
+    store_child(Engine::Redb);
+}
+
+fn store_child(engine: Engine) {
     let Some((path, ballast)) = child() else { return };
     let dir = DataDir::open(&path).unwrap();
-    let open = || SledStore::open(&dir, StoreOptions::default()).unwrap();
+    let open = || engine.open(&dir, StoreOptions::default()).unwrap();
     let mut store = open();
-    let commit = |store: &mut SledStore, number: u32| {
+    let commit = |store: &mut dyn Store, number: u32| {
         let mut batch = Batch::default();
         for key in 0..200_u32 {
             let key = [number.to_be_bytes(), key.to_be_bytes()].concat();
@@ -52,18 +61,18 @@ fn store_child() {
     };
     let mut number = 0;
     let error = loop {
-        match commit(&mut store, number) {
+        match commit(&mut *store, number) {
             Ok(()) => number += 1,
             Err(error) => break error,
         }
     };
     assert!(error.to_string().contains("No space left"), "{error}");
     assert!(number > 3, "only {number} commits fit");
-    assert_eq!(commit(&mut store, number), Err(error));
+    assert_eq!(commit(&mut *store, number), Err(error));
     drop(store);
     std::fs::remove_file(ballast).unwrap();
     let mut store = open();
-    let whole = |store: &SledStore| {
+    let whole = |store: &dyn Store| {
         let mut rows = 0_u32;
         let mut count = |_: &[u8], _: &[u8]| {
             rows += 1;
@@ -73,10 +82,10 @@ fn store_child() {
         assert_eq!(rows % 200, 0, "a batch is torn");
         rows / 200
     };
-    let found = whole(&store);
+    let found = whole(&*store);
     assert!(found == number || found == number + 1, "{found} of {number} commits are there");
-    commit(&mut store, found).unwrap();
-    assert_eq!(whole(&store), found + 1);
+    commit(&mut *store, found).unwrap();
+    assert_eq!(whole(&*store), found + 1);
 }
 
 #[test]
@@ -145,7 +154,8 @@ fn spool_child() {
 
 #[test]
 fn a_full_disk_fails_commits_and_loses_none() {
-    run("full_disk_tests::store_child");
+    run("full_disk_tests::sled_child");
+    run("full_disk_tests::redb_child");
 }
 
 #[test]

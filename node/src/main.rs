@@ -1,10 +1,11 @@
 //! Coordinator and worker of `rebuilder`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use rebuilder_node::config::{Config, Role};
+use rebuilder_node::store::{self, Converted, Engine, StoreOptions};
 use rebuilder_node::{bench, role, sandbox};
 use tracing_subscriber::EnvFilter;
 
@@ -42,6 +43,25 @@ enum Command {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// Work on a coordinator's store while no node runs
+    Store {
+        #[command(subcommand)]
+        what: StoreCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum StoreCommand {
+    /// Copy the store to another engine, compare, and keep the former one beside it. May be
+    /// interrupted at any moment and run again
+    Convert {
+        /// The engine that is to keep the store
+        #[arg(long, value_enum)]
+        to: Engine,
+        /// Configuration file [default: /etc/rebuilder/node.toml, if there is one]
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 const EXAMPLES: &str = "\
@@ -50,6 +70,7 @@ Examples:
   rebuilder-node --role worker --config /etc/rebuilder/node.toml
   rebuilder-node --role standalone --config node.toml --until-idle
   rebuilder-node --role worker --config node.toml --check-config
+  rebuilder-node store convert --to redb --config /etc/rebuilder/node.toml
 
 Every key of the configuration is explained in docs/configuration.md. RUST_LOG overrides -v.
 Exit codes: 0 stopped or idle, 1 cannot start, 2 wrong usage or configuration, 70 gave up (let the
@@ -75,8 +96,14 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     log_to_stderr(cli.verbose);
-    if let Some(Command::Bench { what }) = cli.command {
-        return with_runtime(async { report(bench::run(what).await) });
+    match cli.command {
+        Some(Command::Bench { what }) => {
+            return with_runtime(async { report(bench::run(what).await) });
+        }
+        Some(Command::Store { what: StoreCommand::Convert { to, config } }) => {
+            return convert(to, config.or(cli.config).as_deref());
+        }
+        None => {}
     }
     if cli.until_idle && cli.role != Role::Standalone {
         return fail("`--until-idle` goes with `--role standalone`", 2);
@@ -103,6 +130,36 @@ fn main() -> ExitCode {
             Err(error) => fail(&error.to_string(), error.exit_code()),
         }
     })
+}
+
+fn convert(to: Engine, config: Option<&Path>) -> ExitCode {
+    let config = match Config::load(config, Role::Coordinator) {
+        Ok(config) => config.coordinator.expect("it was read as a coordinator's"),
+        Err(error) => return fail(&error.to_string(), 2),
+    };
+    let options = StoreOptions {
+        assume_synchronous: config.synchronous_file_system,
+        ..StoreOptions::default()
+    };
+    let done = store::convert(&config.data_dir, to, options);
+    report(done.map(|done| converted(&done, to)).map_err(|error| error.to_string()))
+}
+
+fn converted(done: &Converted, to: Engine) -> String {
+    let engine = to.name();
+    match done {
+        Converted::Already => format!(
+            "the store is one of {engine} already, nothing was done; the configuration needs \
+             coordinator.store = \"{engine}\""
+        ),
+        Converted::Done { records, former } => format!(
+            "{records} records are in a store of {engine} now, each compared with the former one\n\
+             1. set coordinator.store = \"{engine}\" in the configuration\n\
+             2. start the node\n\
+             3. remove the former store when it is not wanted any more: {}",
+            former.display()
+        ),
+    }
 }
 
 fn with_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use crate::clock::SystemClock;
+use crate::store::Engine;
 
 mod ctl;
 mod mirror;
@@ -27,6 +28,9 @@ pub enum Bench {
         /// Empty folder on the disk to measure; what is made there stays
         #[arg(long)]
         dir: PathBuf,
+        /// What keeps the store
+        #[arg(long, value_enum, default_value = "sled")]
+        engine: Engine,
     },
     /// Jobs a second through a whole coordinator, and how long a free slot waits
     Queue(queue::QueuePlan),
@@ -53,9 +57,11 @@ pub async fn run(what: Bench) -> Result<String, String> {
         Bench::Release(plan) => release::run(&plan).await.map(|figures| figures.to_string()),
         Bench::Worker(plan) => worker::run(&plan).await.map(|figures| figures.to_string()),
         Bench::Queue(plan) => queue::run(&plan).await.map(|figures| figures.to_string()),
-        Bench::Store { dir } => store::run(&dir, store::StoreBenchPlan::default())
-            .map(|bench| bench.to_string())
-            .map_err(|error| error.to_string()),
+        Bench::Store { dir, engine } => {
+            let plan = store::StoreBenchPlan { engine, ..store::StoreBenchPlan::default() };
+            let bench = store::run(&dir, plan);
+            bench.map(|bench| bench.to_string()).map_err(|error| error.to_string())
+        }
         Bench::Sync { source, release, dir } => {
             let clock = SystemClock::new();
             let times = sync::run(&source, &release, &dir, &clock).await;

@@ -4,15 +4,18 @@ use core::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use rebuilder_actors::port::{Batch, Clock as _, Store as _, StoreError};
+use rebuilder_actors::port::{Batch, Clock as _, Store, StoreError};
 
+use super::process;
 use crate::clock::SystemClock;
 use crate::data_dir::DataDir;
-use crate::store::{SledStore, StoreOptions};
+use crate::store::{Engine, StoreOptions};
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreBenchPlan {
+    /// What keeps the store.
+    pub engine: Engine,
     /// Commits of one small batch each.
     pub singles: u32,
     /// Commits of 64 small batches each.
@@ -30,6 +33,7 @@ pub struct StoreBenchPlan {
 impl Default for StoreBenchPlan {
     fn default() -> Self {
         Self {
+            engine: Engine::default(),
             singles: 500,
             groups: 100,
             records: 38_500,
@@ -83,10 +87,10 @@ fn measure(path: &Path, plan: StoreBenchPlan) -> Result<StoreBench, StoreError> 
     let clock = SystemClock::new();
     let options = StoreOptions { cache_bytes: plan.cache_bytes, ..StoreOptions::default() };
     let dir = DataDir::open(path)?;
-    let mut store = SledStore::open(&dir, options)?;
+    let mut store = plan.engine.open(&dir, options)?;
     let mut next = 0;
-    let single = commits(&mut store, &clock, plan.singles, 1, &mut next)?;
-    let group = commits(&mut store, &clock, plan.groups, GROUP, &mut next)?;
+    let single = commits(&mut *store, &clock, plan.singles, 1, &mut next)?;
+    let group = commits(&mut *store, &clock, plan.groups, GROUP, &mut next)?;
 
     let mut load = Duration::ZERO;
     let numbers: Vec<u32> = (0..plan.records).collect();
@@ -102,7 +106,7 @@ fn measure(path: &Path, plan: StoreBenchPlan) -> Result<StoreBench, StoreError> 
 
     drop(store);
     let start = clock.monotonic();
-    let store = SledStore::open(&dir, options)?;
+    let store = plan.engine.open(&dir, options)?;
     let reopen = clock.monotonic().since(start);
     let start = clock.monotonic();
     let mut found = 0;
@@ -115,13 +119,13 @@ fn measure(path: &Path, plan: StoreBenchPlan) -> Result<StoreBench, StoreError> 
         let reason = format!("{found} of {} records were found", plan.records);
         return Err(StoreError::Damaged { path: path.display().to_string(), reason });
     }
-    let disk_bytes = store.disk_bytes()?;
+    let disk_bytes = process::disk_bytes(&dir.join(plan.engine.folder()));
     let resident_bytes = (status_bytes("VmRSS:"), status_bytes("VmHWM:"));
     Ok(StoreBench { plan, single, group, load, reopen, scan, disk_bytes, resident_bytes })
 }
 
 fn commits(
-    store: &mut SledStore,
+    store: &mut dyn Store,
     clock: &SystemClock,
     count: u32,
     batches: usize,
@@ -187,6 +191,7 @@ impl fmt::Display for StoreBench {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = &self.plan;
         let mebibytes = |bytes: u64| bytes >> 20;
+        writeln!(f, "engine {}", plan.engine.name())?;
         writeln!(f, "durable commits, one batch each    {}", Rate(&self.single, 1))?;
         writeln!(f, "batches, {GROUP} in a durable commit    {}", Rate(&self.group, GROUP))?;
         writeln!(
@@ -212,20 +217,24 @@ mod tests {
 
     #[test]
     fn a_small_plan_measures_everything() {
-        let top = tempfile::tempdir().unwrap();
-        let plan = StoreBenchPlan {
-            singles: 3,
-            groups: 2,
-            records: 250,
-            records_a_commit: 100,
-            ..StoreBenchPlan::default()
-        };
-        let bench = run(top.path(), plan).unwrap();
-        assert_eq!((bench.single.len(), bench.group.len()), (3, 2));
-        assert!(bench.load > Duration::ZERO && bench.disk_bytes > 250 * 700);
-        let text = bench.to_string();
-        assert!(text.contains("load of 250 records of 700 B"), "{text}");
-        assert!(!top.path().join("store-bench").exists());
+        for engine in Engine::ALL {
+            let top = tempfile::tempdir().unwrap();
+            let plan = StoreBenchPlan {
+                engine,
+                singles: 3,
+                groups: 2,
+                records: 250,
+                records_a_commit: 100,
+                ..StoreBenchPlan::default()
+            };
+            let bench = run(top.path(), plan).unwrap();
+            assert_eq!((bench.single.len(), bench.group.len()), (3, 2));
+            assert!(bench.load > Duration::ZERO && bench.disk_bytes > 250 * 700);
+            let text = bench.to_string();
+            assert!(text.contains("load of 250 records of 700 B"), "{text}");
+            assert!(text.contains(engine.name()), "{text}");
+            assert!(!top.path().join("store-bench").exists());
+        }
     }
 
     /// Prints the figures of this machine: run with `--ignored --nocapture`. The folder is that of

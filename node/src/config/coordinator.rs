@@ -11,6 +11,7 @@ use super::error::Problems;
 use super::profile::ProfileConfig;
 use super::secret::Secret;
 use super::{file, load};
+use crate::store::Engine;
 
 /// What a coordinator needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct CoordinatorConfig {
     pub listen: SocketAddr,
     /// Database, blobs and keys; absolute.
     pub data_dir: PathBuf,
+    /// What keeps the database.
+    pub store: Engine,
     /// Its file system writes synchronously by itself.
     pub synchronous_file_system: bool,
     /// `host:port` for invitations; `None`: `listen`, which workers elsewhere may not reach.
@@ -101,6 +104,7 @@ impl CoordinatorConfig {
         Self {
             listen: file.listen.map_or((Ipv4Addr::LOCALHOST, 8485).into(), |listen| listen.0),
             data_dir: file.data_dir.map_or_else(|| "/var/lib/rebuilder".into(), |dir| dir.0),
+            store: file.store,
             synchronous_file_system: file.synchronous_file_system,
             public_address: file.public_address.map(|address| address.0),
             admins: file.admins.into_iter().collect(),

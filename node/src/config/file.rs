@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::secret::Secret;
 use super::value::{AbsolutePath, HostPort, Listen, Place, Size, Source, Within, Word};
+use crate::store::Engine;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -29,6 +30,7 @@ pub(super) struct File {
 pub(super) struct Coordinator {
     pub(super) listen: Option<Listen>,
     pub(super) data_dir: Option<AbsolutePath>,
+    pub(super) store: Engine,
     pub(super) synchronous_file_system: bool,
     pub(super) public_address: Option<HostPort>,
     pub(super) admins: Vec<PublicKey>,

@@ -37,6 +37,7 @@ fn write_coordinator(out: &mut String, c: &CoordinatorConfig) -> fmt::Result {
     writeln!(out, "coordinator")?;
     line(out, "listens on", format_args!("{} (workers and ctl, UDP)", c.listen))?;
     line(out, "data in", c.data_dir.display())?;
+    line(out, "its database", c.store.name())?;
     if c.synchronous_file_system {
         line(out, "its file system", "writes synchronously by itself")?;
     }

@@ -19,7 +19,7 @@ use crate::config::{CoordinatorConfig, IndexKind, ProfileConfig};
 use crate::data_dir::DataDir;
 use crate::fetch::{FetchLimits, Fetcher};
 use crate::index::debian::{AptPaths, DebianReader};
-use crate::store::{SledStore, StoreOptions};
+use crate::store::{self, StoreOptions};
 
 /// Bytes of one difference that are taken from a worker: the peer's operators cap it at 40 MiB.
 const DIFFERENCE_BYTES_MAX: u64 = 64 << 20;
@@ -50,6 +50,9 @@ impl Running {
         also: Option<PublicKey>,
     ) -> Result<Self, RoleError> {
         let data_dir = DataDir::open(&config.data_dir)?;
+        let engine = config.store;
+        // Before anything else is made; the tree would try to open it several times.
+        store::expect_no_other(&data_dir, engine)?;
         let keys = Keys::load_or_create(&config.data_dir)?;
         let key = keys.own.public_key();
         let mut settings = config.queue_settings(key);
@@ -70,7 +73,7 @@ impl Running {
         let mut admins = config.admins.clone();
         admins.insert(keys.admin);
         let parts = Parts {
-            store: Arc::new(move || Ok(Box::new(SledStore::open(&store_dir, store_options)?))),
+            store: Arc::new(move || engine.open(&store_dir, store_options)),
             blobs: Arc::new(move || Ok(Box::new(FileBlobs::open(&blobs_dir)?))),
             blocking: host.blocking.clone(),
             clock: host.clock.clone(),

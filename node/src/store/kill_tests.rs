@@ -5,21 +5,22 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rebuilder_actors::port::{Batch, Store as _};
+use rebuilder_actors::port::{Batch, Store};
 
-use super::{SledStore, StoreOptions};
+use super::{Engine, StoreOptions};
 use crate::data_dir::DataDir;
 use crate::power_cut::Numbers;
 
 const CHILD: &str = "STORE_KILL_TEST_DIR";
+const ENGINE: &str = "STORE_KILL_TEST_ENGINE";
 const KILLS: u64 = 50;
 /// Commits before a kill that does not fall into the opening, at least.
 const COMMITS_MIN: usize = 12;
 /// Keys of a batch: one commit writes all of them with its number.
 const KEYS: u64 = 5;
 
-fn open(path: &Path) -> SledStore {
-    SledStore::open(&DataDir::open(path).unwrap(), StoreOptions::default()).unwrap()
+fn open(engine: Engine, path: &Path) -> Box<dyn Store> {
+    engine.open(&DataDir::open(path).unwrap(), StoreOptions::default()).unwrap()
 }
 
 /// The batch `number` sets the same keys as every other, and adds one of its own.
@@ -36,7 +37,7 @@ fn batch(number: u64) -> Batch {
 }
 
 /// Reads back the number of the last batch that is there, and checks that all before it are.
-fn last_whole(store: &SledStore) -> u64 {
+fn last_whole(store: &dyn Store) -> u64 {
     let mut numbers = Vec::new();
     store
         .scan(b"n", b"n", &mut |key, value| {
@@ -59,8 +60,8 @@ fn last_whole(store: &SledStore) -> u64 {
 #[test]
 fn child_that_is_killed() {
     let Some(dir) = std::env::var_os(CHILD) else { return };
-    let mut store = open(Path::new(&dir));
-    let mut number = last_whole(&store);
+    let mut store = open(Engine::asked_by(ENGINE), Path::new(&dir));
+    let mut number = last_whole(&*store);
     let mut out = std::io::stdout().lock();
     writeln!(out).unwrap();
     loop {
@@ -75,6 +76,10 @@ fn child_that_is_killed() {
 
 #[test]
 fn nothing_acknowledged_is_lost_at_a_kill() {
+    Engine::ALL.into_iter().for_each(kill_often);
+}
+
+fn kill_often(engine: Engine) {
     let top = tempfile::tempdir().unwrap();
     let mut before = 0;
     let mut random = Numbers::new(8);
@@ -82,6 +87,7 @@ fn nothing_acknowledged_is_lost_at_a_kill() {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "store::kill_tests::child_that_is_killed", "--nocapture"])
             .env(CHILD, top.path())
+            .env(ENGINE, engine.name())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -109,11 +115,11 @@ fn nothing_acknowledged_is_lost_at_a_kill() {
         child.kill().unwrap();
         child.wait().unwrap();
         let acknowledged = reader.join().unwrap();
-        let found = last_whole(&open(top.path()));
+        let found = last_whole(&*open(engine, top.path()));
         assert!(found >= acknowledged.max(before), "{acknowledged} and {before}, found {found}");
         before = found;
     }
-    println!("{KILLS} kills, {before} batches");
+    println!("{}: {KILLS} kills, {before} batches", engine.name());
     let expected = KILLS * 4 / 5 * COMMITS_MIN as u64;
     assert!(before >= expected, "only {before} of {expected} batches were committed");
 }

@@ -17,6 +17,7 @@ pub(super) use load::identities;
 use super::mirror;
 use super::process::{Coordinator, Settings, disk_bytes, used_here};
 use crate::clock::SystemClock;
+use crate::store::Engine;
 
 /// What to measure.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,6 +45,9 @@ pub struct QueuePlan {
     /// What the coordinator logs, as in RUST_LOG; the log is a file in the folder
     #[arg(long, default_value = "warn,rebuilder=info")]
     pub log: String,
+    /// What keeps the coordinator's store
+    #[arg(long, value_enum, default_value = "sled")]
+    pub engine: Engine,
     /// Seconds after which the measurement is given up
     #[arg(long, default_value_t = 600)]
     pub limit_secs: u64,
@@ -60,7 +64,11 @@ pub async fn run(plan: &QueuePlan) -> Result<QueueFigures, String> {
     let workers = identities(plan.connections);
     let keys: Vec<String> = workers.iter().map(|w| format!("\"{}\"", w.public_key())).collect();
     let settings = Settings {
-        coordinator: format!("authorized_workers = [{}]", keys.join(", ")),
+        coordinator: format!(
+            "store = \"{}\"\nauthorized_workers = [{}]",
+            plan.engine.name(),
+            keys.join(", ")
+        ),
         profile: profile(&archive, "debian", "environment = \"suite\""),
     };
     let coordinator = Coordinator::start(&dir, &settings, &plan.log).await?;
@@ -84,7 +92,7 @@ pub async fn run(plan: &QueuePlan) -> Result<QueueFigures, String> {
         coordinator: (after.cpu - before.cpu, after.resident, after.resident_max),
         load: own_after.cpu - own_before.cpu,
         written: after.written - before.written,
-        on_disk: disk_bytes(&dir.join("data/store")),
+        on_disk: disk_bytes(&dir.join("data").join(plan.engine.folder())),
     };
     coordinator.node.stop().await?;
     Ok(figures)

@@ -1,0 +1,178 @@
+use std::any::Any;
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use rebuilder_actors::port::StoreError;
+use redb::{Builder, Durability, ReadOnlyTable, ReadableDatabase as _, TableDefinition};
+
+use super::database_store::{Changes, Database, DatabaseStore, StoreOptions, Visit, when_released};
+use super::engine::Engine;
+use crate::data_dir::io_error;
+use crate::durable;
+
+/// The port `Store` on redb, in the folder `store-redb` of a data directory.
+///
+/// Each commit is one transaction in two phases: all pages and the new root are synced before the
+/// byte that makes the root current is written, and that byte is synced before the commit is
+/// acknowledged. So the current root is always whole, and redb never has to guess from checksums
+/// which of two roots is.
+///
+/// redb verifies no page that it reads. So the file is checked as a whole, every checksum of it,
+/// whenever it is opened; what does not verify is refused.
+pub type RedbStore = DatabaseStore<RedbDatabase>;
+
+/// Keys and values as the port has them.
+const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
+/// The database's only file.
+const FILE: &str = "db.redb";
+
+/// redb's database in a folder.
+#[derive(Debug)]
+pub struct RedbDatabase {
+    /// `None` only while it is dropped.
+    db: Option<redb::Database>,
+    path: PathBuf,
+}
+
+impl Database for RedbDatabase {
+    const ENGINE: Engine = Engine::Redb;
+
+    fn open(folder: &Path, options: StoreOptions, create: bool) -> Result<Self, StoreError> {
+        let path = folder.join(FILE);
+        // What a killed process wrote can be read, and need not be durable.
+        if !create {
+            let file = File::open(&path).map_err(|e| missing_or(&path, &e))?;
+            file.sync_all().map_err(|e| io_error("sync", &path, &e))?;
+        }
+        let mut builder = Builder::new();
+        let cache = usize::try_from(options.cache_bytes).unwrap_or(usize::MAX);
+        builder.set_cache_size(cache).set_check_integrity_on_open(true);
+        // redb would take an empty file for a new database: one that should be there is opened
+        // with the call that does not.
+        let open = || if create { builder.create(&path) } else { builder.open(&path) };
+        let is_held =
+            |error: &redb::DatabaseError| matches!(error, redb::DatabaseError::DatabaseAlreadyOpen);
+        let db = guarded("open", &path, || Ok(when_released(open, is_held)?))?;
+        let mut database = Self { db: Some(db), path };
+        if create {
+            database.commit(&Changes::new())?;
+        }
+        // The table must be there: it was made when the database was.
+        database.rows(|_| Ok(()))?;
+        durable::sync_dir(folder).map_err(|e| io_error("sync", folder, &e))?;
+        Ok(database)
+    }
+
+    fn commit(&mut self, changes: &Changes<'_>) -> Result<(), StoreError> {
+        guarded("write", &self.path, || {
+            let mut write = self.db().begin_write()?;
+            write.set_durability(Durability::Immediate)?;
+            write.set_two_phase_commit(true);
+            let mut rows = write.open_table(ROWS)?;
+            for (key, value) in changes {
+                match value {
+                    Some(value) => drop(rows.insert(*key, &value[..])?),
+                    None => drop(rows.remove(*key)?),
+                }
+            }
+            drop(rows);
+            Ok(write.commit()?)
+        })
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.rows(|rows| {
+            let value = rows.get(key)?;
+            Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
+        })
+    }
+
+    fn scan(&self, prefix: &[u8], from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let start = prefix.max(from);
+        let mut range = self.rows(|rows| Ok(rows.range(start..)?))?;
+        loop {
+            // A panic of `visit` is not redb's.
+            let row = guarded("read", &self.path, || Ok(range.next().transpose()?))?;
+            let Some((key, value)) = row else { return Ok(()) };
+            let (key, value) = guarded("read", &self.path, || Ok((key.value(), value.value())))?;
+            if !key.starts_with(prefix) || !visit(key, value) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl RedbDatabase {
+    fn db(&self) -> &redb::Database {
+        self.db.as_ref().expect("it is there until it is dropped")
+    }
+
+    /// Reads from the table as of the last commit.
+    fn rows<T>(
+        &self,
+        read: impl FnOnce(&ReadOnlyTable<&[u8], &[u8]>) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        guarded("read", &self.path, || read(&self.db().begin_read()?.open_table(ROWS)?))
+    }
+}
+
+impl Drop for RedbDatabase {
+    fn drop(&mut self) {
+        // It writes once more, and nobody is there who could be told what fails: the next open
+        // finds out. A panic in here would end the process when another one is under way.
+        let db = self.db.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(db))).is_err() {
+            tracing::warn!(path = %self.path.display(), "redb panicked while it closed the store");
+        }
+    }
+}
+
+/// Does something with redb. It says that a file is damaged by an error or, now and then, by a
+/// panic: both become the same error.
+fn guarded<T>(
+    action: &'static str,
+    path: &Path,
+    work: impl FnOnce() -> Result<T, redb::Error>,
+) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(|error| store_error(action, path, error)),
+        Err(panic) => Err(damaged(path, format!("redb panicked: {}", said(&*panic)))),
+    }
+}
+
+fn store_error(action: &'static str, path: &Path, error: redb::Error) -> StoreError {
+    match error {
+        // Shorter than its header says.
+        redb::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            damaged(path, "it ends before its content does".to_owned())
+        }
+        redb::Error::Io(e) => io_error(action, path, &e),
+        redb::Error::DatabaseAlreadyOpen
+        | redb::Error::PreviousIo
+        | redb::Error::DatabaseClosed => {
+            StoreError::Io { action, path: path.display().to_string(), reason: error.to_string() }
+        }
+        other => damaged(path, other.to_string()),
+    }
+}
+
+fn damaged(path: &Path, reason: String) -> StoreError {
+    StoreError::Damaged { path: path.display().to_string(), reason }
+}
+
+/// A folder without its file lost it: redb's is renamed into its place whole.
+fn missing_or(path: &Path, error: &io::Error) -> StoreError {
+    if error.kind() == io::ErrorKind::NotFound {
+        damaged(path, "the file is missing".to_owned())
+    } else {
+        io_error("open", path, error)
+    }
+}
+
+fn said(panic: &dyn Any) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
+}
