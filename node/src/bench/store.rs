@@ -237,17 +237,23 @@ mod tests {
         }
     }
 
+    /// The engine to measure; sled otherwise.
+    const ENGINE: &str = "STORE_BENCH_ENGINE";
+
     /// Prints the figures of this machine: run with `--ignored --nocapture`. The folder is that of
     /// `TMPDIR`.
     #[test]
     #[ignore = "takes a minute and wants a quiet machine"]
     fn measure_this_machine() {
+        let asked = std::env::var(ENGINE).is_ok();
+        let engine = if asked { Engine::asked_by(ENGINE) } else { Engine::default() };
+        let plan = StoreBenchPlan { engine, ..StoreBenchPlan::default() };
         let top = tempfile::tempdir().unwrap();
-        let more = StoreBenchPlan { records: 60_000, record_bytes: 600, ..Default::default() };
+        let more = StoreBenchPlan { records: 60_000, record_bytes: 600, ..plan };
         let larger = run(top.path(), more).unwrap();
         println!("{larger}");
         assert!(larger.resident_bytes.1 < 120 << 20, "the store takes too much memory");
-        let bench = run(top.path(), StoreBenchPlan::default()).unwrap();
+        let bench = run(top.path(), plan).unwrap();
         println!("{bench}");
         assert!(bench.load < Duration::from_secs(2), "the bulk load is too slow");
         let start = bench.reopen + bench.scan;

@@ -58,7 +58,7 @@ impl Engine {
 
     /// The engine that the environment variable `name` of a test's child names.
     #[cfg(test)]
-    pub(super) fn asked_by(name: &str) -> Self {
+    pub(crate) fn asked_by(name: &str) -> Self {
         let asked = std::env::var(name).expect("the parent sets it");
         <Self as ValueEnum>::from_str(&asked, false).expect("it is the name of an engine")
     }
