@@ -1,5 +1,5 @@
-//! Rebuilds real packages with the real tools: mmdebstrap, apt and dpkg in sandboxes, against the
-//! mirror that this machine is configured for and archives of its own on the loopback.
+//! Rebuilds real packages with the real tools: apt and dpkg in sandboxes, against the mirror that
+//! this machine is configured for and archives of its own on the loopback.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 #![expect(clippy::print_stdout, reason = "times are for reading")]
@@ -11,6 +11,8 @@ mod mirror;
 #[path = "debian/world.rs"]
 mod world;
 
+#[path = "debian/base.rs"]
+mod base;
 #[path = "debian/recorded.rs"]
 mod recorded;
 #[path = "debian/suite.rs"]

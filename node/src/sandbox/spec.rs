@@ -58,7 +58,8 @@ pub struct Bind {
 pub enum Network {
     /// A loopback of its own that is up, nothing else.
     Loopback,
-    /// The host's network, for the phase that fetches packages with nothing secret in reach.
+    /// The host's network, for tools of the host that read package lists, with nothing secret in
+    /// reach: never for anything that a package brought.
     Host,
 }
 

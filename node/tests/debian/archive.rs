@@ -49,6 +49,34 @@ impl Served {
     }
 }
 
+impl Served {
+    /// Where the packages of a suite are put.
+    pub fn pool(&self, suite: &str) -> PathBuf {
+        let pool = self.folder.join("pool").join(suite);
+        std::fs::create_dir_all(&pool).unwrap();
+        pool
+    }
+
+    /// What is in the pool of a suite, with a `dists` tree that is signed.
+    pub fn suite(&self, key: &Key, suite: &str) -> Archive {
+        let script = "mkdir -p dists/$1/main/binary-amd64 && \
+                      apt-ftparchive packages pool/$1 >dists/$1/main/binary-amd64/Packages && \
+                      cd dists/$1 && apt-ftparchive -o APT::FTPArchive::Release::Suite=$1 \
+                      -o APT::FTPArchive::Release::Codename=$1 \
+                      -o APT::FTPArchive::Release::Components=main \
+                      -o APT::FTPArchive::Release::Architectures=amd64 release . >../.r && \
+                      mv ../.r Release && \
+                      gpg --homedir \"$2\" --batch --yes --clearsign -o InRelease Release";
+        let home = key.home.to_str().unwrap();
+        run(&self.folder, &["sh", "-ec", script, "sh", suite, home]);
+        Archive::Suite {
+            url: self.url.as_str().into(),
+            suite: suite.into(),
+            components: vec!["main".into()],
+        }
+    }
+}
+
 /// A signing key that nobody else has.
 pub struct Key {
     home: PathBuf,
@@ -86,6 +114,30 @@ pub fn binary(into: &Path, name: &str, version: &str) {
     let file = format!("{name}_{version}_all.deb");
     let tree = tree.to_str().unwrap();
     run(into, &["dpkg-deb", "--root-owner-group", "-Zxz", "-b", tree, &file]);
+    std::fs::remove_dir_all(tree).unwrap();
+}
+
+/// A package for all architectures with these further fields, maintainer scripts and other files
+/// of its control part, and a tar archive of files that a script makes as `data.tar`.
+pub fn crafted(into: &Path, name: &str, fields: &str, control: &[(&str, &str)], data: &str) {
+    let tree = into.join(format!(".{name}"));
+    std::fs::create_dir_all(tree.join("control")).unwrap();
+    let text = format!(
+        "Package: {name}\nVersion: 1.0\nArchitecture: all\nMulti-Arch: foreign\n{fields}\
+         Maintainer: Test <test@example.org>\nDescription: test\n"
+    );
+    for (file, text) in [("control", &*text)].iter().chain(control) {
+        let path = tree.join("control").join(file);
+        std::fs::write(&path, text).unwrap();
+        let mode = if *file == "control" { 0o644 } else { 0o755 };
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .unwrap();
+    }
+    run(&tree, &["sh", "-ec", data]);
+    let pack = "echo 2.0 >debian-binary && tar -C control --owner=0 --group=0 -cf control.tar . \
+                && ar rc \"$1\" debian-binary control.tar data.tar";
+    let file = into.join(format!("{name}_1.0_all.deb"));
+    run(&tree, &["sh", "-ec", pack, "sh", file.to_str().unwrap()]);
     std::fs::remove_dir_all(tree).unwrap();
 }
 

@@ -7,12 +7,12 @@ use rebuilder_actors::protocol::{Archive, RemoteFile};
 /// What a test needs of the machine; says what to do when something is missing.
 pub fn require_tools() {
     for (tool, package) in [
-        ("mmdebstrap", "mmdebstrap"),
+        ("apt-get", "apt"),
+        ("ar", "binutils"),
         ("dpkg-deb", "dpkg-dev"),
         ("dpkg-source", "dpkg-dev"),
         ("apt-ftparchive", "apt-utils"),
         ("gpg", "gnupg"),
-        ("unshare", "util-linux"),
     ] {
         let found = std::env::var("PATH")
             .unwrap_or_default()

@@ -132,6 +132,11 @@ pub struct World {
 impl World {
     /// With these keyrings besides Debian's own.
     pub fn new(keyrings: &[&Path]) -> Self {
+        Self::including(keyrings, &[])
+    }
+
+    /// With these packages in the base roots besides the usual ones.
+    pub fn including(keyrings: &[&Path], include: &[&str]) -> Self {
         crate::mirror::require_tools();
         sandbox::configure(sandbox::Settings {
             init_program: PathBuf::from(env!("CARGO_BIN_EXE_rebuilder-node")),
@@ -153,6 +158,7 @@ impl World {
         settings.memory_dir = Some(kept.unwrap_or_else(|| folder.path().join("memory")));
         settings.memory_free_bytes_min = 1 << 30;
         settings.parallel = 2;
+        settings.base_include.extend(include.iter().map(|&name| name.to_owned()));
         settings.keyrings.extend(keyrings.iter().map(|path| path.to_path_buf()));
         let memory = settings.memory_dir.clone().expect("set above");
         let limits = FetchLimits { pause: Duration::from_millis(100), ..FetchLimits::default() };
@@ -178,6 +184,12 @@ impl World {
         let ended = self.backend.build(assignment, &folder, &mut learnt, &*told).await;
         let seconds = began.monotonic().0.as_secs_f32();
         Outcome { ended, learnt, told, seconds }
+    }
+
+    /// The base roots that are there, complete or not.
+    pub fn bases(&self) -> Vec<PathBuf> {
+        let folders = std::fs::read_dir(self.memory.join("bases")).expect("the base roots");
+        folders.map(|folder| folder.expect("a base root").path()).collect()
     }
 
     /// True when no attempt left a writable layer behind.

@@ -53,6 +53,12 @@ impl Archives {
         Ok(all)
     }
 
+    /// Below which URLs all that they have is.
+    pub(super) fn urls(&self) -> Vec<String> {
+        let suites = self.suites.iter().chain(&self.flat).map(|suite| suite.url.clone());
+        suites.chain(self.snapshots.iter().cloned()).collect()
+    }
+
     /// The sources of a base root.
     pub(super) fn base_lines(&self, keyring: &str) -> String {
         self.suites.iter().map(|suite| suite.line(keyring)).collect()
@@ -136,8 +142,9 @@ pub(super) fn base_key(
     format!("{architecture}-{}", &digest[..16])
 }
 
-/// Grows with every change of what a base root is made to contain.
-const LAYOUT: u32 = 2;
+/// Grows with every change of what a base root is made to contain, or of how. Those before 3 were
+/// made with the host's rights.
+const LAYOUT: u32 = 3;
 
 /// Most archives of one assignment that are looked at.
 const ARCHIVES_MAX: usize = 64;

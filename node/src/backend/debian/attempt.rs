@@ -13,6 +13,7 @@ use super::install::{digest, reason};
 use super::packages::fetch_failed;
 use super::plan::Plan;
 use super::source::{self, Source};
+use super::tools::Tools;
 use super::{outputs, recorded};
 use crate::backend::{Ended, Learnt};
 use crate::sandbox::{self, Bind, Network, User};
@@ -32,6 +33,7 @@ impl Attempt<'_> {
         let limits = self.assignment.limits;
         self.chroot.enter(Stage::Fetch, limits.stage_secs_max);
         let archives = Archives::of(&self.assignment.archives)?;
+        self.chroot.urls = archives.urls();
         let recorded = self.input().await?;
         let source = self.source(recorded.as_ref()).await?;
         let plan = match &recorded {
@@ -42,12 +44,13 @@ impl Attempt<'_> {
         self.learnt.sandbox = Some(sandbox::evidence(self.chroot.wall));
         self.chroot.enter(Stage::Prepare, limits.stage_secs_max);
         let keyring = self.backend.keyring()?;
-        let progress = self.chroot.progress;
-        let bases = &self.backend.bases;
-        let base = bases.get(&plan.architecture, &archives, &keyring, progress);
+        let (bases, cache) = (&self.backend.bases, &self.backend.packages);
+        let base = bases.get(&plan.architecture, &archives, &keyring, cache, &self.chroot);
         let base = self.chroot.unless_cancelled(base).await?;
         self.chroot.root.lowers = vec![base.root()];
-        self.prepare(&archives, recorded.as_ref(), &source, &plan).await?;
+        let tools = self.layer().join("tools");
+        let tools = Tools::new(tools, &plan.architecture, &keyring).await?;
+        self.prepare(&archives, recorded.as_ref(), &source, &plan, &tools).await?;
         self.unpack(&source, &plan).await?;
         self.chroot.enter(Stage::Build, limits.build_secs_max);
         self.build(&plan).await?;
@@ -97,6 +100,11 @@ impl Attempt<'_> {
         Ok(source)
     }
 
+    /// Holds the writable layer of this attempt, and what is removed with it.
+    fn layer(&self) -> &Path {
+        self.chroot.root.upper.parent().expect("the writable layer is in a folder of its own")
+    }
+
     /// Makes the environment.
     async fn prepare(
         &mut self,
@@ -104,8 +112,10 @@ impl Attempt<'_> {
         recorded: Option<&Buildinfo>,
         source: &Source,
         plan: &Plan,
+        tools: &Tools,
     ) -> Result<(), Ended> {
         let packages = self.folder.join("packages");
+        let lists = self.layer().join("lists");
         make_archives(&packages).map_err(|error| Ended::io("make", &packages, &error))?;
         let (archives_inside, cache) = (PathBuf::from(ARCHIVES_INSIDE), &self.backend.packages);
         self.chroot.binds = vec![
@@ -118,14 +128,23 @@ impl Attempt<'_> {
         ];
         if let Some(recorded) = recorded {
             let fetcher = &self.backend.fetcher;
-            let work =
-                recorded::Environment { archives, recorded, cache, packages: &packages, fetcher };
+            let (packages, lists) = (&*packages, &*lists);
+            let work = recorded::Environment {
+                archives,
+                recorded,
+                cache,
+                packages,
+                fetcher,
+                tools,
+                lists,
+            };
             let installed = work.make(&mut self.chroot).await?;
             self.learnt.environment = EnvironmentKnowledge::Recorded;
             self.learnt.environment_sha256 = Some(digest(&installed));
             return Ok(());
         }
-        if !archives.flat.is_empty() && !self.chroot.update(&archives.flat, "flat").await? {
+        let flat = &archives.flat;
+        if !flat.is_empty() && !self.chroot.update(tools, flat, &lists.join("flat")).await? {
             let detail = "a flat repository of the profile cannot be read";
             return Err(Ended::fault(FaultKind::FetchFailed, detail));
         }

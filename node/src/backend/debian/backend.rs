@@ -16,7 +16,7 @@ use crate::fetch::Fetcher;
 use crate::sandbox::{self, Cancel, Root, Wall};
 
 /// Rebuilds Debian packages in sandboxes, from a `.buildinfo` or with today's suite. Needs root,
-/// mmdebstrap and the distribution's keyring on the host; everything else is in the base roots.
+/// apt, dpkg and the distribution's keyring on the host; everything else is in the base roots.
 pub struct DebianBackend {
     pub(super) settings: DebianSettings,
     pub(super) fetcher: Fetcher,
@@ -40,8 +40,6 @@ impl DebianBackend {
         std::fs::create_dir_all(&settings.cache_dir)?;
         if let Some(dir) = &settings.memory_dir {
             std::fs::create_dir_all(dir)?;
-            // mmdebstrap passes through here under ids of its own.
-            std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o711))?;
         }
         for home in storage::layer_homes(&settings) {
             std::fs::create_dir_all(&home)?;
@@ -77,7 +75,7 @@ impl DebianBackend {
         }
     }
 
-    /// All keyrings in one file, which is what apt and mmdebstrap are told to trust.
+    /// All keyrings in one file, which is what apt is told to trust.
     pub(super) fn keyring(&self) -> Result<PathBuf, Ended> {
         let mut all = Vec::new();
         for path in &self.settings.keyrings {
@@ -120,6 +118,7 @@ impl DebianBackend {
             cancel: &cancel,
             binds: Vec::new(),
             wall: Wall::default(),
+            urls: Vec::new(),
             stage: Stage::Fetch,
             deadline: self.clock.monotonic(),
         };

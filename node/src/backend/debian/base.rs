@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,10 +8,12 @@ use rebuilder_actors::protocol::{FaultKind, Sha256};
 use serde::{Deserialize, Serialize};
 
 use super::archives::{Archives, base_key};
-use super::bootstrap::{self, Bootstrap};
-use super::chroot::say;
+use super::bootstrap::Bootstrap;
+use super::chroot::{Chroot, say};
+use super::packages::PackageCache;
 use super::settings::DebianSettings;
 use super::storage;
+use super::tools::KEYRING_INSIDE;
 use crate::backend::Ended;
 use crate::fetch::{FetchError, Fetcher};
 use crate::sandbox;
@@ -62,6 +65,8 @@ impl Bases {
         for home in storage::homes(&settings) {
             let home = home.join("bases");
             std::fs::create_dir_all(&home)?;
+            // Nobody else on this machine is to run what is in there.
+            std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700))?;
             for entry in std::fs::read_dir(&home)? {
                 let folder = entry?.path();
                 let Some(record) = read_record(&folder) else {
@@ -93,11 +98,13 @@ impl Bases {
         architecture: &str,
         archives: &Archives,
         keyring: &Path,
-        progress: &dyn Progress,
+        cache: &PackageCache,
+        attempt: &Chroot<'_>,
     ) -> Result<Arc<Base>, Ended> {
+        let progress = attempt.progress;
         let bytes =
             tokio::fs::read(keyring).await.map_err(|error| Ended::io("read", keyring, &error))?;
-        let lines = archives.base_lines(bootstrap::KEYRING_INSIDE);
+        let lines = archives.base_lines(KEYRING_INSIDE);
         let key = base_key(architecture, &lines, &self.settings.base_include, &bytes);
         let slot = Arc::clone(
             self.slots
@@ -117,7 +124,9 @@ impl Bases {
         {
             return Ok(Arc::clone(base));
         }
-        let base = Arc::new(self.make(&key, architecture, archives, keyring, progress).await?);
+        let work =
+            Bootstrap { settings: &self.settings, architecture, archives, keyring, cache, attempt };
+        let base = Arc::new(self.make(&key, &work).await?);
         if let Some(old) = held.replace(Arc::clone(&base)) {
             self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(old);
         }
@@ -191,24 +200,26 @@ impl Bases {
         Ok(releases)
     }
 
-    async fn make(
-        &self,
-        key: &str,
-        architecture: &str,
-        archives: &Archives,
-        keyring: &Path,
-        progress: &dyn Progress,
-    ) -> Result<Base, Ended> {
+    async fn make(&self, key: &str, work: &Bootstrap<'_>) -> Result<Base, Ended> {
+        let progress = work.attempt.progress;
         let began = self.clock.monotonic();
         // Read before the packages: what changes meanwhile is then found at the next check.
-        let releases = self.releases(archives).await?;
+        let releases = self.releases(work.archives).await?;
         let home = storage::home(&self.settings).join("bases");
         let making = home.join(format!(".new-{key}"));
         sandbox::remove_tree(&making).await.map_err(|e| super::chroot::failed(&e))?;
         std::fs::create_dir_all(&making).map_err(|error| Ended::io("make", &making, &error))?;
-        let work = Bootstrap { settings: &self.settings, architecture, archives, keyring };
         say(progress, format!("makes base root {key}: {}", work.summary()));
-        work.run(&making, progress).await?;
+        let ended = match work.run(&making).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.unread(work, &making).await),
+            Err(ended) => Err(ended),
+        };
+        if ended.is_err() {
+            // It may have filled the disk, and the next try may be hours away.
+            sandbox::remove_tree(&making).await.map_err(|e| super::chroot::failed(&e))?;
+        }
+        ended?;
         let made_at = self.clock.utc();
         let record = Record { key: key.to_owned(), made_at, releases };
         let text = serde_json::to_vec(&record).expect("a record is plain data");
@@ -220,6 +231,28 @@ impl Bases {
         let secs = now.since(began).as_secs_f32();
         say(progress, format!("base root {key} is ready after {secs:.1} s"));
         Ok(Base { folder, record, checked_at: Mutex::new(now) })
+    }
+
+    /// Which fault it is that apt could not read the package lists: asked again, step by step.
+    async fn unread(&self, work: &Bootstrap<'_>, making: &Path) -> Ended {
+        if let Err(ended) = self.releases(work.archives).await {
+            return ended;
+        }
+        match work.are_trusted(making).await {
+            Err(ended) => ended,
+            Ok(true) => {
+                let detail = format!("package lists of {} cannot be fetched", work.summary());
+                Ended::fault(FaultKind::FetchFailed, detail)
+            }
+            Ok(false) => {
+                let detail = format!(
+                    "apt does not accept the suites of {} (signature, date, name): the log has \
+                     what it says",
+                    work.summary()
+                );
+                Ended::fault(FaultKind::InputsUnavailable, detail)
+            }
+        }
     }
 }
 

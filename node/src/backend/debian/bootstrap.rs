@@ -1,205 +1,279 @@
-use std::fmt::Write as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
-use std::process::Stdio;
+use std::os::unix::fs::{PermissionsExt as _, lchown};
+use std::path::{Path, PathBuf};
 
-use rebuilder_actors::port::Progress;
 use rebuilder_actors::protocol::FaultKind;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
 
 use super::archives::Archives;
-use super::chroot::{PATH, say};
+use super::chroot::{Chroot, Step, failed, say};
+use super::install::reason;
+use super::names;
+use super::packages::{PackageCache, Wanted, wanted};
 use super::settings::DebianSettings;
+use super::tools::{self, KEYRING_INSIDE, TARGET, Tools};
 use crate::backend::Ended;
-use crate::sandbox;
+use crate::sandbox::{self, Bind, Network, Root};
 
-/// Makes a base root with mmdebstrap, which runs in a user namespace of its own where the folders
-/// on the way let it, with an empty environment, in process and mount namespaces that end with it.
+/// Makes a base root, as `mmdebstrap --variant=buildd` would. All of it happens in sandboxes: what
+/// has the network runs no package's code and only the host's tools, what runs a package's code has
+/// the loopback alone and nothing of the host.
 pub(super) struct Bootstrap<'a> {
     pub(super) settings: &'a DebianSettings,
     pub(super) architecture: &'a str,
     pub(super) archives: &'a Archives,
     pub(super) keyring: &'a Path,
+    pub(super) cache: &'a PackageCache,
+    /// The attempt for which it is made: its limits, its log, its end.
+    pub(super) attempt: &'a Chroot<'a>,
+}
+
+/// Which packages are unpacked before the root can install any; paths of files.
+struct First {
+    essential: Vec<String>,
+    /// apt and what it needs besides.
+    apt: Vec<String>,
 }
 
 impl Bootstrap<'_> {
     /// For the log.
     pub(super) fn summary(&self) -> String {
         let suites: Vec<String> = self.archives.suites.iter().map(|suite| suite.name()).collect();
-        format!("mmdebstrap {} of {}", self.architecture, suites.join(", "))
+        format!("{} of {}", self.architecture, suites.join(", "))
     }
 
-    /// Makes `making/root`.
-    pub(super) async fn run(&self, making: &Path, progress: &dyn Progress) -> Result<(), Ended> {
+    /// Makes `making/root`. False when the package lists cannot be read: why, the caller finds out.
+    pub(super) async fn run(&self, making: &Path) -> Result<bool, Ended> {
         let scratch = making.join("scratch");
-        self.write_files(&scratch)?;
-        let tar = scratch.join("root.tar");
-        self.mmdebstrap(&scratch, &tar, progress).await?;
         let root = making.join("root");
-        sandbox::import_tar(&tar, &root).await.map_err(|e| super::chroot::failed(&e))?;
-        sandbox::remove_tree(&scratch).await.map_err(|e| super::chroot::failed(&e))
+        let packages = scratch.join("packages");
+        prepare(&root, &packages, &scratch.join("nothing"))
+            .map_err(|error| Ended::io("make", making, &error))?;
+        let tools = Tools::new(scratch.join("tools"), self.architecture, self.keyring).await?;
+        if !self.lists(&tools, &root).await? {
+            return Ok(false);
+        }
+        let first = self.fetch(&tools, &root, &packages).await?;
+        self.unpack(&tools, &root, &packages, &first).await?;
+        let inside = self.inside(&root, &scratch);
+        self.install(&inside, &packages, &first).await?;
+        sandbox::remove_tree(&scratch).await.map_err(|error| failed(&error))?;
+        Ok(true)
     }
 
-    /// What mmdebstrap and its hook read; readable by the ids of the user namespace.
-    fn write_files(&self, scratch: &Path) -> Result<(), Ended> {
-        let failed = |error: std::io::Error| Ended::io("write", scratch, &error);
-        let write = |name: &str, bytes: &[u8], mode: u32| {
-            let path = scratch.join(name);
-            std::fs::write(&path, bytes)?;
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
-        };
-        std::fs::create_dir_all(scratch).map_err(failed)?;
-        std::fs::set_permissions(scratch, std::fs::Permissions::from_mode(0o755))
-            .map_err(failed)?;
-        let keyring =
-            std::fs::read(self.keyring).map_err(|error| Ended::io("read", self.keyring, &error))?;
-        let outside = scratch.join("keyring.gpg").display().to_string();
-        write("keyring.gpg", &keyring, 0o644)
-            .and_then(|()| write("base.list", self.archives.base_lines(&outside).as_bytes(), 0o644))
-            .and_then(|()| {
-                let inside = self.archives.base_lines(KEYRING_INSIDE);
-                write("sources.list", inside.as_bytes(), 0o644)
-            })
-            .and_then(|()| write("apt.conf", APT_CONF.as_bytes(), 0o644))
-            .and_then(|()| write("hook", hook(scratch).as_bytes(), 0o755))
-            .map_err(failed)
+    /// Whether apt accepts the suites' `InRelease` files: the only thing that is read then. For
+    /// telling what failed.
+    pub(super) async fn are_trusted(&self, making: &Path) -> Result<bool, Ended> {
+        let scratch = making.join("trust");
+        let root = scratch.join("root");
+        prepare(&root, &scratch.join("packages"), &scratch.join("nothing"))
+            .map_err(|error| Ended::io("make", making, &error))?;
+        let tools = Tools::new(scratch.join("tools"), self.architecture, self.keyring).await?;
+        let none = "Acquire::IndexTargets::deb::Packages::DefaultEnabled=false";
+        self.update(&tools, &root, &["-o", none]).await
     }
 
-    async fn mmdebstrap(
-        &self,
-        scratch: &Path,
-        tar: &Path,
-        progress: &dyn Progress,
-    ) -> Result<(), Ended> {
-        let mode = if is_searchable(scratch) { "unshare" } else { "root" };
-        let mut command = Command::new("unshare");
-        command
-            .args(["--fork", "--kill-child=KILL", "--pid", "--mount-proc", "mmdebstrap"])
-            .arg(format!("--mode={mode}"))
-            .arg("--variant=buildd")
-            .arg(format!("--architectures={}", self.architecture))
-            .arg(format!("--include={}", self.settings.base_include.join(",")))
-            .arg("--dpkgopt=force-unsafe-io")
-            .arg("--aptopt=APT::Install-Recommends \"false\"")
-            .arg("--aptopt=Acquire::Retries \"3\"")
-            .arg("--skip=cleanup/apt")
-            .arg(format!("--customize-hook={}", scratch.join("hook").display()))
-            .arg("--format=tar")
-            // Which suite has the essential packages is not said: an archive of somebody's own,
-            // which may well be the first one, has none.
-            .arg("")
-            .arg(tar)
-            .arg(scratch.join("base.list"))
-            .env_clear()
-            .env("PATH", PATH)
-            .env("LC_ALL", "C.UTF-8")
-            .env("TMPDIR", scratch)
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let wrong = |error: std::io::Error| {
-            let detail = format!("cannot run unshare (package util-linux): {error}");
-            Ended::fault(FaultKind::BackendMissing, detail)
-        };
-        let mut child = command.spawn().map_err(wrong)?;
-        let stderr = child.stderr.take().expect("piped above");
-        let told = follow(stderr, progress).await;
-        let status = child.wait().await.map_err(wrong)?;
-        if status.success() { Ok(()) } else { Err(why(&told, status.code())) }
+    async fn lists(&self, tools: &Tools, root: &Path) -> Result<bool, Ended> {
+        self.update(tools, root, &[]).await
     }
-}
 
-/// Logs what mmdebstrap says, and keeps its complaints.
-async fn follow(stderr: tokio::process::ChildStderr, progress: &dyn Progress) -> String {
-    use tokio::io::AsyncReadExt as _;
-
-    let mut reader = BufReader::new(stderr.take(OUTPUT_BYTES_MAX));
-    let (mut line, mut told) = (Vec::new(), String::new());
-    while reader.read_until(b'\n', &mut line).await.is_ok_and(|n| n > 0) {
-        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        line.clear();
-        // Progress bars come as carriage returns.
-        let text = text.rsplit('\r').next().unwrap_or_default();
-        if !text.is_empty() {
-            say(progress, format!("base root: {text}"));
-            let _infallible = writeln!(told, "{text}");
+    async fn update(&self, tools: &Tools, root: &Path, options: &[&str]) -> Result<bool, Ended> {
+        let lines = self.archives.base_lines(KEYRING_INSIDE);
+        let script = ["sh", "-ec", LISTS, "sh", self.architecture, &lines];
+        let step = tools::step(Network::Host, script.into_iter().chain(options.iter().copied()));
+        let chroot = tools.online(self.attempt, &self.archives.suites, vec![target(root)]);
+        let (status, tail) = chroot.logged(step).await?;
+        match self.full_disk(root, &tail) {
+            Some(full) if status != 0 => Err(full),
+            _ => Ok(status == 0),
         }
     }
-    told
+
+    /// Fetches all packages of the root by the digests of the signed lists, and tells which come
+    /// first.
+    async fn fetch(&self, tools: &Tools, root: &Path, packages: &Path) -> Result<First, Ended> {
+        let essential = self.essential();
+        let mut all = self.resolve(tools, root, &[&essential]).await?;
+        all.extend(self.resolve(tools, root, &[&essential, "apt"]).await?);
+        let rest = self.rest();
+        let everything: Vec<&str> =
+            [&*essential].into_iter().chain(rest.iter().map(String::as_str)).collect();
+        all.extend(self.resolve(tools, root, &everything).await?);
+        all.sort_by(|a, b| a.file().cmp(b.file()));
+        all.dedup();
+        let bytes_max = self.settings.package_bytes_max;
+        let provided = self.cache.provide(&all, bytes_max, packages);
+        let (count, bytes) = self.attempt.unless_cancelled(provided).await?;
+        let total = all.len();
+        say(
+            self.attempt.progress,
+            format!("base root: {total} packages, {count} of them fetched ({bytes} bytes)"),
+        );
+        let essential = self.order(tools, root, packages, &[&essential]).await?;
+        let both = self.order(tools, root, packages, &[&self.essential(), "apt"]).await?;
+        let apt = both.into_iter().filter(|file| !essential.contains(file)).collect();
+        Ok(First { essential, apt })
+    }
+
+    /// What apt would fetch to install these, in a root that has nothing.
+    async fn resolve(
+        &self,
+        tools: &Tools,
+        root: &Path,
+        names: &[&str],
+    ) -> Result<Vec<Wanted>, Ended> {
+        let asked = ["apt-get", "-qq", "--yes", "--print-uris", "install"];
+        let step = tools::step(Network::Loopback, asked.into_iter().chain(names.iter().copied()));
+        let (status, printed) =
+            tools.chroot(self.attempt, vec![target(root)]).captured(step).await?;
+        if status != 0 {
+            return Err(self.unavailable("its packages cannot be found", &printed));
+        }
+        wanted(&printed, &self.attempt.urls)
+    }
+
+    /// The files of these and what they need, in apt's order.
+    async fn order(
+        &self,
+        tools: &Tools,
+        root: &Path,
+        packages: &Path,
+        names: &[&str],
+    ) -> Result<Vec<String>, Ended> {
+        let binds = vec![target(root), archives(packages, &format!("{TARGET}{ARCHIVES_INSIDE}"))];
+        let script = ["sh", "-ec", ORDER, "sh"];
+        let step = tools::step(Network::Loopback, script.into_iter().chain(names.iter().copied()));
+        let (status, printed) = tools.chroot(self.attempt, binds).captured(step).await?;
+        if status != 0 {
+            return Err(self.unavailable("its packages cannot be put in order", &printed));
+        }
+        let files = printed.lines().filter_map(|line| {
+            let name =
+                line.strip_prefix(TARGET)?.strip_prefix(ARCHIVES_INSIDE)?.strip_prefix('/')?;
+            names::file(name).ok().map(str::to_owned)
+        });
+        Ok(files.collect())
+    }
+
+    async fn unpack(
+        &self,
+        tools: &Tools,
+        root: &Path,
+        packages: &Path,
+        first: &First,
+    ) -> Result<(), Ended> {
+        let binds = vec![target(root), archives(packages, "/srv/packages")];
+        let files: Vec<String> =
+            first.essential.iter().map(|file| format!("/srv/packages/{file}")).collect();
+        let script = ["sh", "-ec", UNPACK, "sh"];
+        let files = files.iter().map(String::as_str);
+        let step = tools::step(Network::Loopback, script.into_iter().chain(files));
+        let (status, tail) = tools.chroot(self.attempt, binds).logged(step).await?;
+        if status == 0 {
+            return Ok(());
+        }
+        Err(self
+            .full_disk(root, &tail)
+            .unwrap_or_else(|| self.unavailable("its first packages cannot be unpacked", &tail)))
+    }
+
+    async fn install(
+        &self,
+        inside: &Chroot<'_>,
+        packages: &Path,
+        first: &First,
+    ) -> Result<(), Ended> {
+        let count = first.essential.len().to_string();
+        let files: Vec<String> = first
+            .essential
+            .iter()
+            .chain(&first.apt)
+            .map(|file| format!("{ARCHIVES_INSIDE}/{file}"))
+            .collect();
+        let script = ["sh", "-ec", CONFIGURE, "sh", APT_CONF, &count];
+        let files = files.iter().map(String::as_str);
+        let step = Step::root("/", script.into_iter().chain(files));
+        let mut with_packages = inside.elsewhere(inside.root.clone(), Vec::new());
+        with_packages.binds = vec![archives(packages, ARCHIVES_INSIDE)];
+        self.logged(&with_packages, step, "its first packages cannot be installed").await?;
+        let rest = self.rest();
+        let arguments: Vec<&str> =
+            ["install"].into_iter().chain(rest.iter().map(String::as_str)).collect();
+        with_packages.apt(self.cache, packages, "/", &arguments).await?;
+        let step = Step::root("/", ["sh", "-ec", FINISH]);
+        self.logged(inside, step, "it cannot be finished").await
+    }
+
+    async fn logged(&self, chroot: &Chroot<'_>, step: Step<'_>, what: &str) -> Result<(), Ended> {
+        let (status, tail) = chroot.logged(step).await?;
+        if status == 0 {
+            return Ok(());
+        }
+        Err(chroot.full_disk(&tail).unwrap_or_else(|| self.unavailable(what, &tail)))
+    }
+
+    /// The new root itself, as everything that its packages bring sees it.
+    fn inside(&self, root: &Path, scratch: &Path) -> Chroot<'_> {
+        let root = Root {
+            lowers: vec![scratch.join("nothing")],
+            upper: root.to_owned(),
+            work: scratch.join("work"),
+        };
+        self.attempt.elsewhere(root, Vec::new())
+    }
+
+    /// Which suite has the essential packages is not said: an archive of somebody's own, which may
+    /// well be the first one, has none.
+    fn essential(&self) -> String {
+        format!("?narrow(?architecture({}),?essential)", self.architecture)
+    }
+
+    fn rest(&self) -> Vec<String> {
+        let required = format!(
+            "?narrow(?architecture({}),?and(?priority(required),?not(?essential)))",
+            self.architecture
+        );
+        let mut all = self.settings.base_include.clone();
+        all.extend(["apt".to_owned(), "build-essential".to_owned(), required]);
+        all
+    }
+
+    fn full_disk(&self, root: &Path, tail: &str) -> Option<Ended> {
+        self.inside(root, root).full_disk(tail)
+    }
+
+    fn unavailable(&self, what: &str, printed: &str) -> Ended {
+        let detail = format!("base root of {}: {what}: {}", self.summary(), reason(printed));
+        Ended::fault(FaultKind::InputsUnavailable, detail)
+    }
 }
 
-/// Which fault a failed mmdebstrap is.
-fn why(told: &str, status: Option<i32>) -> Ended {
-    let mentions = |needles: &[&str]| needles.iter().any(|needle| told.contains(needle));
-    let errors: Vec<&str> =
-        told.lines().filter(|line| line.contains("E: ") || line.contains("Err:")).take(3).collect();
-    let line = if errors.is_empty() {
-        told.lines().last().unwrap_or("it said nothing").to_owned()
-    } else {
-        errors.join("; ")
-    };
-    let kind = if mentions(&["failed to execute mmdebstrap", "mmdebstrap: No such file"]) {
-        let detail = "mmdebstrap is not installed: apt-get install mmdebstrap";
-        return Ended::fault(FaultKind::BackendMissing, detail);
-    } else if mentions(&["No space left on device"]) {
-        FaultKind::DiskFull
-    } else if mentions(&[
-        "Could not connect",
-        "Temporary failure",
-        "Could not resolve",
-        "Connection failed",
-        "Connection timed out",
-        "503 ",
-        "502 ",
-    ]) {
-        FaultKind::FetchFailed
-    } else if mentions(&["NO_PUBKEY", "BADSIG", "EXPKEYSIG", "is not signed", "404 "]) {
-        FaultKind::InputsUnavailable
-    } else {
-        FaultKind::WorkerFailed
-    };
-    let status = status.map_or_else(|| "killed".to_owned(), |status| format!("status {status}"));
-    Ended::fault(kind, format!("mmdebstrap failed ({status}): {line}"))
+/// Empty folders: the root itself, the packages, and the layer below the root.
+fn prepare(root: &Path, packages: &Path, nothing: &Path) -> std::io::Result<()> {
+    let id = Some(sandbox::root_id());
+    for folder in
+        [root.to_owned(), nothing.to_owned(), packages.to_owned(), packages.join("partial")]
+    {
+        std::fs::create_dir_all(&folder)?;
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
+        lchown(&folder, id, id)?;
+    }
+    Ok(())
 }
 
-/// Whether ids other than the owner's may pass through all folders to `path`.
-fn is_searchable(path: &Path) -> bool {
-    path.ancestors()
-        .all(|folder| std::fs::metadata(folder).is_ok_and(|found| found.mode() & 0o001 != 0))
+fn target(root: &Path) -> Bind {
+    Bind { source: root.to_owned(), target: TARGET.into(), read_only: false }
 }
 
-/// Runs with the new root as its argument. Everything an attempt would otherwise do again and
-/// again is done here once: the sources, the builder's account, apt's cache of package lists.
-fn hook(scratch: &Path) -> String {
-    format!(
-        r#"#!/bin/sh
-set -eu
-cp {scratch}/sources.list "$1/etc/apt/sources.list"
-rm -f "$1"/etc/apt/sources.list.d/*
-cp {scratch}/apt.conf "$1/etc/apt/apt.conf.d/99rebuilder"
-cp {scratch}/keyring.gpg "$1{KEYRING_INSIDE}"
-chmod 644 "$1/etc/apt/sources.list" "$1/etc/apt/apt.conf.d/99rebuilder" "$1{KEYRING_INSIDE}"
-echo 'builder:x:1000:1000::/nonexistent:/bin/sh' >>"$1/etc/passwd"
-echo 'builder:x:1000:' >>"$1/etc/group"
-echo 'builder:!:1::::::' >>"$1/etc/shadow"
-echo 'localhost' >"$1/etc/hostname"
-printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$1/etc/hosts"
-rm -f "$1/etc/resolv.conf" "$1/var/lib/man-db/auto-update"
-printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d"
-chmod 755 "$1/usr/sbin/policy-rc.d"
-mkdir -p "$1/build"
-rm -f "$1"/var/cache/apt/archives/*.deb "$1/etc/apt/apt.conf.d/00mmdebstrap.tmp"
-chroot "$1" apt-cache gencaches
-"#,
-        scratch = scratch.display()
-    )
+fn archives(packages: &Path, inside: &str) -> Bind {
+    Bind { source: packages.to_owned(), target: PathBuf::from(inside), read_only: false }
 }
 
-/// Where a base root has the keyring.
-pub(super) const KEYRING_INSIDE: &str = "/etc/apt/rebuilder.gpg";
+const ARCHIVES_INSIDE: &str = "/var/cache/apt/archives";
+
+const LISTS: &str = include_str!("scripts/lists.sh");
+const ORDER: &str = include_str!("scripts/order.sh");
+const UNPACK: &str = include_str!("scripts/unpack.sh");
+const CONFIGURE: &str = include_str!("scripts/configure.sh");
+const FINISH: &str = include_str!("scripts/finish.sh");
 
 /// The apt of a base root. It runs as root of the sandbox all the time: there is nobody else to
 /// protect, and the ids of `_apt` may not read what is bound in.
@@ -214,6 +288,3 @@ Acquire::ForceHash "SHA256";
 Dpkg::Use-Pty "false";
 DPkg::Options { "--force-unsafe-io"; "--force-confold"; };
 "#;
-
-/// mmdebstrap says a few kilobytes; a hostile mirror could make apt say more.
-const OUTPUT_BYTES_MAX: u64 = 4 << 20;

@@ -23,6 +23,9 @@ pub(super) struct Chroot<'a> {
     pub(super) binds: Vec<Bind>,
     /// What a build may ask the kernel for.
     pub(super) wall: Wall,
+    /// Below which URLs packages may be fetched: what apt, which a package may have replaced by
+    /// then, names elsewhere is not of the archives.
+    pub(super) urls: Vec<String>,
     pub(super) stage: Stage,
     /// When the stage must have ended.
     pub(super) deadline: Monotonic,
@@ -47,6 +50,13 @@ impl<'a> Step<'a> {
             directory,
             environment: system_environment(),
         }
+    }
+}
+
+impl<'a> Chroot<'a> {
+    /// Another root, with the same limits and the same end.
+    pub(super) fn elsewhere(&self, root: Root, binds: Vec<Bind>) -> Self {
+        Self { root, binds, urls: self.urls.clone(), ..*self }
     }
 }
 

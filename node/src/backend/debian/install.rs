@@ -4,10 +4,10 @@ use rebuilder_actors::protocol::{FaultKind, Sha256};
 use tokio::time::timeout;
 
 use super::archives::Suite;
-use super::bootstrap::KEYRING_INSIDE;
 use super::chroot::{Chroot, Step, cancelled, failed, say};
 use super::packages::{PackageCache, wanted};
 use super::storage;
+use super::tools::{self, KEYRING_INSIDE, Tools};
 use crate::backend::Ended;
 use crate::sandbox::{self, Bind, Network};
 
@@ -56,7 +56,7 @@ impl Chroot<'_> {
             let detail = format!("the environment cannot be made: {line}");
             return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
         }
-        let packages = wanted(&printed)?;
+        let packages = wanted(&printed, &self.urls)?;
         let bytes_max = self.settings.package_bytes_max;
         let provided = cache.provide(&packages, bytes_max, archives);
         let (count, bytes) = self.unless_cancelled(provided).await?;
@@ -74,27 +74,45 @@ impl Chroot<'_> {
         }))
     }
 
-    /// Reads the lists of further archives, with network: only apt runs. What is already listed
-    /// stays. False when apt could not read all of them.
-    pub(super) async fn update(&mut self, suites: &[Suite], name: &str) -> Result<bool, Ended> {
+    /// Reads the lists of further archives into `folder`, with the network and the host's apt, and
+    /// then puts them beside those that this root has, without. False when apt could not read all
+    /// of them; what it could read is there.
+    pub(super) async fn update(
+        &mut self,
+        tools: &Tools,
+        suites: &[Suite],
+        folder: &Path,
+    ) -> Result<bool, Ended> {
         let lines: String = suites.iter().map(|suite| suite.line(KEYRING_INSIDE)).collect();
-        let file = format!("/etc/apt/sources.list.d/{name}.list");
-        let write = Step::root("/", ["sh", "-c", "printf %s \"$1\" >\"$2\"", "sh", &lines, &file]);
-        self.logged(write).await?;
+        let id = Some(sandbox::root_id());
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::os::unix::fs::chown(folder, id, id))
+            .map_err(|error| Ended::io("make", folder, &error))?;
+        let bind = |read_only: bool, target: &str| Bind {
+            source: folder.to_owned(),
+            target: target.into(),
+            read_only,
+        };
+        let online = tools.online(self, suites, vec![bind(false, tools::TARGET)]);
+        let script = ["sh", "-ec", FURTHER, "sh", &lines];
+        let (status, tail) = online.logged(tools::step(Network::Host, script)).await?;
+        if let Some(full) = self.full_disk(&tail).filter(|_| status != 0) {
+            return Err(full);
+        }
+        let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or("further");
         let usual = self.binds.len();
-        self.binds.extend(["/etc/hosts", "/etc/ssl/certs"].into_iter().filter_map(host_folder));
-        self.binds.extend(suites.iter().filter_map(Suite::local).map(read_only));
-        let only = format!("Dir::Etc::SourceList={file}");
-        let mut step = Step::root(
-            "/",
-            ["apt-get", "-q", "update", "-o", &only, "-o", "Dir::Etc::SourceParts=/dev/null"],
-        );
-        step.command.extend(["-o", "APT::Get::List-Cleanup=0"].map(str::to_owned));
-        step.network = Network::Host;
-        let ended = self.logged(step).await;
+        self.binds.push(bind(true, LISTS_INSIDE));
+        let taken = Step::root("/", ["sh", "-ec", TAKE, "sh", LISTS_INSIDE, name]);
+        let ended = self.logged(taken).await;
         self.binds.truncate(usual);
-        let (status, tail) = ended?;
-        Ok(status == 0 && !tail.lines().any(|line| line.starts_with("W: Failed to fetch")))
+        let (copied, tail) = ended?;
+        if copied != 0 {
+            return Err(self.full_disk(&tail).unwrap_or_else(|| {
+                let detail = format!("package lists cannot be taken over: {}", reason(&tail));
+                Ended::fault(FaultKind::WorkerFailed, detail)
+            }));
+        }
+        Ok(status == 0)
     }
 
     /// What is installed, sorted.
@@ -166,13 +184,17 @@ fn listed(line: &str) -> Option<Listed> {
     })
 }
 
-fn host_folder(path: &str) -> Option<Bind> {
-    Path::new(path).exists().then(|| read_only(path.into()))
-}
+/// Argument: lines of sources.list.
+const FURTHER: &str = "umask 022; cd /target; mkdir -p etc/apt var/lib/apt/lists/partial \
+                       var/cache/apt var/lib/dpkg; : >var/lib/dpkg/status; \
+                       printf %s \"$1\" >etc/apt/sources.list; exec apt-get -q update";
 
-fn read_only(path: std::path::PathBuf) -> Bind {
-    Bind { source: path.clone(), target: path, read_only: true }
-}
+/// Arguments: the folder that is the target above, a name for the sources.
+const TAKE: &str = "find \"$1/var/lib/apt/lists\" -maxdepth 1 -type f ! -name lock \
+                    -exec cp -p -t /var/lib/apt/lists {} +; \
+                    cp \"$1/etc/apt/sources.list\" \"/etc/apt/sources.list.d/$2.list\"";
+
+const LISTS_INSIDE: &str = "/srv/rebuilder/lists";
 
 /// A disk with less than this free is full.
 const NOTHING_FREE_BYTES: u64 = 64 << 20;

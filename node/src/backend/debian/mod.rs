@@ -1,9 +1,9 @@
 //! Rebuilds Debian packages: in the recorded environment of a `.buildinfo`, or in today's suite.
 //!
 //! Nothing here trusts what it reads: names are checked where they come in (`names`), packages of
-//! the environment come by the digests of signed lists (`packages`), and everything that they or
-//! the source can run is run in the sandbox, which sees neither the network nor the published
-//! files.
+//! the environment and of base roots come by the digests of signed lists (`packages`), and
+//! everything that they or the source can run is run in the sandbox, which sees neither the network
+//! nor the published files. Lists are read by the host's apt, in a sandbox too (`tools`).
 
 mod archives;
 mod attempt;
@@ -25,6 +25,7 @@ mod settings;
 mod snapshot;
 mod source;
 mod storage;
+mod tools;
 
 pub use backend::DebianBackend;
 pub use buildinfo::{Buildinfo, Installed};

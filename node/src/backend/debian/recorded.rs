@@ -9,6 +9,7 @@ use super::chroot::{Chroot, Step, say};
 use super::install::{Listed, reason};
 use super::packages::PackageCache;
 use super::snapshot::Snapshot;
+use super::tools::Tools;
 use crate::backend::Ended;
 use crate::fetch::Fetcher;
 
@@ -19,6 +20,9 @@ pub(super) struct Environment<'a> {
     pub(super) cache: &'a PackageCache,
     pub(super) packages: &'a Path,
     pub(super) fetcher: &'a Fetcher,
+    pub(super) tools: &'a Tools,
+    /// Where package lists are fetched to.
+    pub(super) lists: &'a Path,
 }
 
 impl Environment<'_> {
@@ -64,7 +68,7 @@ impl Environment<'_> {
     async fn find(&self, chroot: &mut Chroot<'_>, all: &[&Installed]) -> Result<(), Ended> {
         let mut missing = self.unknown(chroot, all).await?;
         if !missing.is_empty() && !self.archives.flat.is_empty() {
-            if !chroot.update(&self.archives.flat, "flat").await? {
+            if !chroot.update(self.tools, &self.archives.flat, &self.lists.join("flat")).await? {
                 let detail = "a flat repository of the profile cannot be read";
                 return Err(Ended::fault(FaultKind::FetchFailed, detail));
             }
@@ -81,7 +85,8 @@ impl Environment<'_> {
                 if sources.is_empty() {
                     break;
                 }
-                chroot.update(&sources, &format!("snapshot-{round}")).await?;
+                let folder = self.lists.join(format!("snapshot-{round}"));
+                chroot.update(self.tools, &sources, &folder).await?;
                 let left = self.unknown(chroot, &missing).await?;
                 if left.len() == missing.len() {
                     break;
