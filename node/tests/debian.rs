@@ -13,6 +13,8 @@ mod world;
 
 #[path = "debian/base.rs"]
 mod base;
+#[path = "debian/mmdebstrap.rs"]
+mod mmdebstrap;
 #[path = "debian/recorded.rs"]
 mod recorded;
 #[path = "debian/suite.rs"]
