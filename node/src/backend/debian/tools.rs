@@ -194,3 +194,42 @@ Acquire::Retries "3";
 Acquire::ForceHash "SHA256";
 Dpkg::Use-Pty "false";
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_missing_tool_is_named_with_its_package() {
+        let host = tempfile::tempdir().unwrap();
+        assert_eq!(missing(host.path()), Some(("apt-get", "apt")));
+        for folder in ["bin", "usr/bin"] {
+            std::fs::create_dir_all(host.path().join(folder)).unwrap();
+        }
+        for (tool, _) in NEEDED {
+            std::fs::write(host.path().join("usr/bin").join(tool), "").unwrap();
+        }
+        assert_eq!(missing(host.path()), None);
+        std::fs::remove_file(host.path().join("usr/bin/tar")).unwrap();
+        assert_eq!(missing(host.path()), Some(("tar", "tar")));
+        // Systems differ in where it is.
+        std::fs::write(host.path().join("bin/tar"), "").unwrap();
+        assert_eq!(missing(host.path()), None);
+    }
+
+    #[test]
+    fn the_tools_see_programs_and_what_is_written_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let lower = folder.path().join("lower");
+        let binds = lay(&lower, "i386", b"keys").unwrap();
+        assert!(binds.iter().all(|bind| bind.read_only && bind.source == bind.target));
+        let visible = |path: &str| binds.iter().any(|bind| bind.target == Path::new(path));
+        assert!(visible("/usr/bin") && visible("/usr/lib"));
+        for path in ["/", "/etc", "/var", "/home", "/root", "/usr", "/run", "/tmp"] {
+            assert!(!visible(path), "{path}");
+        }
+        assert_eq!(std::fs::read(lower.join(&KEYRING_INSIDE[1..])).unwrap(), b"keys");
+        let conf = std::fs::read_to_string(lower.join(&APT_CONF_PATH[1..])).unwrap();
+        assert!(conf.starts_with("APT::Architecture \"i386\";\n"), "{conf}");
+    }
+}
