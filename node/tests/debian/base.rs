@@ -119,7 +119,7 @@ async fn unreachable(scene: &Scene) {
     fault(&absent, FaultKind::InputsUnavailable);
 
     // Its index is not the one that was signed.
-    scene.served.pool("altered");
+    binary(&scene.served.pool("altered"), "base-extra", "1.0");
     scene.served.suite(&scene.key, "altered");
     let index = scene.served.folder.join("dists/altered/main/binary-amd64/Packages");
     std::fs::write(index, "Package: x\n").unwrap();
