@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rebuilder_actors::port::{Backend, BoxFuture, Clock, Difference, Progress, UtcMillis};
 use rebuilder_actors::protocol::{
-    Assignment, AttemptId, Attempted, Ending, FaultKind, Isolation, Rebuilt, Sandbox,
+    Artifact, Assignment, AttemptId, Attempted, Ending, FaultKind, Isolation, Rebuilt, Sandbox,
 };
 
 use super::compare::{Pair, compare};
 use super::difference::Diffoscope;
 use super::rebuild::{Ended, Learnt, Rebuild};
+use super::shortage::{Found, decide};
 use crate::fetch::Fetcher;
 use crate::sandbox;
 
@@ -64,11 +65,11 @@ impl Backends {
             let detail = format!("this worker has no backend `{name}` (it has: {known})");
             let missing = Ended::fault(FaultKind::BackendMissing, detail);
             let learnt = Learnt::nothing();
-            return self.attempted(Err(missing), Isolation::None, learnt, started_at);
+            return self.attempted(Err(missing), Isolation::None, &learnt, started_at);
         };
         let mut learnt = Learnt::nothing();
         let ended = self.rebuild(backend.as_ref(), assignment, &mut learnt, progress).await;
-        self.attempted(ended, backend.isolation(), learnt, started_at)
+        self.attempted(ended, backend.isolation(), &learnt, started_at)
     }
 
     async fn rebuild(
@@ -83,6 +84,9 @@ impl Backends {
         let outputs = backend.build(assignment, &folder, learnt, progress).await?;
         let kept = folder.join("published");
         let found = compare(assignment, &outputs, &kept, &self.setup.fetcher, progress).await?;
+        let mut pairs = assignment.artifacts.iter().zip(&found.rebuilt);
+        let reproduced = pairs.all(|(artifact, rebuilt)| is_reproduced(artifact, rebuilt));
+        decide(Found::Compared { reproduced }, &learnt.observed)?;
         self.kept().insert(assignment.attempt, found.pairs);
         Ok(found.rebuilt)
     }
@@ -91,7 +95,7 @@ impl Backends {
         &self,
         ended: Result<Vec<Rebuilt>, Ended>,
         isolation: Isolation,
-        learnt: Learnt,
+        learnt: &Learnt,
         started_at: UtcMillis,
     ) -> Attempted {
         let ending = match ended {
@@ -103,7 +107,7 @@ impl Backends {
             ending,
             environment: learnt.environment,
             isolation: learnt.sandbox.as_ref().map_or(isolation, Sandbox::isolation),
-            sandbox: learnt.sandbox,
+            sandbox: learnt.sandbox.clone(),
             input_sha256: learnt.input.map(|input| input.sha256),
             input_sha512: learnt.input.map(|input| input.sha512),
             source_sha256: learnt.source_sha256,
@@ -163,6 +167,13 @@ impl Backend for Backends {
     fn release(&self, attempt: AttemptId) -> BoxFuture<'_, ()> {
         Box::pin(self.free(attempt))
     }
+}
+
+/// Whether the coordinator will find `Reproduced`: the digest of the index counts, or that of the
+/// published file where it names none.
+fn is_reproduced(artifact: &Artifact, rebuilt: &Rebuilt) -> bool {
+    let published = artifact.sha256.or(rebuilt.published.map(|published| published.sha256));
+    published.is_some() && rebuilt.output.map(|output| output.sha256) == published
 }
 
 /// Makes the attempt's folder, empty and for the worker's user alone.

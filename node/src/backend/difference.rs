@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rebuilder_actors::port::{Difference, Progress};
-use rebuilder_actors::protocol::Sha256;
+use rebuilder_actors::protocol::{Sha256, Stage};
 
 use super::compare::{Pair, is_file_name};
-use crate::sandbox::{self, Bind, Cancel, Exit, Limits, Network, Output, Root, Spec, User, Wall};
+use super::rebuild::Ended;
+use super::shortage::{Found, decide};
+use crate::sandbox::{
+    self, Bind, Cancel, Exit, Limits, Network, Output, Root, Run, Spec, User, Wall,
+};
 
 /// Explains with `diffoscope` how two files differ, in a sandbox where there is nothing but the
 /// host's programs and the two files: what is compared is hostile.
@@ -133,21 +137,25 @@ impl Diffoscope {
         let bytes_max = usize::try_from(self.settings.bytes_max).unwrap_or(usize::MAX);
         let mut text = Text { bytes: Vec::new(), bytes_max, cancel: cancel.clone() };
         let spec = self.spec(scratch, program, file);
-        let exit = run_cancelled_by(progress, &spec, &mut text, &cancel)
+        let run = run_cancelled_by(progress, &spec, &mut text, &cancel)
             .await
             .map_err(|error| error.to_string())?;
         if text.is_cut() {
             return Ok(text.into_string());
         }
-        let why = match exit {
-            Exit::Status(0 | 1) if !text.bytes.is_empty() => return Ok(text.into_string()),
-            Exit::Status(status) => format!("exit status {status}, {}", complaints(scratch)),
-            Exit::TimedOut => "it took too long".to_owned(),
-            Exit::OutOfMemory => "it needed too much memory".to_owned(),
-            Exit::Cancelled => "cancelled".to_owned(),
-            other => format!("it ended with {other:?}"),
-        };
-        Err(why)
+        // Status 1 is what it ends with when it has explained something, and when it has failed.
+        if matches!(run.exit, Exit::Status(0 | 1)) && !text.bytes.is_empty() {
+            return Ok(text.into_string());
+        }
+        if let Err(Ended::Fault(fault)) =
+            decide(Found::Exit(Stage::Compare, run.exit), &run.observed)
+        {
+            return Err(fault.detail);
+        }
+        match run.exit {
+            Exit::Status(status) => Err(format!("exit status {status}, {}", complaints(scratch))),
+            other => Err(format!("it ended with {other:?}")),
+        }
     }
 
     fn spec(&self, scratch: &Path, program: &Path, file: &str) -> Spec {
@@ -187,6 +195,7 @@ impl Diffoscope {
                 processes: PROCESSES_MAX,
                 file_bytes: Some(FILE_BYTES_MAX),
                 disk_bytes: Some(DISK_BYTES_MAX),
+                output_bytes_per_sec: None,
             },
             wall: Wall::default(),
         }
@@ -240,7 +249,7 @@ async fn run_cancelled_by(
     spec: &Spec,
     output: &mut dyn Output,
     cancel: &Cancel,
-) -> Result<Exit, sandbox::SandboxError> {
+) -> Result<Run, sandbox::SandboxError> {
     let run = sandbox::run(spec, output, cancel);
     tokio::pin!(run);
     tokio::select! {

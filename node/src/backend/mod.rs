@@ -6,6 +6,7 @@ pub mod debian;
 mod difference;
 mod rebuild;
 mod script;
+mod shortage;
 mod worker_facts;
 
 pub use backends::{Backends, BackendsSetup};
@@ -13,7 +14,8 @@ pub use compare::{Comparison, Pair, compare};
 pub use difference::{Diffoscope, DiffoscopeSettings};
 pub use rebuild::{Ended, Learnt, Rebuild, bounded, within};
 pub use script::{Containment, ScriptBackend, ScriptSettings};
-pub use worker_facts::{architectures, disk_free, memory_available};
+pub use shortage::{Found, decide};
+pub use worker_facts::{architectures, disk_free, memory_available, memory_total};
 
 #[cfg(test)]
 mod backend_test;

@@ -8,6 +8,7 @@ use rebuilder_actors::protocol::{
 };
 
 use crate::fetch::FetchError;
+use crate::sandbox::Observed;
 
 /// One way to rebuild: what [`Backends`](super::Backends) finds under a backend's name.
 ///
@@ -28,6 +29,8 @@ pub trait Rebuild: Send + Sync + 'static {
     ///   It goes into the report for every ending, so `?` loses nothing.
     /// - Calls `progress.stage` for `Fetch`, `Prepare` and `Build` (see [`bounded`], which does it
     ///   and keeps the limits); `Compare` is set by the caller.
+    /// - Gives every exit status to [`decide`](super::decide) before it takes it for the package's,
+    ///   with all that was observed so far, and leaves that in `learnt.observed`.
     /// - Returns only when every process of the build is gone: the published files are fetched
     ///   afterwards.
     ///
@@ -57,6 +60,8 @@ pub struct Learnt {
     /// What holds the build in, which also decides how it is isolated; `None`: the backend's own
     /// word for all of its builds.
     pub sandbox: Option<Sandbox>,
+    /// What the attempt may have been short of; it is looked at when files differ or are missing.
+    pub observed: Observed,
 }
 
 impl Learnt {
@@ -68,6 +73,7 @@ impl Learnt {
             source_sha256: None,
             environment_sha256: None,
             sandbox: None,
+            observed: Observed::default(),
         }
     }
 }

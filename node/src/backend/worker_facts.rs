@@ -11,8 +11,13 @@ use rebuilder_actors::domain::architecture::aliases;
 /// The kernel does not say.
 pub fn memory_available() -> io::Result<u64> {
     let text = std::fs::read_to_string("/proc/meminfo")?;
-    meminfo_available(&text)
+    meminfo(&text, "MemAvailable:")
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/meminfo: no MemAvailable"))
+}
+
+/// Bytes of memory that this machine has; `None` when the kernel does not say.
+pub fn memory_total() -> Option<u64> {
+    meminfo(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")
 }
 
 /// Bytes that the worker's user may still write to the file system of `path`.
@@ -36,17 +41,8 @@ pub fn architectures() -> Vec<String> {
     names
 }
 
-/// How many processes this machine's kernel has killed for memory since it started; 0 when it does
-/// not say.
-pub(super) fn oom_kills() -> u64 {
-    let text = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
-    text.lines()
-        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
-        .unwrap_or_default()
-}
-
-fn meminfo_available(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+fn meminfo(text: &str, word: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(word))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -58,8 +54,9 @@ mod tests {
     #[test]
     fn memory_is_read_in_bytes() {
         let text = "MemTotal:  8000000 kB\nMemFree: 1 kB\nMemAvailable:    2048 kB\n";
-        assert_eq!(meminfo_available(text), Some(2 << 20));
-        assert_eq!(meminfo_available("MemTotal: 1 kB\n"), None);
+        assert_eq!(meminfo(text, "MemAvailable:"), Some(2 << 20));
+        assert_eq!(meminfo("MemTotal: 1 kB\n", "MemAvailable:"), None);
+        assert!(memory_total().unwrap() > memory_available().unwrap());
         assert!(memory_available().unwrap() > 1 << 20);
     }
 

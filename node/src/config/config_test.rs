@@ -260,7 +260,7 @@ fn a_worker_needs_somebody_to_work_for_and_something_to_work_with() {
     );
     let worker = parse(&text, Role::Worker).unwrap().worker.unwrap();
     assert_eq!(worker.coordinator.as_deref(), Some("[::1]:8485"));
-    assert_eq!((worker.slots, worker.memory_bytes_max), (2, Some(1 << 30)));
+    assert_eq!((worker.slots, worker.bounds.memory_bytes_max), (2, Some(1 << 30)));
     assert_eq!(worker.enrolment, WorkerEnrolment::SignupSecret(Secret::new(SECRET.to_owned())));
     assert_eq!(worker.debian.unwrap().tmpfs.as_deref(), Some(Path::new("/run/x")));
     assert_eq!(worker.scripts["tails"].program, Path::new("/usr/bin/t"));

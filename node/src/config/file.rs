@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
 use super::secret::Secret;
-use super::value::{AbsolutePath, HostPort, Listen, Place, Size, Source, Within, Word};
+use super::value::{AbsolutePath, Bound, HostPort, Listen, Place, Size, Source, Within, Word};
 use crate::store::Engine;
 
 #[derive(Debug, Default, Deserialize)]
@@ -72,9 +72,11 @@ pub(super) struct Worker {
     pub(super) signup_secret: Option<Spanned<Secret>>,
     pub(super) signup_secret_file: Option<Spanned<AbsolutePath>>,
     pub(super) invitation: Option<Spanned<Secret>>,
-    pub(super) memory_bytes_max: Option<Size>,
-    pub(super) processes_max: Option<Within<16, 4_194_304>>,
-    pub(super) disk_bytes_max: Option<Size>,
+    pub(super) memory_bytes_max: Option<Bound<Size>>,
+    pub(super) processes_max: Option<Bound<Within<16, 4_194_304>>>,
+    pub(super) disk_bytes_max: Option<Bound<Size>>,
+    pub(super) log_bytes_per_sec_max: Option<Bound<Size>>,
+    pub(super) outputs_bytes_max: Option<Bound<Size>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -125,7 +125,8 @@ fn read(
     let coordinator =
         CoordinatorConfig::read(file.coordinator, sections, profiles, keeps, problems);
     let backends = (file.debian, file.diffoscope);
-    let worker = WorkerConfig::read(file.worker, backends, file.backend, role.works(), problems);
+    let works = role.works();
+    let worker = WorkerConfig::read(file.worker, backends, file.backend, works, problems, warnings);
     match (role, address) {
         (Role::Worker, None) if !matches!(worker.enrolment, WorkerEnrolment::Invitation(_)) => {
             let message =

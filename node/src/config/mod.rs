@@ -2,6 +2,7 @@
 //!
 //! Each key is described in `docs/configuration.md`; a test holds the two together.
 
+mod bounds;
 mod coordinator;
 mod error;
 mod file;
@@ -12,6 +13,7 @@ mod summary;
 mod value;
 mod worker;
 
+pub use bounds::Bounds;
 pub use coordinator::CoordinatorConfig;
 pub use error::{ConfigError, Invalid, Place, Problem};
 pub use load::{Config, DEFAULT_PATH, Role};

@@ -116,11 +116,7 @@ fn write_worker(out: &mut String, w: &WorkerConfig) -> fmt::Result {
     line(out, "works in", w.work_dir.display())?;
     line(out, "architectures", list(&w.architectures, "none"))?;
     line(out, "tags", list(&w.tags, "none"))?;
-    let memory = or(w.memory_bytes_max, "no limit");
-    let disk = or(w.disk_bytes_max, "no limit");
-    let processes = w.processes_max;
-    let limits = format!("{memory} bytes of memory, {disk} of disk; {processes} processes");
-    line(out, "a build has", limits)?;
+    line(out, "a build has", w.bounds)?;
     if let Some(debian) = &w.debian {
         write_debian(out, debian)?;
     }

@@ -1,10 +1,12 @@
 //! Values that are checked while they are read, so that an error has their place.
 
 use core::fmt;
+use core::marker::PhantomData;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::de::{self, IntoDeserializer as _};
+use serde::{Deserialize, Deserializer};
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,39 @@ impl<'de> Deserialize<'de> for Size {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// A bound that can be switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound<T> {
+    /// Written as `"none"`.
+    None,
+    At(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bound<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Visitor<T> {
+            type Value = Bound<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, or \"none\"")
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Bound<T>, E> {
+                T::deserialize(number.into_deserializer()).map(Bound::At)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Bound<T>, E> {
+                if text == "none" {
+                    return Ok(Bound::None);
+                }
+                T::deserialize(text.into_deserializer()).map(Bound::At)
+            }
+        }
+        deserializer.deserialize_any(Visitor(PhantomData))
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rebuilder_actors::protocol::PublicKey;
 use toml::Spanned;
 
+use super::bounds::{Bounds, Machine};
 use super::error::Problems;
 use super::profile::words;
 use super::secret::Secret;
@@ -32,12 +33,8 @@ pub struct WorkerConfig {
     pub tags: Vec<String>,
     /// How it gets in.
     pub enrolment: WorkerEnrolment,
-    /// Bytes of memory of one build; `None`: not limited.
-    pub memory_bytes_max: Option<u64>,
-    /// Processes of one build at a time.
-    pub processes_max: u32,
-    /// Bytes that one build may write; `None`: not limited.
-    pub disk_bytes_max: Option<u64>,
+    /// What one build may take of the machine.
+    pub bounds: Bounds,
     /// `None`: this worker has no backend of its own for Debian.
     pub debian: Option<DebianConfig>,
     /// Script backends by name; each replaces the built-in one of its name.
@@ -88,8 +85,6 @@ pub struct DebianConfig {
     pub package_cache_bytes_max: Option<u64>,
 }
 
-/// Processes of one build at a time, unless configured.
-const PROCESSES_MAX: u32 = 16_384;
 /// Bytes of a host's name that a worker's name takes.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -99,15 +94,26 @@ impl WorkerConfig {
         self.work_dir.join("attempts")
     }
 
-    /// `secrets`: files are read.
+    /// `works`: the role has a worker, so that secrets are read from their files, and what is
+    /// switched off is warned of.
     pub(super) fn read(
         file: file::Worker,
         (debian, diffoscope): (file::Debian, file::Diffoscope),
         scripts: BTreeMap<Spanned<String>, file::Script>,
-        secrets: bool,
+        works: bool,
         problems: &mut Problems<'_>,
+        warnings: &mut Vec<String>,
     ) -> Self {
-        let work_dir = file.work_dir.map_or_else(|| "/var/lib/rebuilder-worker".into(), |d| d.0);
+        let work_dir = file
+            .work_dir
+            .as_ref()
+            .map_or_else(|| "/var/lib/rebuilder-worker".into(), |d| d.0.clone());
+        let slots = file.slots.map_or(1, |n| u16::try_from(n.0).expect("it is at most 256"));
+        let mut off = Vec::new();
+        let bounds = Bounds::new(&file, Machine::measure(&work_dir), slots, &mut off);
+        if works {
+            warnings.append(&mut off);
+        }
         let scripts = read_scripts(scripts, problems);
         let built_in = debian.enabled.unwrap_or(true) && !scripts.contains_key("debian");
         let given = (file.signup_secret, file.signup_secret_file);
@@ -117,7 +123,7 @@ impl WorkerConfig {
             let message = "an `invitation` needs no signup secret: remove one of them";
             problems.add(Some(invitation.span()), message);
         }
-        let secret = load::signup_secret(given, secrets, problems);
+        let secret = load::signup_secret(given, works, problems);
         let enrolment = match (file.invitation, secret) {
             (Some(token), _) => WorkerEnrolment::Invitation(token.into_inner()),
             (None, Some(secret)) => WorkerEnrolment::SignupSecret(secret),
@@ -128,13 +134,11 @@ impl WorkerConfig {
             coordinator: file.coordinator.map(|address| address.into_inner().0),
             coordinator_key: file.coordinator_key,
             name: file.name.map_or_else(host_name, |name| name.0),
-            slots: file.slots.map_or(1, |n| u16::try_from(n.0).expect("it is at most 256")),
+            slots,
             architectures: offered.unwrap_or_else(architectures),
             tags: words(file.tags),
             enrolment,
-            memory_bytes_max: bytes(file.memory_bytes_max),
-            processes_max: file.processes_max.map_or(PROCESSES_MAX, |n| n.0),
-            disk_bytes_max: bytes(file.disk_bytes_max),
+            bounds,
             debian: built_in.then(|| read_debian(debian, work_dir.join("debian"))),
             scripts,
             diffoscope: read_diffoscope(diffoscope),

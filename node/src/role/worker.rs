@@ -88,6 +88,7 @@ impl Opened {
             "worker {} ({}) with {} slots, backends {}",
             identity.public_key(), offer.name, offer.slots, offer.backends.join(", ")
         );
+        tracing::info!(target: "rebuilder", "a build has at most {}", config.bounds);
         let (spool_dir, logs_dir) = (data_dir.clone(), data_dir.clone());
         let disk = config.work_dir.clone();
         let parts = Parts {
@@ -198,9 +199,11 @@ fn debian_settings(config: &WorkerConfig, debian: &DebianConfig) -> DebianSettin
         base_include: debian.base_include.clone().unwrap_or(usual.base_include),
         build_options: debian.build_options.clone().unwrap_or(usual.build_options),
         parallel: debian.parallel.unwrap_or(usual.parallel),
-        memory_bytes_max: config.memory_bytes_max,
-        processes_max: config.processes_max,
-        disk_bytes_max: config.disk_bytes_max,
+        memory_bytes_max: config.bounds.memory_bytes_max,
+        processes_max: config.bounds.processes_max.unwrap_or(u32::MAX),
+        disk_bytes_max: config.bounds.disk_bytes_max,
+        log_bytes_per_sec_max: config.bounds.log_bytes_per_sec_max,
+        outputs_bytes_max: config.bounds.outputs_bytes_max,
         nested_namespaces: debian.nested_namespaces.unwrap_or(usual.nested_namespaces),
         source_bytes_max: debian.source_bytes_max.unwrap_or(usual.source_bytes_max),
         package_bytes_max: debian.package_bytes_max.unwrap_or(usual.package_bytes_max),

@@ -28,7 +28,8 @@ pub(super) fn layout() -> &'static Layout {
         match &found {
             Layout::Absent => tracing::warn!(
                 "no control group can be used: a run's memory is not limited, its processes only \
-                 per user; run as root, with `Delegate=yes` in the service's unit"
+                 per user, and a lack of memory is known from the machine's counter alone; run as \
+                 root, with `Delegate=yes` in the service's unit"
             ),
             Layout::Separate { memory: None, .. } => {
                 tracing::warn!("no memory control group can be used: memory is not limited");
@@ -42,11 +43,45 @@ pub(super) fn layout() -> &'static Layout {
     })
 }
 
+/// What the control groups in which this process is leave for it and its children; `None`: no
+/// limit, or none that can be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupLimits {
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// Processes and threads.
+    pub processes: Option<u64>,
+}
+
+impl GroupLimits {
+    /// Asks the kernel.
+    pub fn read() -> Self {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let unified = unified(&mounts, &own);
+        let smallest = |controller: &str, old: &str, new: &str| {
+            let old = separate(&mounts, &own, controller).and_then(|own| lowest(&own, old));
+            let new = unified.as_deref().and_then(|own| lowest(own, new));
+            old.into_iter().chain(new).min()
+        };
+        Self {
+            memory_bytes: smallest("memory", "memory.limit_in_bytes", "memory.max"),
+            processes: smallest("pids", "pids.max", "pids.max"),
+        }
+    }
+}
+
+/// The smallest number in a file of this group and of all above it; `max` is none.
+fn lowest(own: &Path, file: &str) -> Option<u64> {
+    let read = |folder: &Path| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok();
+    own.ancestors().filter_map(read).min()
+}
+
 fn detect() -> Layout {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let memory = separate(&mounts, "memory").filter(|folder| may_make_groups(folder));
-    let pids = separate(&mounts, "pids").filter(|folder| may_make_groups(folder));
+    let memory = separate(&mounts, &own, "memory").filter(|folder| may_make_groups(folder));
+    let pids = separate(&mounts, &own, "pids").filter(|folder| may_make_groups(folder));
     if memory.is_some() || pids.is_some() {
         return Layout::Separate { memory, pids };
     }
@@ -57,13 +92,21 @@ fn detect() -> Layout {
     }
 }
 
-/// Where the tree of one controller of version 1 is mounted.
-fn separate(mounts: &str, controller: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let mount = Mount::parse(line)?;
-        let has = mount.options.split(',').any(|option| option == controller);
-        (mount.kind == "cgroup" && has).then(|| PathBuf::from(mount.point))
-    })
+/// The folder of the group in which this process is, in the tree of one controller of version 1.
+/// Groups of runs are made below it, so that whatever limits the worker limits them too.
+fn separate(mounts: &str, own: &str, controller: &str) -> Option<PathBuf> {
+    let has = |list: &str| list.split(',').any(|option| option == controller);
+    let mount = mounts
+        .lines()
+        .filter_map(Mount::parse)
+        .find(|mount| mount.kind == "cgroup" && has(mount.options))?;
+    let path = own.lines().find_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        has(controllers).then_some(path)
+    });
+    // A group outside of what is mounted here cannot be named.
+    let inside = path.and_then(|path| Path::new(path).strip_prefix(mount.root).ok());
+    Some(inside.map_or_else(|| mount.point.into(), |inside| Path::new(mount.point).join(inside)))
 }
 
 /// The folder of the group in which this process is, in version 2.
@@ -151,9 +194,29 @@ mod tests {
 
     #[test]
     fn the_old_layout_has_a_folder_per_controller() {
-        assert_eq!(separate(OLD, "memory"), Some(PathBuf::from("/sys/fs/cgroup/memory")));
-        assert_eq!(separate(OLD, "pids"), Some(PathBuf::from("/sys/fs/cgroup/pids")));
-        assert_eq!(separate(NEW, "memory"), None);
+        let own = "5:devices:/\n4:memory:/site/worker\n2:cpu,pids:/\n0::/\n";
+        let found = |controller| separate(OLD, own, controller);
+        assert_eq!(found("memory"), Some(PathBuf::from("/sys/fs/cgroup/memory/site/worker")));
+        assert_eq!(found("pids"), Some(PathBuf::from("/sys/fs/cgroup/pids")));
+        assert_eq!(separate(NEW, own, "memory"), None);
+        // In a container the group is named from the host's root, which is not mounted.
+        let contained = OLD.replace("0:27 / ", "0:27 /box ");
+        let folder = |own| separate(&contained, own, "memory").unwrap();
+        assert_eq!(folder("4:memory:/box/in\n"), Path::new("/sys/fs/cgroup/memory/in"));
+        assert_eq!(folder("4:memory:/elsewhere\n"), Path::new("/sys/fs/cgroup/memory"));
+    }
+
+    #[test]
+    fn the_smallest_limit_above_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let own = root.path().join("site/worker");
+        fs::create_dir_all(&own).unwrap();
+        fs::write(root.path().join("memory.max"), "9000\n").unwrap();
+        assert_eq!(lowest(&own, "memory.max"), Some(9000));
+        fs::write(root.path().join("site/memory.max"), "max\n").unwrap();
+        fs::write(own.join("memory.max"), "12000\n").unwrap();
+        assert_eq!(lowest(&own, "memory.max"), Some(9000));
+        assert_eq!(lowest(&own, "pids.max"), None);
     }
 
     #[test]

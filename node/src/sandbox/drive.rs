@@ -18,27 +18,31 @@ use tokio::time::{sleep, timeout};
 use super::cancel::Cancel;
 use super::init::INIT_ARGUMENT;
 use super::job::{self, Answer, Job};
+use super::observed::Observed;
 use super::settings::settings;
-use super::spec::{Exit, Output, SandboxError, Spec};
-use super::usage;
+use super::spec::{Exit, Output, Run, SandboxError};
+use super::usage::Usage;
 
-/// What ends a sandbox from outside.
-pub(super) struct Bounds<'a> {
+/// What ends a sandbox from outside, or slows it.
+pub(super) struct Bounds {
     pub(super) wall: Duration,
-    /// Whose disk usage is watched; `None`: nobody's.
-    pub(super) spec: Option<&'a Spec>,
+    /// What of its disk usage is looked at; `None`: nothing.
+    pub(super) usage: Option<Usage>,
+    /// `Limits::output_bytes_per_sec`.
+    pub(super) output_bytes_per_sec: Option<u64>,
 }
 
 /// Has a monitor do a job.
 pub(super) async fn drive(
     job: &Job,
-    bounds: Bounds<'_>,
+    bounds: Bounds,
     output: &mut dyn Output,
     cancel: &Cancel,
-) -> Result<Exit, SandboxError> {
+) -> Result<Run, SandboxError> {
     if cancel.is_cancelled() {
-        return Ok(Exit::Cancelled);
+        return Ok(Run { exit: Exit::Cancelled, observed: Observed::default() });
     }
+    let mut large_file_bytes = None;
     let frame = job::frame(job).map_err(|error| SandboxError::new("encode the job", error))?;
     let Monitor { mut child, control, mut printed } =
         start().map_err(|error| SandboxError::new("start the monitor", error))?;
@@ -48,12 +52,13 @@ pub(super) async fn drive(
             // The monitor has died: seen when its answer is read.
             pending::<()>().await;
         }
-        let cause = cause(&bounds, cancel).await;
+        let cause = cause(&bounds, &mut large_file_bytes, cancel).await;
         // The end of this stream is what the monitor obeys to.
         drop(writes);
         cause
     };
-    let (cause, answer) = pump(cut, receive(reads), &mut printed, output).await;
+    let rate = bounds.output_bytes_per_sec.unwrap_or(u64::MAX);
+    let (cause, answer) = pump(cut, receive(reads), &mut printed, output, rate).await;
     if answer.is_none() {
         // The kernel kills the namespaces' first process with its parent.
         child.kill().await.map_err(|error| SandboxError::new("kill the monitor", error))?;
@@ -63,14 +68,20 @@ pub(super) async fn drive(
     let answer = answer
         .unwrap_or_else(|| Err(io::Error::other("the processes did not end in time")))
         .map_err(|error| SandboxError::new("hear of the end from the monitor", error));
-    Ok(match (cause, answer?) {
-        (Some(Exit::Cancelled), _) => Exit::Cancelled,
-        (Some(Exit::DiskFull), _) => Exit::DiskFull,
-        (_, Answer::Ended { out_of_memory: true, .. }) => Exit::OutOfMemory,
-        (Some(cause), _) => cause,
-        (None, Answer::Ended { status, .. }) => Exit::Status(status),
+    let (exit, mut observed) = match (cause, answer?) {
         (None, Answer::Failed(error)) => return Err(error),
-    })
+        (None, Answer::Ended { status, observed }) => (Exit::Status(status), observed),
+        (Some(cause), Answer::Ended { observed, .. }) => (cause, observed),
+        (Some(cause), Answer::Failed(_)) => (cause, Observed::default()),
+    };
+    // A look at every file: not after each of the many commands that prepare a build and succeed.
+    if let (Exit::Status(status), Some(usage)) = (exit, &bounds.usage)
+        && (status != 0 || usage.looks_at_end)
+    {
+        large_file_bytes = large_file_bytes.max(usage.large_file().await);
+    }
+    observed.large_file_bytes = large_file_bytes;
+    Ok(Run { exit, observed })
 }
 
 struct Monitor {
@@ -101,10 +112,10 @@ fn start() -> io::Result<Monitor> {
 }
 
 /// Waits for what ends the run from outside.
-async fn cause(bounds: &Bounds<'_>, cancel: &Cancel) -> Exit {
+async fn cause(bounds: &Bounds, large: &mut Option<u64>, cancel: &Cancel) -> Exit {
     let disk = async {
-        match bounds.spec {
-            Some(spec) => usage::exceeded(spec).await,
+        match &bounds.usage {
+            Some(usage) => usage.exceeded(large).await,
             None => pending().await,
         }
     };
@@ -126,14 +137,19 @@ async fn receive(mut reads: OwnedReadHalf) -> io::Result<Answer> {
 }
 
 /// Passes output on until the answer is there, or (`None`) too long after the cut. Also tells what
-/// cut the run short, if anything did.
+/// cut the run short, if anything did. At most about `rate` bytes are read in a second: the command
+/// waits for the pipe meanwhile.
 async fn pump(
     cut: impl Future<Output = Exit>,
     answer: impl Future<Output = io::Result<Answer>>,
     printed: &mut pipe::Receiver,
     output: &mut dyn Output,
+    rate: u64,
 ) -> (Option<Exit>, Option<io::Result<Answer>>) {
     tokio::pin!(cut, answer);
+    let second = sleep(SECOND);
+    tokio::pin!(second);
+    let mut left = rate;
     let overdue = sleep(GRACE);
     tokio::pin!(overdue);
     let mut buffer = vec![0; OUTPUT_BYTES];
@@ -147,8 +163,15 @@ async fn pump(
                 overdue.set(sleep(GRACE));
             }
             () = &mut overdue, if cause.is_some() => return (cause, None),
-            read = printed.read(&mut buffer), if open => match read {
-                Ok(bytes @ 1..) => output.write(&buffer[..bytes]),
+            () = &mut second, if rate != u64::MAX => {
+                left = rate;
+                second.set(sleep(SECOND));
+            }
+            read = printed.read(&mut buffer), if open && left > 0 => match read {
+                Ok(bytes @ 1..) => {
+                    output.write(&buffer[..bytes]);
+                    left = left.saturating_sub(bytes as u64);
+                }
                 Ok(0) | Err(_) => open = false,
             }
         }
@@ -166,6 +189,8 @@ async fn drain(printed: &mut pipe::Receiver, output: &mut dyn Output) {
 
 /// How long the kernel may take to end all processes and free their memory.
 const GRACE: Duration = Duration::from_secs(20);
+/// For which a rate of output counts.
+const SECOND: Duration = Duration::from_secs(1);
 /// Everything is in the pipe already when this counts.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// What a pipe holds.

@@ -6,14 +6,45 @@ use std::time::Duration;
 
 use super::cgroup::Layout;
 use super::spec::{Limits, SandboxError};
+use super::watch::count;
 
-/// The control groups of one run, made and removed by its monitor.
+/// The control groups of one run, made and removed by its monitor. They exist with and without a
+/// limit, because they count: a process of the run that the kernel kills for memory is seen in the
+/// run's own group, whoever's limit was reached.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     /// Every folder that was made.
     folders: Vec<PathBuf>,
-    /// The file whose line `oom_kill` counts the processes killed for memory; `None`: no limit.
-    kills: Option<PathBuf>,
+    /// Which processes were killed for memory.
+    kills: Vec<Counter>,
+    /// Which new processes were refused.
+    refusals: Vec<Counter>,
+}
+
+/// What a run's control groups have counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) memory_kills: u64,
+    pub(super) forks_refused: u64,
+}
+
+/// A line of a file of the kernel that only grows.
+#[derive(Debug)]
+struct Counter {
+    file: PathBuf,
+    word: &'static str,
+    before: u64,
+}
+
+impl Counter {
+    fn new(file: PathBuf, word: &'static str) -> Self {
+        let before = count(&file, word);
+        Self { file, word, before }
+    }
+
+    fn grown(&self) -> u64 {
+        count(&self.file, self.word).saturating_sub(self.before)
+    }
 }
 
 impl Group {
@@ -30,35 +61,55 @@ impl Group {
     }
 
     fn fill(&mut self, layout: &Layout, limits: &Limits) -> Result<(), SandboxError> {
-        // One more: the first process, which is ours.
-        let processes = limits.processes.saturating_add(1).to_string();
-        match layout {
-            Layout::Absent => {}
-            Layout::Separate { memory, pids } => {
-                if let (Some(parent), Some(bytes)) = (memory, limits.memory_bytes) {
-                    let folder = self.add(parent)?;
-                    set(&folder, "memory.limit_in_bytes", &bytes.to_string())?;
-                    // Memory and swap together; the file is absent where swap is not accounted.
-                    set_if_present(&folder, "memory.memsw.limit_in_bytes", &bytes.to_string())?;
-                    self.kills = Some(folder.join("memory.oom_control"));
-                }
-                if let Some(parent) = pids {
-                    let folder = self.add(parent)?;
-                    set(&folder, "pids.max", &processes)?;
-                }
-            }
+        let (memory, pids) = match layout {
+            Layout::Absent => (None, None),
+            Layout::Separate { memory, pids } => (memory.as_ref(), pids.as_ref()),
             Layout::Unified { parent } => {
                 let folder = self.add(parent)?;
-                set(&folder, "pids.max", &processes)?;
+                set_processes(&folder, limits)?;
+                self.count_refusals(&folder);
                 if let Some(bytes) = limits.memory_bytes {
                     set(&folder, "memory.max", &bytes.to_string())?;
                     set_if_present(&folder, "memory.swap.max", "0")?;
-                    set_if_present(&folder, "memory.oom.group", "1")?;
-                    self.kills = Some(folder.join("memory.events"));
                 }
+                // Half a build that goes on after the kill helps nobody.
+                set_if_present(&folder, "memory.oom.group", "1")?;
+                let events = folder.join("memory.events");
+                self.kills = vec![
+                    Counter::new(events.clone(), "oom_kill"),
+                    // About to fail with nothing left to kill.
+                    Counter::new(events, "oom"),
+                ];
+                return Ok(());
             }
+        };
+        if let Some(parent) = memory {
+            let folder = self.add(parent)?;
+            if let Some(bytes) = limits.memory_bytes {
+                set(&folder, "memory.limit_in_bytes", &bytes.to_string())?;
+                // Memory and swap together; the file is absent where swap is not accounted.
+                set_if_present(&folder, "memory.memsw.limit_in_bytes", &bytes.to_string())?;
+            }
+            self.kills.push(Counter::new(folder.join("memory.oom_control"), "oom_kill"));
+        } else {
+            // The machine's counter names no run: a neighbour's kill makes a failure a fault too.
+            self.kills.push(Counter::new("/proc/vmstat".into(), "oom_kill"));
+        }
+        if let Some(parent) = pids {
+            let folder = self.add(parent)?;
+            set_processes(&folder, limits)?;
+            self.count_refusals(&folder);
         }
         Ok(())
+    }
+
+    /// A limit of any group above (the service's `TasksMax`) refuses forks as well. Before Linux
+    /// 6.12 and in version 1 the group that was refused counts, since then the one whose limit it
+    /// was.
+    fn count_refusals(&mut self, folder: &Path) {
+        let files = folder.ancestors().map(|folder| folder.join("pids.events"));
+        let files = files.take_while(|file| file.exists());
+        self.refusals = files.map(|file| Counter::new(file, "max")).collect();
     }
 
     fn add(&mut self, parent: &Path) -> Result<PathBuf, SandboxError> {
@@ -82,12 +133,17 @@ impl Group {
         self.folders.iter().try_for_each(|folder| set(folder, "cgroup.procs", &pid.to_string()))
     }
 
-    /// Whether the kernel killed a process for memory.
-    pub(super) fn out_of_memory(&self) -> bool {
-        let Some(file) = &self.kills else { return false };
-        let text = fs::read_to_string(file).unwrap_or_default();
-        let kills = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        kills.is_some_and(|kills| kills.trim() != "0")
+    /// Whether refused processes are counted here.
+    pub(super) fn counts_processes(&self) -> bool {
+        !self.refusals.is_empty()
+    }
+
+    /// What was counted since the groups were made.
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            memory_kills: self.kills.iter().map(Counter::grown).max().unwrap_or_default(),
+            forks_refused: self.refusals.iter().map(Counter::grown).max().unwrap_or_default(),
+        }
     }
 
     /// Removes the groups once their processes are gone.
@@ -104,6 +160,14 @@ impl Group {
             }
         }
     }
+}
+
+fn set_processes(folder: &Path, limits: &Limits) -> Result<(), SandboxError> {
+    if limits.processes == u32::MAX {
+        return Ok(());
+    }
+    // One more: the first process, which is ours.
+    set(folder, "pids.max", &(limits.processes + 1).to_string())
 }
 
 fn set(folder: &Path, file: &str, value: &str) -> Result<(), SandboxError> {
@@ -136,12 +200,13 @@ mod tests {
             processes: 9,
             file_bytes: None,
             disk_bytes: None,
+            output_bytes_per_sec: None,
         }
     }
 
+    /// Folders that stand for the control file system have no files of their own.
     #[test]
-    fn a_unified_group_limits_memory_and_processes_and_tells_of_kills() {
-        // A folder that stands for the control file system: it has no files of its own.
+    fn a_unified_group_limits_memory_and_processes_and_counts() {
         let parent = tempfile::tempdir().unwrap();
         let layout = Layout::Unified { parent: parent.path().to_owned() };
         let group = Group::create(&layout, &limits()).unwrap();
@@ -150,11 +215,34 @@ mod tests {
         assert_eq!((read("memory.max").as_str(), read("pids.max").as_str()), ("1048576", "10"));
         group.admit(77).unwrap();
         assert_eq!(read("cgroup.procs"), "77");
-        assert!(!group.out_of_memory());
+        assert_eq!(group.counts(), Counts::default());
+        fs::write(folder.join("memory.events"), "low 0\noom 0\noom_kill 2\n").unwrap();
+        assert_eq!(group.counts().memory_kills, 2);
         fs::write(folder.join("memory.events"), "low 0\noom 1\noom_kill 0\n").unwrap();
-        assert!(!group.out_of_memory());
-        fs::write(folder.join("memory.events"), "low 0\noom 1\noom_kill 2\n").unwrap();
-        assert!(group.out_of_memory());
+        assert_eq!(group.counts().memory_kills, 1);
+    }
+
+    #[test]
+    fn groups_exist_without_a_limit_and_count() {
+        let parents = ["memory", "pids"].map(|_| tempfile::tempdir().unwrap());
+        // The worker's own group has refused some before this run.
+        fs::write(parents[1].path().join("pids.events"), "max 4\n").unwrap();
+        let layout = Layout::Separate {
+            memory: Some(parents[0].path().to_owned()),
+            pids: Some(parents[1].path().to_owned()),
+        };
+        let unlimited = Limits { memory_bytes: None, processes: u32::MAX, ..limits() };
+        let mut group = Group::create(&layout, &unlimited).unwrap();
+        let [memory, pids] = [group.folders[0].clone(), group.folders[1].clone()];
+        assert!(!memory.join("memory.limit_in_bytes").exists() && !pids.join("pids.max").exists());
+        fs::write(pids.join("pids.events"), "max 0\n").unwrap();
+        group.count_refusals(&pids);
+        assert_eq!(group.counts(), Counts::default());
+        fs::write(memory.join("memory.oom_control"), "under_oom 0\noom_kill 1\n").unwrap();
+        fs::write(parents[1].path().join("pids.events"), "max 6\n").unwrap();
+        assert_eq!(group.counts(), Counts { memory_kills: 1, forks_refused: 2 });
+        fs::write(pids.join("pids.events"), "max 5\n").unwrap();
+        assert_eq!(group.counts().forks_refused, 5);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Layout;
+use super::observed::Observed;
 use super::spec::{SandboxError, Spec};
 use super::wall::Kernel;
 
@@ -15,13 +16,13 @@ use super::wall::Kernel;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Job {
     Run { spec: Box<Spec>, id_base: u32, layout: Layout, kernel: Kernel },
-    Unpack { tar: PathBuf, into: PathBuf, id_base: u32, kernel: Kernel },
+    Unpack { tar: PathBuf, into: PathBuf, id_base: u32, bytes_max: u64, kernel: Kernel },
 }
 
 /// Monitor to worker, once, when every process is gone.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
-    Ended { status: i32, out_of_memory: bool },
+    Ended { status: i32, observed: Observed },
     Failed(SandboxError),
 }
 

@@ -5,7 +5,8 @@ use super::cgroup::{Layout, layout};
 use super::drive::{Bounds, drive};
 use super::job::Job;
 use super::settings::settings;
-use super::spec::{Exit, Output, SandboxError, Spec};
+use super::spec::{Output, Run, SandboxError, Spec};
+use super::usage::Usage;
 use super::wall::kernel;
 
 /// Runs one command to its end. When this returns no process of it is left, nothing stays mounted,
@@ -21,7 +22,7 @@ pub async fn run(
     spec: &Spec,
     output: &mut dyn Output,
     cancel: &Cancel,
-) -> Result<Exit, SandboxError> {
+) -> Result<Run, SandboxError> {
     let failed = |error| SandboxError::new("find the current folder", error);
     // The monitor works in `/`.
     let mut spec = spec.clone();
@@ -36,6 +37,10 @@ pub async fn run(
     let layout = if settings.control_groups { layout().clone() } else { Layout::Absent };
     let (id_base, kernel) = (settings.id_base, kernel());
     let job = Job::Run { spec: Box::new(spec.clone()), id_base, layout, kernel };
-    let bounds = Bounds { wall: spec.limits.wall, spec: Some(&spec) };
+    let bounds = Bounds {
+        wall: spec.limits.wall,
+        usage: Usage::new(&spec),
+        output_bytes_per_sec: spec.limits.output_bytes_per_sec,
+    };
     drive(&job, bounds, output, cancel).await
 }

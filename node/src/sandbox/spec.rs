@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::observed::Observed;
 use super::wall::Wall;
 
 /// One command to run in a sandbox of its own: new user, PID, mount, IPC, UTS and cgroup
@@ -27,6 +28,14 @@ pub struct Spec {
     pub limits: Limits,
     /// What it may ask the kernel for.
     pub wall: Wall,
+}
+
+impl Spec {
+    /// The host's folders that the command can write to.
+    pub(super) fn writable(&self) -> impl Iterator<Item = &Path> {
+        let binds = self.binds.iter().filter(|bind| !bind.read_only);
+        [&*self.root.upper].into_iter().chain(binds.map(|bind| &*bind.source))
+    }
 }
 
 /// A root file system: read-only lower layers, one writable layer.
@@ -79,15 +88,20 @@ pub struct Limits {
     pub wall: Duration,
     /// Bytes of memory of the whole tree; `None`: not limited.
     pub memory_bytes: Option<u64>,
-    /// Processes and threads of the whole tree at a time.
+    /// Processes and threads of the whole tree at a time; `u32::MAX`: not limited.
     pub processes: u32,
-    /// Bytes that one file may have; `None`: not limited.
+    /// Bytes at which the kernel ends a write to one file (`RLIMIT_FSIZE`); `None`: not limited.
+    /// Nothing shows from outside that it did, so this is only for commands whose failure says
+    /// nothing about a package.
     pub file_bytes: Option<u64>,
     /// Bytes on disk of the writable layer and the writable binds together, looked at every few
     /// seconds, so that a fast writer passes it by what it writes in between; `None`: not limited.
-    /// Files that are deleted but still open are not seen: `file_bytes` times the open files bounds
-    /// those.
+    /// A single file of more bytes, however few of them are on disk, does not end the run but
+    /// shows in `Observed::large_file_bytes`. Files that are deleted but still open are not seen.
     pub disk_bytes: Option<u64>,
+    /// Bytes of output that are read in a second; the command waits in its next write until the
+    /// second is over, and nothing is lost. `None`: as fast as it comes.
+    pub output_bytes_per_sec: Option<u64>,
 }
 
 /// Receives what the command prints, standard output and error in order.
@@ -96,16 +110,23 @@ pub trait Output: Send {
     fn write(&mut self, bytes: &[u8]);
 }
 
-/// How the command ended. The whole process tree is gone in every case.
+/// One command that has ended. The whole process tree is gone in every case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// How it ended.
+    pub exit: Exit,
+    /// What it may have been short of.
+    pub observed: Observed,
+}
+
+/// How the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It ended by itself with this status (128 + n when killed by signal n).
+    /// It ended by itself with this status (128 + n when killed by signal n, by whomever).
     Status(i32),
     /// The time limit was reached.
     TimedOut,
-    /// The memory limit was reached: the kernel killed a process of the tree.
-    OutOfMemory,
-    /// The disk limit was reached.
+    /// The limit on what it has on disk was reached.
     DiskFull,
     /// The caller cancelled.
     Cancelled,
@@ -119,11 +140,14 @@ pub struct SandboxError {
     pub action: String,
     /// What the system said.
     pub reason: String,
+    /// What was short meanwhile, where that was looked at.
+    pub observed: Observed,
 }
 
 impl SandboxError {
     #[expect(clippy::needless_pass_by_value, reason = "the cause ends here: callers give it away")]
     pub(super) fn new(action: impl Into<String>, reason: impl ToString) -> Self {
-        Self { action: action.into(), reason: reason.to_string() }
+        let (reason, observed) = (reason.to_string(), Observed::default());
+        Self { action: action.into(), reason, observed }
     }
 }

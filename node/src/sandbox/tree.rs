@@ -21,25 +21,35 @@ use super::wall::kernel;
 /// bits are right inside. What is in its `dev` is left out. The folder can then be a lower layer.
 ///
 /// # Errors
-/// When the tarball is damaged or does not fit on the disk (what came out stays), or the caller is
-/// not root.
+/// When the tarball is damaged, does not fit on the disk or has more than 64 GiB when it is
+/// decompressed (what came out stays), or the caller is not root.
 pub async fn import_tar(tar: &Path, into: &Path) -> Result<(), SandboxError> {
+    import_tar_of(tar, into, UNPACKED_BYTES_MAX).await
+}
+
+/// As [`import_tar`], with another limit: bytes of the decompressed tarball.
+///
+/// # Errors
+/// As there.
+pub async fn import_tar_of(tar: &Path, into: &Path, bytes_max: u64) -> Result<(), SandboxError> {
     let absolute = |path: &Path| {
         std::path::absolute(path)
             .map_err(|error| SandboxError::new(format!("find {}", path.display()), error))
     };
     let (from, to) = (absolute(tar)?, absolute(into)?);
     let (id_base, kernel) = (settings().id_base, kernel());
-    let job = Job::Unpack { tar: from, into: to, id_base, kernel };
+    let job = Job::Unpack { tar: from, into: to, id_base, bytes_max, kernel };
     let mut complaints = Complaints::default();
-    let bounds = Bounds { wall: UNPACK_MAX, spec: None };
-    let ended = drive(&job, bounds, &mut complaints, &Cancel::new()).await?;
+    let bounds = Bounds { wall: UNPACK_MAX, usage: None, output_bytes_per_sec: None };
+    let run = drive(&job, bounds, &mut complaints, &Cancel::new()).await?;
+    let ended = run.exit;
     if ended == super::Exit::Status(0) {
         return Ok(());
     }
     let printed = String::from_utf8_lossy(&complaints.start).trim().to_owned();
     let action = format!("unpack {} into {}", tar.display(), into.display());
-    Err(SandboxError::new(action, format!("{printed} ({ended:?})")))
+    let reason = format!("{printed} ({ended:?})");
+    Err(SandboxError { action, reason, observed: run.observed })
 }
 
 /// Deletes a tree that was written inside, of any depth and with any rights; one that is absent is
@@ -87,6 +97,8 @@ impl Output for Complaints {
     }
 }
 
+/// Several times the largest root file system; a bomb of a few kilobytes has more.
+const UNPACKED_BYTES_MAX: u64 = 64 << 30;
 const COMPLAINT_BYTES_MAX: usize = 1000;
 /// A root of many gigabytes on a slow disk; a tar that hangs must end some time.
 const UNPACK_MAX: Duration = Duration::from_secs(3600);

@@ -6,7 +6,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use rebuilder_node::sandbox::{
-    Cancel, Exit, Limits, Network, Output, Root, SandboxError, Settings, Spec, User, Wall,
+    Cancel, Exit, Limits, Network, Output, Root, Run, SandboxError, Settings, Spec, User, Wall,
     chown_into, configure, run,
 };
 use tempfile::TempDir;
@@ -47,6 +47,7 @@ impl Fixture {
                 processes: 200,
                 file_bytes: None,
                 disk_bytes: None,
+                output_bytes_per_sec: None,
             },
             wall: Wall::default(),
         };
@@ -57,6 +58,13 @@ impl Fixture {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Runs a shell script to its end; how it ended and what it may have been short of.
+    pub async fn observe(&self, script: &str) -> Run {
+        let mut spec = self.spec.clone();
+        spec.command = ["sh", "-c", script].map(str::to_owned).to_vec();
+        run(&spec, &mut Kept::default(), &Cancel::new()).await.unwrap()
     }
 
     /// Runs a shell script to its end.
@@ -72,7 +80,7 @@ impl Fixture {
         let mut spec = self.spec.clone();
         spec.command = ["sh", "-c", script].map(str::to_owned).to_vec();
         let mut kept = Kept::default();
-        let exit = run(&spec, &mut kept, cancel).await?;
+        let Run { exit, .. } = run(&spec, &mut kept, cancel).await?;
         Ok((exit, String::from_utf8_lossy(&kept.0).into_owned()))
     }
 }
@@ -113,9 +121,9 @@ fn lay_busybox(root: &Path) {
         .unwrap();
 }
 
-const APPLETS: &str = "sh cat chmod chown dd echo env false find grep head hostname id ip kill ln \
-    ls mkdir mknod mount mv nc ps pwd readlink rm seq setsid sleep sort stat sync tail tee test \
-    touch true tty umount unshare wc wget yes";
+const APPLETS: &str = "sh cat chmod chown dd echo env fallocate false find grep head hostname id \
+    ip kill ln ls mkdir mknod mount mv nc ps pwd readlink rm seq setsid sleep sort stat sync tail \
+    tee test touch true truncate tty umount unshare wc wget yes";
 
 /// Host processes whose command line has `mark`, other than this one.
 pub fn processes_with(mark: &str) -> usize {

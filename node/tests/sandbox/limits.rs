@@ -1,13 +1,14 @@
 //! Memory, processes and disk.
 
 use std::fs;
+use std::time::Duration;
 
 use rebuilder_node::sandbox::Exit;
 
 use crate::fixture::Fixture;
 
 /// A machine on which no control group can be made (an ordinary container) has no such limit.
-fn no_groups() -> bool {
+pub fn no_groups() -> bool {
     let probe = std::path::Path::new("/sys/fs/cgroup/memory/rebuilder-test-probe");
     let separate = fs::create_dir(probe).and_then(|()| fs::remove_dir(probe)).is_ok();
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -29,13 +30,16 @@ async fn too_much_memory_is_told_from_a_failure() {
     }
     fixture.spec.limits.memory_bytes = Some(48 << 20);
     // One line of endless length is kept in memory by `sort`.
-    let (exit, _) = fixture.sh("head -c 300000000 /dev/zero | sort >/dev/null; exit 7").await;
-    assert_eq!(exit, Exit::OutOfMemory);
-    let (exit, _) = fixture.sh("head -c 30000000 /dev/zero >/dev/null; exit 7").await;
-    assert_eq!(exit, Exit::Status(7));
-    let left = fs::read_dir("/sys/fs/cgroup/memory").unwrap().filter_map(Result::ok);
+    let run = fixture.observe("head -c 300000000 /dev/zero | sort >/dev/null; exit 7").await;
+    assert!(run.observed.memory_kills > 0, "{run:?}");
+    let run = fixture.observe("head -c 30000000 /dev/zero >/dev/null; exit 7").await;
+    assert_eq!((run.exit, run.observed.memory_kills), (Exit::Status(7), 0));
     let own = format!("rebuilder-{}", std::process::id());
-    assert_eq!(left.filter(|e| e.file_name().to_string_lossy().starts_with(&own)).count(), 0);
+    let found = std::process::Command::new("find")
+        .args(["/sys/fs/cgroup", "-name", &format!("{own}-*")])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
 }
 
 #[tokio::test]
@@ -48,6 +52,20 @@ async fn a_fork_bomb_is_bounded() {
     fixture.spec.limits.processes = 200;
     let (exit, printed) = fixture.sh(script).await;
     assert_eq!((exit, printed.as_str()), (Exit::Status(0), ""));
+}
+
+#[tokio::test]
+async fn output_is_slowed_and_never_lost() {
+    let Some(mut fixture) = Fixture::new().await else { return };
+    fixture.spec.limits.output_bytes_per_sec = Some(200_000);
+    fixture.spec.limits.wall = Duration::from_secs(3);
+    let (exit, printed) = fixture.sh("yes").await;
+    assert_eq!(exit, Exit::TimedOut);
+    // One buffer more in each second, the pipe's content, and a slow machine's fourth second.
+    assert!((300_000..1_300_000).contains(&printed.len()), "{}", printed.len());
+    fixture.spec.limits.wall = Duration::from_secs(60);
+    let (exit, printed) = fixture.sh("seq 1 100000; echo end").await;
+    assert_eq!((exit, printed.len()), (Exit::Status(0), 588_899));
 }
 
 #[tokio::test]

@@ -9,5 +9,7 @@ mod hidden;
 mod honest;
 mod limits;
 mod parent;
+mod shortage;
+mod small_disk;
 mod trees;
 mod wall;

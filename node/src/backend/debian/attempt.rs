@@ -173,10 +173,8 @@ impl Attempt<'_> {
         step.user = User::Builder;
         let (status, tail) = self.chroot.logged(step).await?;
         if status != 0 {
-            return Err(self.chroot.full_disk(&tail).unwrap_or_else(|| {
-                let detail = format!("the source cannot be unpacked: {}", reason(&tail));
-                Ended::fault(FaultKind::InputsUnavailable, detail)
-            }));
+            let detail = format!("the source cannot be unpacked: {}", reason(&tail));
+            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
         }
         let Some(entry) = &plan.changelog else { return Ok(()) };
         let script = "printf %s \"$1\" | cat - debian/changelog >debian/changelog.new && \
@@ -207,9 +205,6 @@ impl Attempt<'_> {
         let (status, tail) = self.chroot.logged(step).await?;
         if status == 0 {
             return Ok(());
-        }
-        if let Some(full) = self.chroot.full_disk(&tail) {
-            return Err(full);
         }
         let line = reason(&tail);
         if status == UNMET_DEPENDENCIES && tail.contains("error: Unmet build") {

@@ -1,6 +1,6 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rebuilder_actors::port::{BoxFuture, Clock, Progress};
 use rebuilder_actors::protocol::{Assignment, FaultKind, Isolation, Sha256, Stage};
@@ -109,7 +109,7 @@ impl DebianBackend {
         let layer = home.join(assignment.attempt.to_string());
         Chroot::remove_layer(&layer).await?;
         std::fs::create_dir_all(&layer).map_err(|error| Ended::io("make", &layer, &error))?;
-        let cancel = Cancel::new();
+        let (cancel, observed) = (Cancel::new(), Mutex::default());
         let chroot = Chroot {
             root: Root { lowers: Vec::new(), upper: layer.join("upper"), work: layer.join("work") },
             settings: &self.settings,
@@ -121,6 +121,7 @@ impl DebianBackend {
             urls: Vec::new(),
             stage: Stage::Fetch,
             deadline: self.clock.monotonic(),
+            observed: &observed,
         };
         let mut attempt = Attempt { backend: self, assignment, folder, learnt, chroot };
         let ended = {
@@ -136,6 +137,7 @@ impl DebianBackend {
                 ended = &mut work => ended,
             }
         };
+        attempt.learnt.observed = attempt.chroot.observed();
         drop(attempt);
         let removed = Chroot::remove_layer(&layer).await;
         self.bases.sweep().await;

@@ -10,7 +10,7 @@ use super::names;
 use super::packages::{PackageCache, Wanted, wanted};
 use super::settings::DebianSettings;
 use super::tools::{self, KEYRING_INSIDE, TARGET, Tools};
-use crate::backend::Ended;
+use crate::backend::{Ended, Found, decide};
 use crate::sandbox::{self, Bind, Network, Root};
 
 /// Makes a base root, as `mmdebstrap --variant=buildd` would. All of it happens in sandboxes: what
@@ -55,6 +55,8 @@ impl Bootstrap<'_> {
         self.unpack(&tools, &root, &packages, &first).await?;
         let inside = self.inside(&root, &scratch);
         self.install(&inside, &packages, &first).await?;
+        // A script that outlived its killed child leaves a root that many builds would differ in.
+        decide(Found::Compared { reproduced: false }, &self.attempt.observed())?;
         sandbox::remove_tree(&scratch).await.map_err(|error| failed(&error))?;
         Ok(true)
     }
@@ -80,11 +82,8 @@ impl Bootstrap<'_> {
         let script = ["sh", "-ec", LISTS, "sh", self.architecture, &lines];
         let step = tools::step(Network::Host, script.into_iter().chain(options.iter().copied()));
         let chroot = tools.online(self.attempt, &self.archives.suites, vec![target(root)]);
-        let (status, tail) = chroot.logged(step).await?;
-        match self.full_disk(root, &tail) {
-            Some(full) if status != 0 => Err(full),
-            _ => Ok(status == 0),
-        }
+        let (status, _) = chroot.logged(step).await?;
+        Ok(status == 0)
     }
 
     /// Fetches all packages of the root by the digests of the signed lists, and tells which come
@@ -170,9 +169,7 @@ impl Bootstrap<'_> {
         if status == 0 {
             return Ok(());
         }
-        Err(self
-            .full_disk(root, &tail)
-            .unwrap_or_else(|| self.unavailable("its first packages cannot be unpacked", &tail)))
+        Err(self.unavailable("its first packages cannot be unpacked", &tail))
     }
 
     async fn install(
@@ -207,7 +204,7 @@ impl Bootstrap<'_> {
         if status == 0 {
             return Ok(());
         }
-        Err(chroot.full_disk(&tail).unwrap_or_else(|| self.unavailable(what, &tail)))
+        Err(self.unavailable(what, &tail))
     }
 
     /// The new root itself, as everything that its packages bring sees it.
@@ -234,10 +231,6 @@ impl Bootstrap<'_> {
         let mut all = self.settings.base_include.clone();
         all.extend(["apt".to_owned(), "build-essential".to_owned(), required]);
         all
-    }
-
-    fn full_disk(&self, root: &Path, tail: &str) -> Option<Ended> {
-        self.inside(root, root).full_disk(tail)
     }
 
     fn unavailable(&self, what: &str, printed: &str) -> Ended {

@@ -1,14 +1,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rebuilder_actors::port::{Clock, Monotonic, Progress};
 use rebuilder_actors::protocol::{FaultKind, Stage};
 
 use super::settings::DebianSettings;
-use crate::backend::Ended;
+use crate::backend::shortage::shortage;
+use crate::backend::{Ended, Found, decide};
 use crate::sandbox::{
-    self, Bind, Cancel, Exit, Limits, Network, Output, Root, SandboxError, Spec, User, Wall,
+    self, Bind, Cancel, Exit, Limits, Network, Observed, Output, Root, SandboxError, Spec, User,
+    Wall,
 };
 
 /// The root of one attempt: a base root and one writable layer, in which commands run one after
@@ -29,6 +32,8 @@ pub(super) struct Chroot<'a> {
     pub(super) stage: Stage,
     /// When the stage must have ended.
     pub(super) deadline: Monotonic,
+    /// What the commands so far may have been short of.
+    pub(super) observed: &'a Mutex<Observed>,
 }
 
 /// One command.
@@ -101,8 +106,10 @@ impl Chroot<'_> {
                 wall: self.remaining().max(Duration::from_millis(1)),
                 memory_bytes: self.settings.memory_bytes_max,
                 processes: self.settings.processes_max,
-                file_bytes: self.settings.disk_bytes_max,
+                // The kernel's end of such a write would be a failure without a trace.
+                file_bytes: None,
                 disk_bytes: self.settings.disk_bytes_max,
+                output_bytes_per_sec: self.settings.log_bytes_per_sec_max,
             },
             wall: Wall {
                 // A build's wish, which scripts of packages do not share.
@@ -110,28 +117,21 @@ impl Chroot<'_> {
                 ..self.wall
             },
         };
-        let exit = sandbox::run(&spec, output, self.cancel).await.map_err(|e| failed(&e))?;
-        let stage = self.stage;
-        match exit {
-            Exit::Status(137) => {
-                let detail = format!("killed by the system in stage {stage}: memory is short");
-                Err(Ended::fault(FaultKind::OutOfMemory, detail))
-            }
+        let run = sandbox::run(&spec, output, self.cancel).await.map_err(|e| failed(&e))?;
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).add(run.observed);
+        decide(Found::Exit(self.stage, run.exit), &self.observed())?;
+        match run.exit {
             Exit::Status(status) => Ok(status),
-            Exit::TimedOut => {
-                let detail = format!("stage {stage} took longer than allowed");
-                Err(Ended::fault(FaultKind::TimedOut(stage), detail))
+            other => {
+                let detail = format!("stage {} ended with {other:?}", self.stage);
+                Err(Ended::fault(FaultKind::WorkerFailed, detail))
             }
-            Exit::OutOfMemory => {
-                let detail = format!("memory limit reached in stage {stage}");
-                Err(Ended::fault(FaultKind::OutOfMemory, detail))
-            }
-            Exit::DiskFull => {
-                let detail = format!("disk limit reached in stage {stage}");
-                Err(Ended::fault(FaultKind::DiskFull, detail))
-            }
-            Exit::Cancelled => Err(cancelled(stage)),
         }
+    }
+
+    /// What all commands so far may have been short of.
+    pub(super) fn observed(&self) -> Observed {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -147,6 +147,10 @@ pub(super) fn cancelled(stage: Stage) -> Ended {
 
 /// The fault of a sandbox that could not be made.
 pub(super) fn failed(error: &SandboxError) -> Ended {
+    if let Some((kind, what)) = shortage(&error.observed) {
+        return Ended::fault(kind, format!("{error}: {what}"));
+    }
+    // Our own calls, so the words are the system's.
     let is_full = error.reason.contains("No space left") || error.reason.contains("ENOSPC");
     let kind = if is_full { FaultKind::DiskFull } else { FaultKind::WorkerFailed };
     Ended::fault(kind, error.to_string())

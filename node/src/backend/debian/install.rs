@@ -6,7 +6,6 @@ use tokio::time::timeout;
 use super::archives::Suite;
 use super::chroot::{Chroot, Step, cancelled, failed, say};
 use super::packages::{PackageCache, wanted};
-use super::storage;
 use super::tools::{self, KEYRING_INSIDE, Tools};
 use crate::backend::Ended;
 use crate::sandbox::{self, Bind, Network};
@@ -68,10 +67,8 @@ impl Chroot<'_> {
         if status == 0 {
             return Ok(());
         }
-        Err(self.full_disk(&tail).unwrap_or_else(|| {
-            let detail = format!("packages cannot be installed: {}", reason(&tail));
-            Ended::fault(FaultKind::InputsUnavailable, detail)
-        }))
+        let detail = format!("packages cannot be installed: {}", reason(&tail));
+        Err(Ended::fault(FaultKind::InputsUnavailable, detail))
     }
 
     /// Reads the lists of further archives into `folder`, with the network and the host's apt, and
@@ -95,10 +92,7 @@ impl Chroot<'_> {
         };
         let online = tools.online(self, suites, vec![bind(false, tools::TARGET)]);
         let script = ["sh", "-ec", FURTHER, "sh", &lines];
-        let (status, tail) = online.logged(tools::step(Network::Host, script)).await?;
-        if let Some(full) = self.full_disk(&tail).filter(|_| status != 0) {
-            return Err(full);
-        }
+        let (status, _) = online.logged(tools::step(Network::Host, script)).await?;
         let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or("further");
         let usual = self.binds.len();
         self.binds.push(bind(true, LISTS_INSIDE));
@@ -107,10 +101,8 @@ impl Chroot<'_> {
         self.binds.truncate(usual);
         let (copied, tail) = ended?;
         if copied != 0 {
-            return Err(self.full_disk(&tail).unwrap_or_else(|| {
-                let detail = format!("package lists cannot be taken over: {}", reason(&tail));
-                Ended::fault(FaultKind::WorkerFailed, detail)
-            }));
+            let detail = format!("package lists cannot be taken over: {}", reason(&tail));
+            return Err(Ended::fault(FaultKind::WorkerFailed, detail));
         }
         Ok(status == 0)
     }
@@ -127,16 +119,6 @@ impl Chroot<'_> {
         let mut all: Vec<Listed> = printed.lines().filter_map(listed).collect();
         all.sort();
         Ok(all)
-    }
-
-    /// The fault of a full disk, when a tool complained about one and it really is full.
-    pub(super) fn full_disk(&self, tail: &str) -> Option<Ended> {
-        let free = storage::free_bytes(&self.root.upper)?;
-        let is_full = tail.contains("No space left on device") && free < NOTHING_FREE_BYTES;
-        is_full.then(|| {
-            let detail = format!("no space left in stage {}: {free} bytes are free", self.stage);
-            Ended::fault(FaultKind::DiskFull, detail)
-        })
     }
 
     /// Deletes the writable layer.
@@ -195,6 +177,3 @@ const TAKE: &str = "find \"$1/var/lib/apt/lists\" -maxdepth 1 -type f ! -name lo
                     cp \"$1/etc/apt/sources.list\" \"/etc/apt/sources.list.d/$2.list\"";
 
 const LISTS_INSIDE: &str = "/srv/rebuilder/lists";
-
-/// A disk with less than this free is full.
-const NOTHING_FREE_BYTES: u64 = 64 << 20;

@@ -11,7 +11,8 @@ use crate::backend::Ended;
 use crate::sandbox;
 
 /// Copies what the build made, of what the assignment names, out of its writable layer into `out`.
-/// Nothing but regular files is opened, no link is followed, no file may be larger than allowed.
+/// Nothing but regular files is opened, no link is followed, no file and not all of them together
+/// may be larger than allowed.
 pub(super) async fn collect(
     chroot: &Chroot<'_>,
     plan: &Plan,
@@ -20,24 +21,31 @@ pub(super) async fn collect(
 ) -> Result<(), Ended> {
     std::fs::create_dir_all(out).map_err(|error| Ended::io("make", out, &error))?;
     let from = Path::new(parent(&plan.path).trim_start_matches('/'));
+    let mut left = chroot.settings.outputs_bytes_max.unwrap_or(u64::MAX);
     for artifact in &assignment.artifacts {
         let Ok(name) = names::file(&artifact.file) else {
             say(chroot.progress, format!("{:?} is no name of a Debian package", artifact.file));
             continue;
         };
         let (tree, path) = (chroot.root.upper.clone(), from.join(name));
-        let (to, bytes_max) = (out.join(name), chroot.settings.package_bytes_max);
+        let (to, bytes_max) = (out.join(name), chroot.settings.package_bytes_max.min(left));
         let copied = tokio::task::spawn_blocking(move || copy(&tree, &path, &to, bytes_max));
         let copied = copied.await.map_err(|error| {
             Ended::fault(FaultKind::WorkerFailed, format!("cannot copy {name}: {error}"))
         })?;
         match copied {
-            Ok(bytes) => say(chroot.progress, format!("made {name} ({bytes} bytes)")),
+            Ok(bytes) => {
+                left = left.saturating_sub(bytes);
+                say(chroot.progress, format!("made {name} ({bytes} bytes)"));
+            }
             Err(error) if is_absence(&error) => {
                 say(chroot.progress, format!("did not make {name}: {error}"));
             }
             Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
-                let detail = format!("{name} is larger than {bytes_max} bytes");
+                let detail = format!(
+                    "{name} is larger than {bytes_max} bytes, which `package_bytes_max` and \
+                     `outputs_bytes_max` leave for it"
+                );
                 return Err(Ended::fault(FaultKind::DiskFull, detail));
             }
             Err(error) => return Err(Ended::io("copy the output", Path::new(name), &error)),

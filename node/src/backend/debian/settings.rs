@@ -28,12 +28,16 @@ pub struct DebianSettings {
     pub parallel: u32,
     /// Bytes of memory of one build; `None`: not limited.
     pub memory_bytes_max: Option<u64>,
-    /// Processes of one build at a time.
+    /// Processes and threads of one build at a time; `u32::MAX`: not limited.
     pub processes_max: u32,
-    /// Bytes that one build may write; `None`: not limited.
+    /// Bytes that one build may have on disk; `None`: not limited.
     pub disk_bytes_max: Option<u64>,
     /// True: builds may make user namespaces. Their verdicts do not say `isolation: full`.
     pub nested_namespaces: bool,
+    /// Bytes of log that one build may write in a second, else it waits; `None`: not limited.
+    pub log_bytes_per_sec_max: Option<u64>,
+    /// Bytes of all outputs of one build together; `None`: not limited.
+    pub outputs_bytes_max: Option<u64>,
     /// Bytes of one file of a source package.
     pub source_bytes_max: u64,
     /// Bytes of one package of the environment, and of one output.
@@ -61,6 +65,8 @@ impl DebianSettings {
             processes_max: 16_384,
             disk_bytes_max: None,
             nested_namespaces: false,
+            log_bytes_per_sec_max: None,
+            outputs_bytes_max: None,
             source_bytes_max: 4 << 30,
             package_bytes_max: 8 << 30,
             package_cache_bytes_max: 20 << 30,

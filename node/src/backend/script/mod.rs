@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rebuilder_actors::port::{BoxFuture, Progress};
@@ -22,8 +21,9 @@ use process::{End, Run};
 
 use super::compare::is_file_name;
 use super::rebuild::{Ended, Learnt, Rebuild, bounded};
-use super::worker_facts::{disk_free, oom_kills};
+use super::shortage::{Found, decide};
 use crate::fetch::Fetcher;
+use crate::sandbox::{Exit, LOOK_EVERY, Observed, Watch, machine_memory_kills};
 
 /// Runs a program with the path of the build input as its only argument; what it leaves in the
 /// folder `$REBUILDERD_OUTDIR` is compared.
@@ -85,7 +85,8 @@ impl ScriptBackend {
         }
         progress.stage(Stage::Build);
         let wall = Duration::from_secs(assignment.limits.build_secs_max.into());
-        let oom_kills_before = oom_kills();
+        let kills_before = machine_memory_kills();
+        let mut watch = Watch::new([folder]);
         let run = Run {
             program: self.settings.program.clone(),
             argument: input,
@@ -94,26 +95,23 @@ impl ScriptBackend {
             wall,
             containment: self.containment,
         };
-        let watched = Tail { progress, bytes: Mutex::new(Vec::new()) };
-        let end = run.run(&watched).await.map_err(|error| self.not_started(&error))?;
+        let end = watched(run.run(progress), &mut watch).await;
+        // The machine's counter, because a script's processes are in no group of their own.
+        let memory_kills = machine_memory_kills().saturating_sub(kills_before);
+        let file_systems = watch.finish();
+        learnt.observed.add(Observed { memory_kills, file_systems, ..Observed::default() });
+        let end = end.map_err(|error| self.not_started(&error))?;
         let program = self.settings.program.display();
         match end {
             End::Status(0) => Ok(outputs),
             End::Status(status) => {
-                let ended = format!("{program}: exit status {status}");
-                if oom_kills() > oom_kills_before {
-                    let detail = format!("{ended}, and a process was killed for memory");
-                    return Err(Ended::fault(FaultKind::OutOfMemory, detail));
-                }
-                if watched.tells_of_full_disk()
-                    || disk_free(folder).is_ok_and(|free| free < DISK_FREE_MIN)
-                {
-                    let detail = format!("{ended}, and a disk is full");
-                    return Err(Ended::fault(FaultKind::DiskFull, detail));
-                }
-                Err(Ended::build_failed(ended))
+                decide(Found::Exit(Stage::Build, Exit::Status(status)), &learnt.observed)?;
+                Err(Ended::build_failed(format!("{program}: exit status {status}")))
             }
             End::TimedOut => {
+                // A kill anywhere on the machine says nothing about a script that was slow.
+                let observed = Observed { memory_kills: 0, ..learnt.observed.clone() };
+                decide(Found::Exit(Stage::Build, Exit::TimedOut), &observed)?;
                 let detail = format!("{program} took longer than {} s", wall.as_secs());
                 Err(Ended::fault(FaultKind::TimedOut(Stage::Build), detail))
             }
@@ -210,41 +208,15 @@ impl Rebuild for ScriptBackend {
     }
 }
 
-/// Passes everything on, and remembers the end of the log.
-struct Tail<'a> {
-    progress: &'a dyn Progress,
-    bytes: Mutex<Vec<u8>>,
-}
-
-impl Tail<'_> {
-    /// Whether one of the last lines is what programs say when they cannot write any more: a script
-    /// may have tidied up before it ended, so that the disk has room again.
-    fn tells_of_full_disk(&self) -> bool {
-        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).contains("No space left on device")
-    }
-}
-
-impl Progress for Tail<'_> {
-    fn stage(&self, stage: Stage) {
-        self.progress.stage(stage);
-    }
-
-    fn log(&self, bytes: &[u8]) {
-        let mut tail = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.extend_from_slice(bytes);
-        let excess = tail.len().saturating_sub(TAIL_BYTES);
-        tail.drain(..excess);
-        drop(tail);
-        self.progress.log(bytes);
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.progress.is_cancelled()
-    }
-
-    fn cancelled(&self) -> BoxFuture<'_, ()> {
-        self.progress.cancelled()
+/// Runs a script and looks at the file systems meanwhile.
+async fn watched<T>(run: impl Future<Output = T>, watch: &mut Watch) -> T {
+    tokio::pin!(run);
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut run => return ended,
+            () = tokio::time::sleep(LOOK_EVERY) => watch.look(),
+        }
     }
 }
 
@@ -254,11 +226,5 @@ async fn make_folder(path: &Path) -> Result<(), Ended> {
 
 /// Bytes of a build input: an image of a system is the largest that is known.
 const INPUT_BYTES_MAX: u64 = 8 << 30;
-
-/// A disk with fewer free bytes than this is what a build failed for.
-const DISK_FREE_MIN: u64 = 4 << 20;
-
-/// Bytes at the end of a log that are looked at for the reason of a failure.
-const TAIL_BYTES: usize = 4 << 10;
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -262,9 +262,10 @@ async fn inputs_that_cannot_be_had_are_faults() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_no_failed_build() {
+async fn what_a_script_prints_is_no_evidence_of_a_full_disk() {
     let house = House::new("echo 'cc1: error: x.o: No space left on device' >&2; exit 1").await;
     let progress = Recorder::default();
-    let (ended, _) = house.run(Containment::detect(), &house.assignment(), &progress).await;
-    assert_eq!(kind(ended), FaultKind::DiskFull);
+    let (ended, learnt) = house.run(Containment::detect(), &house.assignment(), &progress).await;
+    assert!(matches!(ended, Err(Ended::BuildFailed { .. })), "{ended:?}");
+    assert_eq!(learnt.observed.file_systems.len(), 1);
 }

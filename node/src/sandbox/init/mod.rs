@@ -14,6 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::process::exit;
 
 use super::job::{self, Answer, Job};
+use super::observed::Observed;
 use super::spec::SandboxError;
 
 pub(super) use system::extended_attribute;
@@ -29,7 +30,7 @@ pub fn init_main() -> ! {
         exit(EXIT_USAGE);
     };
     let answer = match answer(&control) {
-        Ok((status, out_of_memory)) => Answer::Ended { status, out_of_memory },
+        Ok((status, observed)) => Answer::Ended { status, observed },
         Err(error) => Answer::Failed(error),
     };
     // A worker that is gone needs no answer.
@@ -37,15 +38,14 @@ pub fn init_main() -> ! {
     exit(i32::from(sent.is_err()));
 }
 
-fn answer(control: &UnixStream) -> Result<(i32, bool), SandboxError> {
+fn answer(control: &UnixStream) -> Result<(i32, Observed), SandboxError> {
     let job = job::receive(control).map_err(|error| SandboxError::new("read the job", error))?;
     match job {
         Job::Run { spec, id_base, layout, kernel } => {
             monitor::run(control, &spec, id_base, &layout, kernel)
         }
-        Job::Unpack { tar, into, id_base, kernel } => {
-            let status = unpack::run(control, &tar, &into, id_base, kernel)?;
-            Ok((status, false))
+        Job::Unpack { tar, into, id_base, bytes_max, kernel } => {
+            unpack::run(control, &tar, &into, id_base, bytes_max, kernel)
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::lchown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -14,6 +14,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 
 use super::super::group::Group;
 use super::super::job;
+use super::super::observed::Observed;
 use super::super::spec::{Network, SandboxError};
 use super::super::wall::{self, Kernel, Wall};
 use super::first::fail;
@@ -26,8 +27,9 @@ pub(super) fn run(
     tar: &Path,
     into: &Path,
     id_base: u32,
+    bytes_max: u64,
     kernel: Kernel,
-) -> Result<i32, SandboxError> {
+) -> Result<(i32, Observed), SandboxError> {
     // Opened with the host's rights: the folders above may be closed to everybody else.
     let source = File::open(tar)
         .map_err(|error| SandboxError::new(format!("open {}", tar.display()), error))?;
@@ -38,17 +40,21 @@ pub(super) fn run(
     .map_err(|error| SandboxError::new(format!("make {}", into.display()), error))?;
     std::env::set_current_dir(into)
         .map_err(|error| SandboxError::new(format!("enter {}", into.display()), error))?;
-    monitor::supervise(control, monitor::SEPARATE, id_base, &Group::default(), |channel| {
-        first(&channel, source, kernel)
-    })
+    let (group, places) = (Group::default(), [into]);
+    let watched = monitor::Watched { group: &group, places: &places, inside: false };
+    let (status, seen) =
+        monitor::supervise(control, monitor::SEPARATE, id_base, &watched, |channel| {
+            first(&channel, source, bytes_max, kernel)
+        })?;
+    Ok((status, Observed { file_systems: seen.watch.finish(), ..Observed::default() }))
 }
 
-fn first(channel: &UnixStream, source: File, kernel: Kernel) -> i32 {
+fn first(channel: &UnixStream, source: File, bytes_max: u64, kernel: Kernel) -> i32 {
     let entered = job::receive::<()>(channel)
         .map_err(|error| SandboxError::new("wait to be let in", error))
         .and_then(|()| privileges::enter_user_namespace(channel))
         .and_then(|()| wall::build(Wall::default(), Network::Loopback, kernel))
-        .and_then(|()| feed(source));
+        .and_then(|()| feed(source, bytes_max));
     match entered {
         Ok(status) => status,
         Err(error) => fail(channel, error),
@@ -56,7 +62,7 @@ fn first(channel: &UnixStream, source: File, kernel: Kernel) -> i32 {
 }
 
 /// Unpacks what is decompressed here, with as few rights as `tar` itself has.
-fn feed(source: File) -> Result<i32, SandboxError> {
+fn feed(source: File, bytes_max: u64) -> Result<i32, SandboxError> {
     let failed = |error: io::Error| SandboxError::new("unpack", error);
     let mut plain = decompress(source).map_err(failed)?;
     let (reader, mut writer) = io::pipe().map_err(failed)?;
@@ -67,7 +73,8 @@ fn feed(source: File) -> Result<i32, SandboxError> {
         exit(127);
     };
     drop(reader);
-    let copied = io::copy(&mut plain, &mut writer).and_then(|_| writer.flush());
+    let copied = io::copy(&mut (&mut plain).take(bytes_max), &mut writer)
+        .and_then(|bytes| Ok(bytes == bytes_max && plain.read(&mut [0])? > 0));
     drop(writer);
     let status = match waitpid(tar, None).map_err(|error| failed(error.into()))? {
         WaitStatus::Exited(_, status) => status,
@@ -77,7 +84,13 @@ fn feed(source: File) -> Result<i32, SandboxError> {
         // `tar` stops reading at the end of the archive, or has said what it stumbled over.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(status),
         Err(error) => Err(failed(error)),
-        Ok(()) => Ok(status),
+        Ok(false) => Ok(status),
+        // A bomb, or a root file system for a larger machine.
+        Ok(true) => {
+            let reason = format!("it has more than {bytes_max} bytes");
+            let observed = Observed { large_file_bytes: Some(bytes_max), ..Observed::default() };
+            Err(SandboxError { action: "unpack".into(), reason, observed })
+        }
     }
 }
 
