@@ -12,8 +12,11 @@ use rebuilder_actors::port::StoreError;
 
 use crate::durable;
 
-/// The schema version that this release writes, and the newest that it reads.
+/// The schema version that this release writes.
 pub const SCHEMA: u32 = 1;
+/// The version of a data directory whose store keeps sums of its records, which a release before
+/// would not: the newest that this one reads.
+const WITH_SUMS: u32 = 2;
 
 /// One step of an upgrade: makes of the version it is listed under the next one. It may be
 /// interrupted and then runs again from the start.
@@ -53,9 +56,9 @@ impl DataDir {
             dir.write_schema(known)?;
             return Ok(dir);
         };
-        if found > known {
+        if found > known.max(WITH_SUMS) {
             let path = path.display().to_string();
-            return Err(StoreError::Newer { path, found, known });
+            return Err(StoreError::Newer { path, found, known: known.max(WITH_SUMS) });
         }
         while found < known {
             let Some((_, step)) = migrations.iter().find(|(from, _)| *from == found) else {
@@ -94,6 +97,22 @@ impl DataDir {
     /// A place in the directory.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// True when its store keeps sums of its records: one without them is damaged.
+    ///
+    /// # Errors
+    /// The version cannot be read.
+    pub fn store_has_sums(&self) -> Result<bool, StoreError> {
+        Ok(self.read_schema()?.is_some_and(|version| version >= WITH_SUMS))
+    }
+
+    /// Notes durably that its store keeps sums of its records.
+    ///
+    /// # Errors
+    /// The version cannot be read or written.
+    pub fn set_store_has_sums(&self) -> Result<(), StoreError> {
+        if self.store_has_sums()? { Ok(()) } else { self.write_schema(WITH_SUMS) }
     }
 
     fn schema_path(&self) -> PathBuf {
@@ -178,7 +197,7 @@ mod tests {
         assert_eq!(fs::read_to_string(top.path().join("schema")).unwrap(), "1\n");
         fs::write(top.path().join("schema"), "7\n").unwrap();
         let path = top.path().display().to_string();
-        let expected = StoreError::Newer { path, found: 7, known: SCHEMA };
+        let expected = StoreError::Newer { path, found: 7, known: WITH_SUMS };
         assert_eq!(DataDir::open(top.path()).unwrap_err(), expected);
         assert_eq!(fs::read_to_string(top.path().join("schema")).unwrap(), "7\n");
     }

@@ -16,6 +16,12 @@ pub enum TreeEnd {
         /// Which child, and why it failed last.
         reason: String,
     },
+    /// What is stored is damaged: another start finds the same, so that the process exits with a
+    /// code that its manager is told not to restart.
+    Damaged {
+        /// Which file, what is wrong with it, and the way out.
+        reason: String,
+    },
 }
 
 /// How often children may be restarted. Restart is not retry: only the queue retries work.

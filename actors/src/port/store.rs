@@ -65,6 +65,34 @@ pub trait Store: Send + 'static {
         from: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError>;
+
+    /// The file that holds it, for errors.
+    fn place(&self) -> String {
+        "the store".to_owned()
+    }
+}
+
+impl<S: Store + ?Sized> Store for Box<S> {
+    fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+        (**self).commit(batches)
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        (**self).get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        (**self).scan(prefix, from, visit)
+    }
+
+    fn place(&self) -> String {
+        (**self).place()
+    }
 }
 
 /// The store failed; its owner stops and the tree restarts from what is durable.
@@ -105,7 +133,10 @@ pub enum StoreError {
         known: u32,
     },
     /// Content that cannot be what was written.
-    #[error("{path} is damaged: {reason}; restore the data directory from a backup")]
+    #[error(
+        "{path} is damaged: {reason}; nothing was removed: restore the data directory from a \
+         backup, or take over what is whole with `rebuilder-node check --salvage`"
+    )]
     Damaged {
         /// File, folder or key.
         path: String,

@@ -166,6 +166,24 @@ impl FileBlobs {
     }
 }
 
+impl FileBlobs {
+    /// Reads all of the blob `digest`: its length, or `None` when it is absent or damaged.
+    ///
+    /// # Errors
+    /// The medium failed.
+    pub fn whole_length(&self, digest: Sha256) -> Result<Option<u64>, BlobError> {
+        if digest == Sha256::of(b"") {
+            return Ok(Some(0));
+        }
+        reader::whole_length(digest, &self.blob_path(&digest))
+    }
+
+    /// Where the blob `digest` lies.
+    pub fn place_of(&self, digest: &Sha256) -> PathBuf {
+        self.blob_path(digest)
+    }
+}
+
 impl Blobs for FileBlobs {
     fn part_length(&mut self, part: &str) -> Result<u64, BlobError> {
         let path = self.part_path(part)?;
@@ -208,7 +226,8 @@ impl Blobs for FileBlobs {
             let part = fs::metadata(&path).map(|m| m.len());
             (part.unwrap_or(0) == 0).then_some(0)
         } else {
-            reader::length(&self.blob_path(&digest))?
+            // One that is damaged is replaced: its content is here again.
+            reader::whole_length(digest, &self.blob_path(&digest))?
         };
         if let Some(there) = there {
             self.keep_name(&digest)?;

@@ -8,14 +8,13 @@ use std::path::Path;
 use bytes::Bytes;
 use rebuilder_actors::port::BlobError;
 use rebuilder_actors::protocol::Sha256;
+use sha2::Digest as _;
 
 use super::failed;
 
 /// Decoders kept open, of 2 MiB or so each: that many may read on, each where it is, without
 /// decompressing from the start.
 const OPEN: usize = 4;
-/// Enough of a file for the length in its header.
-const HEADER: u64 = 18;
 
 /// The decoders that read last, most recent at the end.
 #[derive(Debug, Default)]
@@ -26,6 +25,8 @@ struct Reader {
     decoder: zstd::Decoder<'static, BufReader<File>>,
     /// Bytes of the content that were taken from the decoder.
     at: u64,
+    /// Of these bytes.
+    hash: sha2::Sha256,
 }
 
 impl fmt::Debug for Reader {
@@ -69,33 +70,69 @@ impl Readers {
 
 impl Reader {
     fn open(digest: Sha256, path: &Path) -> io::Result<Self> {
-        Ok(Self { digest, decoder: zstd::Decoder::new(File::open(path)?)?, at: 0 })
+        let decoder = zstd::Decoder::new(File::open(path)?)?;
+        Ok(Self { digest, decoder, at: 0, hash: sha2::Sha256::new() })
     }
 
     fn read(&mut self, offset: u64, length: usize) -> io::Result<Bytes> {
         let skip = (&mut self.decoder).take(offset - self.at);
-        self.at += io::copy(&mut { skip }, &mut io::sink())?;
+        self.at += io::copy(&mut { skip }, &mut Hashing(&mut self.hash))?;
         if self.at < offset {
+            self.check_end()?;
             return Ok(Bytes::new());
         }
         let mut bytes = Vec::new();
         (&mut self.decoder).take(length as u64).read_to_end(&mut bytes)?;
         self.at += bytes.len() as u64;
+        self.hash.update(&bytes);
+        if bytes.len() < length {
+            self.check_end()?;
+        }
         Ok(bytes.into())
+    }
+
+    /// At its end, all that the decoder gave must be what the blob is named by: the checksum of the
+    /// compressed frame says nothing of a file that was cut to none, or is another's.
+    fn check_end(&self) -> io::Result<()> {
+        let found = Sha256(self.hash.clone().finalize().into());
+        if found == self.digest {
+            return Ok(());
+        }
+        let text = format!("it is damaged: its content has digest {found}, not that of its name");
+        Err(io::Error::new(io::ErrorKind::InvalidData, text))
     }
 }
 
-/// Length of the content of the blob in the file `path`; `None` when there is none.
-pub fn length(path: &Path) -> Result<Option<u64>, BlobError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
+/// Length of the content of the blob `digest` in the file `path`, all of which is read; `None` when
+/// there is none, or it is damaged.
+pub fn whole_length(digest: Sha256, path: &Path) -> Result<Option<u64>, BlobError> {
+    let mut reader = match Reader::open(digest, path) {
+        Ok(reader) => reader,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(failed("open", path)(e)),
     };
-    let mut header = Vec::new();
-    file.take(HEADER).read_to_end(&mut header).map_err(failed("read", path))?;
-    match zstd::zstd_safe::get_frame_content_size(&header) {
-        Ok(Some(length)) => Ok(Some(length)),
-        _ => Err(failed("read the header of", path)(io::Error::other("it is not as written"))),
+    let read = reader.read(u64::MAX, 0);
+    // What zstd makes of a damaged file is an error of many kinds; those of the medium have a code.
+    match read {
+        Ok(_) => Ok(Some(reader.at)),
+        Err(e) if e.raw_os_error().is_some() => Err(failed("read", path)(e)),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "a damaged blob");
+            Ok(None)
+        }
+    }
+}
+
+/// Takes what is written into a digest.
+struct Hashing<'a>(&'a mut sha2::Sha256);
+
+impl io::Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -230,3 +230,54 @@ proptest! {
         }
     }
 }
+
+/// A file that is cut, changed, or another blob's is an error at the latest where it ends, and the
+/// same content replaces it.
+#[test]
+fn a_damaged_blob_is_never_read_as_another_content() {
+    let top = tempfile::tempdir().unwrap();
+    let content = text(50_000);
+    let digest = put(&mut open(top.path()), &content);
+    let other = put(&mut open(top.path()), b"another log");
+    let (path, other) = {
+        let blobs = open(top.path());
+        (blobs.blob_path(&digest), blobs.blob_path(&other))
+    };
+    let whole = fs::read(&path).unwrap();
+    let mut harms: Vec<Vec<u8>> = (0..whole.len()).step_by(97).map(|n| whole[..n].into()).collect();
+    harms.push(fs::read(other).unwrap());
+    for at in (0..20).chain((20..whole.len()).step_by(61)) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        harms.push(flipped);
+    }
+    let mut refused = 0;
+    for harm in harms {
+        fs::write(&path, &harm).unwrap();
+        let mut blobs = open(top.path());
+        let (mut all, mut offset) = (Vec::new(), 0);
+        let outcome = loop {
+            match blobs.read(BlobName::Sealed(digest), offset, 20_000) {
+                Ok(Some(piece)) if piece.is_empty() => break Ok(()),
+                Ok(Some(piece)) => {
+                    offset += piece.len() as u64;
+                    all.extend_from_slice(&piece);
+                }
+                Ok(None) => panic!("it is there"),
+                Err(error) => break Err(error.to_string()),
+            }
+        };
+        match outcome {
+            // A bit that zstd does not use.
+            Ok(()) => assert_eq!(all, content),
+            Err(error) => {
+                assert!(error.contains(&path.display().to_string()), "{error}");
+                refused += 1;
+                assert_eq!(blobs.whole_length(digest).unwrap(), None);
+                assert_eq!(put(&mut blobs, &content), digest);
+                assert_eq!(blobs.whole_length(digest).unwrap(), Some(50_000));
+            }
+        }
+    }
+    assert!(refused > 50, "{refused} were refused");
+}

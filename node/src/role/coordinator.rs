@@ -2,10 +2,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{Actor as _, ActorRef};
+use ractor::{Actor as _, ActorRef, SpawnErr};
 use rebuilder_actors::actor::TreeEnd;
 use rebuilder_actors::actor::coordinator::syncs::Profile;
-use rebuilder_actors::actor::coordinator::{Coordinator, Message, Parts};
+use rebuilder_actors::actor::coordinator::{Coordinator, Message, Parts, damage_in};
 use rebuilder_actors::port::Network;
 use rebuilder_actors::protocol::PublicKey;
 use rebuilder_transport::{Limits, system};
@@ -73,7 +73,7 @@ impl Running {
         let mut admins = config.admins.clone();
         admins.insert(keys.admin);
         let parts = Parts {
-            store: Arc::new(move || engine.open(&store_dir, store_options)),
+            store: Arc::new(move || store::open(engine, &store_dir, store_options)),
             blobs: Arc::new(move || Ok(Box::new(FileBlobs::open(&blobs_dir)?))),
             blocking: host.blocking.clone(),
             clock: host.clock.clone(),
@@ -91,9 +91,15 @@ impl Running {
             boot: host.boot,
         };
         let (end, ended) = oneshot::channel();
-        let (tree, _) = Coordinator::spawn(None, Coordinator, (parts, end))
-            .await
-            .map_err(|error| RoleError::Start(error.to_string()))?;
+        let (tree, _) = Coordinator::spawn(None, Coordinator, (parts, end)).await.map_err(
+            |error| match &error {
+                SpawnErr::StartupFailed(cause) => match damage_in(cause) {
+                    Some(reason) => RoleError::Damaged(reason),
+                    None => RoleError::Start(error.to_string()),
+                },
+                _ => RoleError::Start(error.to_string()),
+            },
+        )?;
         tracing::info!(target: "rebuilder", "coordinator {key} listens on {address} (UDP)");
         Ok(Self { tree, ended, address, key, network, _data_dir: data_dir })
     }

@@ -6,6 +6,9 @@ use rebuilder_transport::key_file::KeyFileError;
 
 use crate::fetch::FetchError;
 
+/// Exit code of a process that found what is stored damaged (`EX_DATAERR` of `sysexits.h`).
+pub const DAMAGED: u8 = 65;
+
 /// A node that cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum RoleError {
@@ -49,6 +52,9 @@ pub enum RoleError {
     /// The tree gave up; the service manager starts the process again.
     #[error("gave up: {0}")]
     GaveUp(String),
+    /// What is stored is damaged; another start finds the same.
+    #[error("{0}")]
+    Damaged(String),
     /// Not every job came to an end.
     #[error("interrupted")]
     Interrupted,
@@ -60,9 +66,11 @@ impl RoleError {
         move |source| Self::Io { action, path, source }
     }
 
-    /// The process's exit code: 70 when it gave up, 130 when interrupted, else 1.
+    /// The process's exit code: 65 when what is stored is damaged, 70 when it gave up, 130 when
+    /// interrupted, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Damaged(_) | Self::Store(StoreError::Damaged { .. }) => DAMAGED,
             Self::GaveUp(_) => 70,
             Self::Interrupted => 130,
             _ => 1,

@@ -6,12 +6,15 @@ mod entropy;
 mod error;
 mod expected;
 mod host;
+mod own_key;
 mod progress;
 mod run;
 mod secret;
 mod table;
 mod worker;
 
-pub use error::RoleError;
+pub(crate) use admin::{COORDINATOR_KEY, KEYS, coordinator_public};
+pub use error::{DAMAGED, RoleError};
 pub use expected::Expected;
+pub(crate) use own_key::check as check_key;
 pub use run::{Options, run};

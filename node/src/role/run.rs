@@ -104,6 +104,7 @@ fn stopped(options: &Options) -> Result<(), RoleError> {
 fn ended(end: Option<TreeEnd>) -> Result<(), RoleError> {
     match end {
         Some(TreeEnd::GaveUp { reason }) => Err(RoleError::GaveUp(reason)),
+        Some(TreeEnd::Damaged { reason }) => Err(RoleError::Damaged(reason)),
         Some(TreeEnd::Stopped) => Ok(()),
         None => Err(RoleError::GaveUp("the tree ended without a word".into())),
     }

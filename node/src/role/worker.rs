@@ -8,13 +8,14 @@ use rebuilder_actors::actor::worker::{Credentials, Message, Parts, Secret, Worke
 use rebuilder_actors::port::{CloseReason, Network};
 use rebuilder_actors::protocol::PublicKey;
 use rebuilder_actors::protocol::wire::{EnrolmentKind, Offer};
-use rebuilder_transport::key_file::{self, Access};
+use rebuilder_transport::key_file::Access;
 use rebuilder_transport::{Identity, Limits, system};
 use tokio::sync::oneshot;
 
 use super::coordinator::STOP;
 use super::error::RoleError;
 use super::host::Host;
+use super::own_key;
 use super::secret::Invitation;
 use crate::backend::debian::{DebianBackend, DebianSettings};
 use crate::backend::{
@@ -27,7 +28,7 @@ use crate::fetch::{FetchLimits, Fetcher};
 use crate::spool::FileSpool;
 
 /// The worker's private key, in its folder.
-const KEY: &str = "worker.key";
+pub(crate) const KEY: &str = "worker.key";
 /// The coordinator's public key, once it is proved.
 const PINNED: &str = "coordinator.pub";
 /// Bytes of log that a worker keeps at most, whatever the coordinator asks for.
@@ -56,7 +57,7 @@ pub(super) struct Opened {
 impl Opened {
     pub(super) fn open(config: &WorkerConfig) -> Result<Self, RoleError> {
         let data_dir = DataDir::open(&config.work_dir)?;
-        let identity = key_file::load_or_create(&data_dir.join(KEY), Access::Owner)?;
+        let identity = own_key::load_or_create(&data_dir.join(KEY), Access::Owner)?;
         Ok(Self { data_dir, identity })
     }
 

@@ -10,10 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use rebuilder_actors::port::{Spool, SpoolError};
+use rebuilder_actors::port::{Spool, SpoolError, StoreError};
 use rebuilder_actors::protocol::Sha256;
 
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, io_error};
 use crate::durable;
 
 /// First bytes of an entry's file; the digest of the content and the content follow.
@@ -122,6 +122,33 @@ impl Spool for FileSpool {
         entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         Ok(entries)
     }
+}
+
+/// Entries of the spool in `dir` that are not as they were written, or were set aside as such;
+/// nothing is changed. A data directory without a spool has none.
+///
+/// # Errors
+/// The medium failed.
+pub fn damaged_entries(dir: &Path) -> Result<Vec<String>, StoreError> {
+    let mut damaged = Vec::new();
+    for (folder, aside) in [("entries", false), ("damaged", true)] {
+        let folder = dir.join("spool").join(folder);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(io_error("list", &folder, &e)),
+        };
+        for entry in entries {
+            let path = entry.map_err(|e| io_error("list", &folder, &e))?.path();
+            let file = Bytes::from(fs::read(&path).map_err(|e| io_error("read", &path, &e))?);
+            if aside || content(&file).is_none() {
+                let text = "a report that waits to be sent is not as it was written";
+                damaged.push(format!("{}: {text}", path.display()));
+            }
+        }
+    }
+    damaged.sort_unstable();
+    Ok(damaged)
 }
 
 /// The content of an entry's file; `None` when it is not as it was written.

@@ -1,13 +1,21 @@
 //! The embedded databases behind the port `Store`.
 
+mod caught;
+mod checked;
 mod convert;
 mod database_store;
 mod engine;
+mod head;
 mod layout;
+mod opening;
 mod redb_store;
 mod sled_store;
+mod sums;
+mod survey;
 mod synchronous;
 
+#[cfg(test)]
+mod checked_tests;
 #[cfg(test)]
 pub mod conformance;
 #[cfg(test)]
@@ -19,15 +27,19 @@ mod flip_tests;
 #[cfg(test)]
 mod kill_tests;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod power_load;
 #[cfg(test)]
 mod power_tests;
 #[cfg(test)]
 mod sync_tests;
 
+pub use checked::CheckedStore;
 pub use convert::{ConvertError, Converted, convert};
 pub use database_store::{DatabaseStore, StoreOptions};
 pub use engine::{Engine, expect_no_other};
 pub use layout::{MAX_KEY, MAX_VALUE};
+pub use opening::{HEAD, open, open_unchecked};
 pub use redb_store::RedbStore;
 pub use sled_store::SledStore;

@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 
 use bytes::Bytes;
 use rebuilder_actors::port::StoreError;
@@ -37,7 +37,7 @@ impl Database for SledDatabase {
     const ENGINE: Engine = Engine::Sled;
 
     fn open(folder: &Path, options: StoreOptions, create: bool) -> Result<Self, StoreError> {
-        abort_on_panics_of_sled();
+        abort_on_panics_of_sled(folder);
         if !create {
             prepare(folder, options)?;
         }
@@ -213,14 +213,26 @@ fn store_error(action: &'static str, folder: &Path, error: sled::Error) -> Store
     }
 }
 
-fn abort_on_panics_of_sled() {
+/// Folders of all stores that this process opened: a thread of sled cannot say whose it is.
+static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn abort_on_panics_of_sled(folder: &Path) {
     static ONCE: Once = Once::new();
+    let mut folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !folders.iter().any(|known| known == folder) {
+        folders.push(folder.to_owned());
+    }
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             before(info);
             let of_sled = |name: &str| name.starts_with("sled-io-");
             if std::thread::current().name().is_some_and(of_sled) {
+                for folder in FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                    let text = "a thread of the database panicked: `rebuilder-node check` says \
+                                whether what it holds is whole";
+                    tracing::error!(target: "rebuilder", "{}: {text}", folder.display());
+                }
                 std::process::abort();
             }
         }));

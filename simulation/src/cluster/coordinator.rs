@@ -98,7 +98,7 @@ impl CoordinatorNode {
                 self.process = Some(Process { life, tree, network: endpoint });
                 tokio::spawn(async move {
                     let reason = match ended.await {
-                        Ok(TreeEnd::GaveUp { reason }) => reason,
+                        Ok(TreeEnd::GaveUp { reason } | TreeEnd::Damaged { reason }) => reason,
                         Ok(TreeEnd::Stopped) => "stopped".into(),
                         Err(_) => return,
                     };

@@ -124,7 +124,7 @@ impl WorkerNode {
                 self.process = Some(Process { life, tree, network: endpoint, port });
                 tokio::spawn(async move {
                     let reason = match ended.await {
-                        Ok(TreeEnd::GaveUp { reason }) => reason,
+                        Ok(TreeEnd::GaveUp { reason } | TreeEnd::Damaged { reason }) => reason,
                         Ok(TreeEnd::Stopped) => "stopped".into(),
                         Err(_) => return,
                     };

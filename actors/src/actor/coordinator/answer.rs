@@ -15,7 +15,7 @@ use crate::port::FrameSend;
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire;
 use crate::protocol::wire::v1::ctl::{Package, PackageFilter, RefusalCode, Response};
-use crate::protocol::{AttemptId, InputId};
+use crate::protocol::{AttemptId, InputId, Sha256};
 
 /// `Err`: the reader went away.
 pub(super) type Outcome = Result<(), Left>;
@@ -214,7 +214,7 @@ impl Answering {
             let text = format!("no difference is kept for {} {}", package.name, package.version);
             return self.refuse(RefusalCode::NotFound, &text).await;
         };
-        self.blob(Blob::Kept(record.sha256), 0).await.map(|_| ())
+        self.whole(record.sha256, record.size, 0, "difference").await
     }
 
     pub(super) async fn attestation(&mut self, filter: PackageFilter) -> Outcome {
@@ -287,7 +287,22 @@ impl Answering {
         if log.bytes == 0 {
             return Ok(());
         }
-        self.blob(Blob::Kept(log.sha256), offset).await.map(|_| ())
+        self.whole(log.sha256, log.bytes, offset, "log").await
+    }
+
+    /// Sends a blob that a report names, of `size` bytes, from `offset` on. One that is absent, or
+    /// ends early, is an error: an accepted report is never without its log.
+    async fn whole(&mut self, name: Sha256, size: u64, offset: u64, what: &str) -> Outcome {
+        let end = self.blob(Blob::Kept(name), offset).await?;
+        if end >= size {
+            return Ok(());
+        }
+        let missing = if end == offset { "is missing" } else { "ends early" };
+        let text = format!(
+            "the {what} {missing} in the coordinator's data directory ({end} of {size} bytes of \
+             blob {name}): `rebuilder-node check` says what else is"
+        );
+        self.refuse(RefusalCode::Internal, &text).await
     }
 
     /// What is there of a growing log, and, when followed, the rest as it comes.

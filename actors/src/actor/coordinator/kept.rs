@@ -7,6 +7,7 @@ use ractor::{ActorProcessingErr, ActorRef};
 
 use super::blobs::{self, log_part};
 use super::store;
+use crate::domain::queue::Whole;
 use crate::planted::{self, Bug};
 use crate::port::{BlobName, Store, StoreError};
 use crate::protocol::stored::key::table;
@@ -51,10 +52,18 @@ struct Kept {
 }
 
 impl Kept {
+    /// Nothing is to go before all was found: a report that is missing names a log, too.
     fn read(store: &dyn Store) -> Result<Self, StoreError> {
         let (mut sealed, mut parts) = (Vec::new(), BTreeSet::new());
-        store::scan_table(store, table::REPORT, |_, value| {
+        let mut whole = Whole::default();
+        store::scan_table(store, table::COUNTERS, |_, value| {
+            stored::read(value).map(|counters| whole.counters(counters))
+        })?;
+        store::scan_table(store, table::REPORT, |key, value| {
             let report: ReportRecord = stored::read(value)?;
+            let number = key.get(1..).and_then(|number| number.try_into().ok());
+            let number = number.ok_or_else(|| RecordError::Malformed("key".into()))?;
+            whole.report(u64::from_be_bytes(number), &report);
             if !planted::is(Bug::NamedLogsGo) {
                 sealed.push(report.log);
             }
@@ -67,11 +76,15 @@ impl Kept {
         store::scan_table(store, table::STATE, |key, value| {
             let state: JobState = stored::read(value)?;
             let job = key.get(1..).and_then(|id| id.try_into().ok()).map(i32::from_be_bytes);
-            if let (Place::Leased { .. }, Some(job)) = (&state.place, job) {
-                parts.insert(log_part(AttemptId { job: InputId(job), epoch: state.epoch }));
+            let job = InputId(job.ok_or_else(|| RecordError::Malformed("key".into()))?);
+            whole.state(job, &state);
+            if let Place::Leased { .. } = &state.place {
+                parts.insert(log_part(AttemptId { job, epoch: state.epoch }));
             }
             Ok::<_, RecordError>(())
         })?;
+        let damaged = |reason| StoreError::Damaged { path: store.place(), reason };
+        whole.finish().map_err(damaged)?;
         sealed.sort_unstable();
         sealed.dedup();
         Ok(Self { sealed, parts })

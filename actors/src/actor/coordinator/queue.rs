@@ -16,7 +16,7 @@ use crate::domain::queue::{
 };
 use crate::domain::report::{SignedReport, VerifiedReport};
 use crate::planted::{self, Bug};
-use crate::port::{Batch, Clock, Monotonic};
+use crate::port::{Batch, Clock, Monotonic, StoreError};
 use crate::protocol::stored::v1::QuarantineRecord;
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire::v1::coordinator::{Answer, Message as ToWorker};
@@ -171,6 +171,8 @@ impl Actor for QueueActor {
             for table in Restored::TABLES {
                 store::scan_table(store, table, |key, value| restored.take(key, value))?;
             }
+            let damaged = |reason| StoreError::Damaged { path: store.place(), reason };
+            restored.check().map_err(damaged)?;
             let _ = me.cast(Message::Restored(Box::new(restored)));
             Ok(())
         })))?;

@@ -166,7 +166,7 @@ fn carry_out(store: &mut dyn Store, group: Vec<Work>) -> Result<(), StoreError> 
 ///
 /// # Errors
 /// Those of the medium; `Damaged` at the first record that `take` refuses, with its key.
-pub(super) fn scan_table<E: core::fmt::Display>(
+pub fn scan_table<E: core::fmt::Display>(
     store: &dyn Store,
     table: u8,
     mut take: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
@@ -180,6 +180,7 @@ pub(super) fn scan_table<E: core::fmt::Display>(
         }
     })?;
     refused.map_or(Ok(()), |reason| {
-        Err(StoreError::Damaged { path: format!("table {}", char::from(table)), reason })
+        let path = format!("{} (table {})", store.place(), char::from(table));
+        Err(StoreError::Damaged { path, reason })
     })
 }

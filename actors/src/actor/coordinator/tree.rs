@@ -139,24 +139,46 @@ impl Actor for Coordinator {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
+        let mut damage = damage_of(&event);
         let Some((at, mut last)) = state.children.failed(event) else { return Ok(()) };
         state.children.stop(at).await;
         // A report that the queue died of is set aside soon: several of them are not too often.
         let mut explained = state.quarantine.take_blame();
-        while core::mem::take(&mut explained)
-            || state.children.may_restart(state.parts.clock.monotonic())
+        while damage.is_none()
+            && (core::mem::take(&mut explained)
+                || state.children.may_restart(state.parts.clock.monotonic()))
         {
             match state.start(&myself).await {
                 Ok(()) => return Ok(()),
-                Err(error) => last = error.to_string(),
+                Err(error) => {
+                    damage = damage_in(&error);
+                    last = error.to_string();
+                }
             }
             state.children.stop(at).await;
         }
         state.children.stop(0).await;
-        state.children.end(TreeEnd::GaveUp { reason: last });
+        state.children.end(match damage {
+            Some(reason) => TreeEnd::Damaged { reason },
+            None => TreeEnd::GaveUp { reason: last },
+        });
         myself.stop(None);
         Ok(())
     }
+}
+
+/// What a child failed of, if that is damage of what is stored: no restart mends it.
+fn damage_of(event: &SupervisionEvent) -> Option<String> {
+    match event {
+        SupervisionEvent::ActorFailed(_, error) => damage_in(error),
+        _ => None,
+    }
+}
+
+/// The text of an error that is damage of what is stored.
+pub fn damage_in(error: &ActorProcessingErr) -> Option<String> {
+    let error = error.downcast_ref::<StoreError>()?;
+    matches!(error, StoreError::Damaged { .. }).then(|| error.to_string())
 }
 
 impl State {

@@ -22,6 +22,7 @@ mod settings;
 mod status;
 mod sync;
 mod view;
+mod whole;
 mod worker;
 
 #[cfg(test)]
@@ -36,3 +37,4 @@ pub use restore::Restored;
 pub use retry::{RetryPolicy, parked_for, retry_delay};
 pub use settings::{EnrolmentRules, ProfilePolicy, Settings};
 pub use view::{LeaseNow, Moment, Sizes};
+pub use whole::Whole;

@@ -83,6 +83,37 @@ impl Restored {
         Ok(())
     }
 
+    /// Checks that nothing is missing: a job has its state and a state its job, and the counters
+    /// know of all.
+    ///
+    /// # Errors
+    /// What is missing, for people.
+    pub fn check(&self) -> Result<(), String> {
+        let mut missing = Vec::new();
+        let one = |what: &str, ids: Vec<InputId>, missing: &mut Vec<String>| {
+            if let Some(id) = ids.first() {
+                missing.push(format!("{} jobs are without {what} (job {id} first)", ids.len()));
+            }
+        };
+        let stateless = self.jobs.keys().filter(|id| !self.states.contains_key(id));
+        one("their state", stateless.copied().collect(), &mut missing);
+        let jobless = self.states.keys().filter(|id| !self.jobs.contains_key(id));
+        one("their record", jobless.copied().collect(), &mut missing);
+        let Counters { input, worker, archives, .. } = self.counters;
+        let numbers = [
+            ("jobs", self.jobs.len(), input),
+            ("workers", self.workers.len(), worker),
+            ("sets of archives", self.archives.len(), archives),
+        ];
+        // Numbers of what a salvage could not take over stay unused.
+        for (what, found, counted) in numbers {
+            if i32::try_from(found).is_ok_and(|found| found > counted) {
+                missing.push(format!("{found} {what} are there, counted were {counted}"));
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(missing.join(", ")) }
+    }
+
     /// The queue as it was. Every lease gets a full period.
     pub fn into_queue(self, settings: Settings, now: Now) -> Queue {
         let mut queue = Queue::empty(settings, now);

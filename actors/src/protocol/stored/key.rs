@@ -26,11 +26,19 @@ pub mod table {
     pub const ARCHIVES: u8 = b'a';
     /// [`super::super::v1::QuarantineRecord`] by sequence.
     pub const QUARANTINE: u8 = b'q';
+    /// [`super::super::v1::SumsRecord`], one record, which the store itself keeps: no reader of
+    /// the other tables sees it.
+    pub const SUMS: u8 = b'z';
 }
 
 /// The one record of counters.
 pub fn counters() -> Vec<u8> {
     vec![table::COUNTERS]
+}
+
+/// The one record of sums.
+pub fn sums() -> Vec<u8> {
+    vec![table::SUMS]
 }
 
 /// A job's fixed part.

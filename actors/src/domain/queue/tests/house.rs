@@ -9,10 +9,12 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 
 use crate::domain::queue::{
-    Effects, Event, Join, Now, Order, Queue, RequestId, Restored, Send, SessionId, Settings,
+    Effects, Event, Join, Now, Order, Queue, RequestId, Restored, Send, SessionId, Settings, Whole,
 };
 use crate::domain::report::{AttemptReport, LogDigest, sign, verify};
 use crate::port::{Group, IndexState, Monotonic, Op, Signer as _, UtcMillis};
+use crate::protocol::stored;
+use crate::protocol::stored::key::table;
 use crate::protocol::stored::v1::{JobState, Place};
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
 use crate::protocol::wire::v1::ctl::{PackageFilter, Response};
@@ -82,7 +84,27 @@ impl House {
         for (key, value) in &self.stored {
             restored.take(key, value).unwrap();
         }
+        restored.check().unwrap();
+        self.whole().unwrap();
         restored.into_queue(self.settings.clone(), self.now)
+    }
+
+    /// What reports and jobs say of each other, as it is stored.
+    pub(super) fn whole(&self) -> Result<(), String> {
+        let mut whole = Whole::default();
+        let number = |key: &[u8]| i32::from_be_bytes(key[1..].try_into().unwrap());
+        let table = |table: u8| self.stored.iter().filter(move |(key, _)| key[0] == table);
+        for (_, value) in table(table::COUNTERS) {
+            whole.counters(stored::read(value).unwrap());
+        }
+        for (key, value) in table(table::REPORT) {
+            let sequence = u64::from_be_bytes(key[1..].try_into().unwrap());
+            whole.report(sequence, &stored::read(value).unwrap());
+        }
+        for (key, value) in table(table::STATE) {
+            whole.state(InputId(number(key)), &stored::read(value).unwrap());
+        }
+        whole.finish()
     }
 
     /// Another process takes over: connections are gone, monotonic time begins again.

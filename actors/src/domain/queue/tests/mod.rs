@@ -11,3 +11,4 @@ mod restart;
 mod retries;
 mod slots;
 mod stalls;
+mod whole;

@@ -1,0 +1,141 @@
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use rebuilder_actors::port::{Batch, Store, StoreError};
+
+use super::checked::damaged;
+
+/// An engine whose panics are errors: it panics where what it reads cannot be what it wrote.
+#[derive(Debug)]
+pub struct Caught<S> {
+    /// `None`: it panicked, and is not to be touched again. Its own end could panic, or wait for a
+    /// thread that is gone, so that it has none.
+    engine: Option<S>,
+    /// Its file.
+    path: PathBuf,
+}
+
+impl<S: Store> Caught<S> {
+    /// Opens an engine whose file is `path`.
+    ///
+    /// # Errors
+    /// Those of `open`; `Damaged` when it panics.
+    pub fn open(
+        path: &Path,
+        open: impl FnOnce() -> Result<S, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let opened = catch_unwind(AssertUnwindSafe(open));
+        let engine = opened.unwrap_or_else(|panic| Err(error(path, &*panic)))?;
+        Ok(Self { engine: Some(engine), path: path.to_owned() })
+    }
+
+    fn gone(&self) -> StoreError {
+        damaged(&self.path, "the engine panicked when it was used before")
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&S) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let Some(engine) = &self.engine else { return Err(self.gone()) };
+        let done = catch_unwind(AssertUnwindSafe(|| work(engine)));
+        done.unwrap_or_else(|panic| Err(error(&self.path, &*panic)))
+    }
+}
+
+impl<S: Store> Store for Caught<S> {
+    fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+        let Some(engine) = &mut self.engine else { return Err(self.gone()) };
+        let done = catch_unwind(AssertUnwindSafe(|| engine.commit(batches)));
+        done.unwrap_or_else(|panic| {
+            std::mem::forget(self.engine.take());
+            Err(error(&self.path, &*panic))
+        })
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.read(|engine| engine.get(key))
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        // A panic of the visitor is none of the engine's.
+        let mut of_visitor = None;
+        let scanned = self.read(|engine| {
+            engine.scan(prefix, from, &mut |key, value| {
+                let seen = catch_unwind(AssertUnwindSafe(|| visit(key, value)));
+                seen.unwrap_or_else(|panic| {
+                    of_visitor = Some(panic);
+                    false
+                })
+            })
+        });
+        match of_visitor {
+            Some(panic) => resume_unwind(panic),
+            None => scanned,
+        }
+    }
+}
+
+fn error(path: &Path, panic: &(dyn Any + Send)) -> StoreError {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
+    let line: String = text.lines().next().unwrap_or_default().chars().take(300).collect();
+    damaged(path, &format!("the engine panicked: {line}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::Memory;
+
+    #[derive(Debug)]
+    struct Panics;
+
+    impl Store for Panics {
+        fn commit(&mut self, _: &[Batch]) -> Result<(), StoreError> {
+            panic!("page {} is torn", 7)
+        }
+
+        fn get(&self, _: &[u8]) -> Result<Option<Bytes>, StoreError> {
+            panic!("corrupt")
+        }
+
+        fn scan(
+            &self,
+            _: &[u8],
+            _: &[u8],
+            _: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+        ) -> Result<(), StoreError> {
+            panic!("corrupt")
+        }
+    }
+
+    #[test]
+    fn panics_of_the_engine_name_its_file() {
+        let path = Path::new("/data/store/db");
+        let opened = Caught::<Panics>::open(path, || panic!("cannot parse"));
+        assert_eq!(opened.unwrap_err(), damaged(path, "the engine panicked: cannot parse"));
+        let mut store = Caught::open(path, || Ok(Panics)).unwrap();
+        let corrupt = damaged(path, "the engine panicked: corrupt");
+        assert_eq!(store.get(b"k"), Err(corrupt.clone()));
+        assert_eq!(store.scan(b"", b"", &mut |_, _| true), Err(corrupt));
+        let torn = damaged(path, "the engine panicked: page 7 is torn");
+        assert_eq!(store.commit(&[]), Err(torn));
+        assert!(store.get(b"k").unwrap_err().to_string().contains("used before"));
+    }
+
+    #[test]
+    fn a_panic_of_the_visitor_stays_one() {
+        let mut store = Caught::open(Path::new("db"), || Ok(Memory::default())).unwrap();
+        let mut batch = Batch::default();
+        batch.put(&b"k"[..], &b"v"[..]);
+        store.commit(&[batch]).unwrap();
+        let scan = || store.scan(b"", b"", &mut |_, _| panic!("ours"));
+        let panic = catch_unwind(AssertUnwindSafe(scan)).unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"ours"));
+    }
+}

@@ -1,0 +1,254 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use rebuilder_actors::port::{Batch, Op, Store, StoreError};
+use rebuilder_actors::protocol::Sha256;
+use rebuilder_actors::protocol::stored::v1::SumsRecord;
+use rebuilder_actors::protocol::stored::{self, key};
+
+use super::head::{Found, Head, HeadFile};
+use super::sums::{self, record_digest, table_of};
+use super::survey::{self, Survey};
+
+/// Where a store and its head lie.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The engine's file, for errors.
+    pub engine: PathBuf,
+    /// The file of the head.
+    pub head: PathBuf,
+    /// True where the data directory says that its store has sums: then one without is damaged.
+    pub has_sums: bool,
+}
+
+/// A store of any engine that was found whole when it was opened, and that will be found so again
+/// or not at all: every batch carries counts, sums and chains of what the store holds then, and
+/// the head of the chains is kept outside the engine's file (docs/damage.md).
+///
+/// Accepted reports and their signed bytes can only be appended. The record of the sums itself is
+/// not shown.
+#[derive(Debug)]
+pub struct CheckedStore<S> {
+    inner: S,
+    engine: PathBuf,
+    sums: SumsRecord,
+    /// Greatest key of each table in [`CHAINED`](sums::CHAINED); empty: none.
+    last: [Bytes; 2],
+    head: HeadFile,
+    /// A commit failed: what is stored is unknown until it is opened again.
+    broken: Option<StoreError>,
+}
+
+/// What opening found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// All that its sums say is there.
+    Whole,
+    /// No sums: written by a release that kept none, or new. They were made.
+    Adopted {
+        /// Records.
+        records: u64,
+    },
+}
+
+impl<S: Store> CheckedStore<S> {
+    /// Reads all of `inner`, and compares it with its sums and its head; makes them if there are
+    /// none yet.
+    ///
+    /// # Errors
+    /// `Damaged` when something is missing, changed, or older than the head; those of the medium.
+    pub fn open(mut inner: S, places: &Places) -> Result<(Self, Opened), StoreError> {
+        let head = HeadFile::read(&places.head)?;
+        let found = Survey::of(&inner, places, head.lengths())?;
+        let last = found.last.clone();
+        let (sums, opened) = match (found.stored.clone(), head) {
+            (None, Found::Absent) if !places.has_sums => (adopt(&mut inner, &found, places)?, true),
+            (None, Found::At(Head::BIRTH)) => (adopt(&mut inner, &found, places)?, true),
+            (None, _) => {
+                let reason = "it does not have the sums that the store keeps of its records: it \
+                              was emptied, or comes from another time";
+                return Err(damaged(&places.engine, reason));
+            }
+            (Some(sums), head) => {
+                found.compare(&sums, places)?;
+                compare_head(&sums, head, &found, places)?;
+                (sums, false)
+            }
+        };
+        let head = HeadFile::create(&places.head, &Head::of(&sums))?;
+        let opened = match opened {
+            true => Opened::Adopted { records: found.records() },
+            false => Opened::Whole,
+        };
+        let engine = places.engine.clone();
+        Ok((Self { inner, engine, sums, last, head, broken: None }, opened))
+    }
+
+    fn commit_all(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+        let mut sums = self.sums.clone();
+        let mut last = self.last.clone();
+        let mut changed = BTreeMap::new();
+        let mut summed = Vec::with_capacity(batches.len());
+        for batch in batches.iter().filter(|batch| !batch.is_empty()) {
+            for op in &batch.0 {
+                self.take(op, &mut sums, &mut last, &mut changed)?;
+            }
+            sums.generation += 1;
+            let mut batch = batch.clone();
+            batch.put(key::sums(), stored::write(&sums));
+            summed.push(batch);
+        }
+        self.inner.commit(&summed)?;
+        if sums != self.sums {
+            // The batches are durable by now, so that the head is never ahead of the engine.
+            self.head.write(&Head::of(&sums))?;
+        }
+        self.sums = sums;
+        self.last = last;
+        Ok(())
+    }
+
+    /// Takes one change into the sums. `changed` has the digests that this commit set before.
+    fn take<'a>(
+        &self,
+        op: &'a Op,
+        sums: &mut SumsRecord,
+        last: &mut [Bytes; 2],
+        changed: &mut BTreeMap<&'a [u8], Option<[u8; 32]>>,
+    ) -> Result<(), StoreError> {
+        let (key, new) = match op {
+            Op::Put { key, value } => (key, Some(value)),
+            Op::Delete { key } => (key, None),
+        };
+        if **key == key::sums() {
+            return Err(refused(key, "that is where the store keeps its sums"));
+        }
+        // The engine refuses the batch; there is nothing to look up.
+        let Ok(_) = u16::try_from(key.len()) else { return Ok(()) };
+        let table = table_of(key);
+        let new = new.map(|value| record_digest(key, value));
+        let chained = sums::chain_of(key);
+        let old = match (chained, changed.get(&key[..])) {
+            (Some(place), _) => {
+                if new.is_none() || *key <= last[place] {
+                    let reason =
+                        "accepted reports are only appended, in the order of their numbers";
+                    return Err(refused(key, reason));
+                }
+                last[place] = key.clone();
+                None
+            }
+            (None, Some(digest)) => *digest,
+            (None, None) => self.inner.get(key)?.map(|value| record_digest(key, &value)),
+        };
+        sums::change(sums, table, old.as_ref(), new.as_ref());
+        match (chained, &new) {
+            (Some(place), Some(digest)) => sums::append(sums, place, digest),
+            _ => drop(changed.insert(key, new)),
+        }
+        Ok(())
+    }
+}
+
+impl<S: Store> Store for CheckedStore<S> {
+    fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        let done = self.commit_all(batches);
+        self.broken = done.as_ref().err().cloned();
+        done
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if *key == *key::sums() {
+            return Ok(None);
+        }
+        self.inner.get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let sums = key::sums();
+        self.inner.scan(prefix, from, &mut |key, value| *key == *sums || visit(key, value))
+    }
+
+    fn place(&self) -> String {
+        self.engine.display().to_string()
+    }
+}
+
+/// Makes the sums of a store that has none. A crash between its steps leaves a head that says that
+/// the sums are being made.
+fn adopt<S: Store>(
+    inner: &mut S,
+    found: &Survey,
+    places: &Places,
+) -> Result<SumsRecord, StoreError> {
+    found.check_numbers(places)?;
+    drop(HeadFile::create(&places.head, &Head::BIRTH)?);
+    let sums = SumsRecord { generation: 1, ..found.sums.clone() };
+    let mut batch = Batch::default();
+    batch.put(key::sums(), stored::write(&sums));
+    inner.commit(&[batch])?;
+    Ok(sums)
+}
+
+/// The head may be behind what is stored by whole batches, whose reports continue its chains.
+fn compare_head(
+    sums: &SumsRecord,
+    head: Found,
+    found: &Survey,
+    places: &Places,
+) -> Result<(), StoreError> {
+    let (head, behind) = match head {
+        Found::At(head) => (head, false),
+        Found::After(head) => (head, true),
+        Found::Absent => {
+            return Err(damaged(&places.head, "it is missing, although the store has sums"));
+        }
+        Found::Malformed => return Err(damaged(&places.head, "it is not as it was written")),
+    };
+    if head.generation > sums.generation {
+        let reports = head.chains[0].count.saturating_sub(survey::chain(sums, 0).count);
+        let reason = format!(
+            "it is older than {}: {} commits are missing at its end, with {reports} accepted \
+             reports",
+            places.head.display(),
+            head.generation - sums.generation
+        );
+        return Err(damaged(&places.engine, &reason));
+    }
+    if behind && head.generation == sums.generation {
+        return Err(damaged(&places.head, "one of its two halves is not as it was written"));
+    }
+    if head.generation == sums.generation && head.sums != Sha256::of(&stored::write(sums)) {
+        let reason = format!("it is not what {} belongs to", places.head.display());
+        return Err(damaged(&places.engine, &reason));
+    }
+    for (place, chain) in head.chains.iter().enumerate() {
+        if found.heads[place] != Some(chain.head) {
+            let reason = format!(
+                "its reports do not continue those that {} knows of (up to number {})",
+                places.head.display(),
+                chain.count
+            );
+            return Err(damaged(&places.engine, &reason));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn damaged(path: &Path, reason: &str) -> StoreError {
+    StoreError::Damaged { path: path.display().to_string(), reason: reason.to_owned() }
+}
+
+fn refused(key: &[u8], reason: &str) -> StoreError {
+    let path = format!("key {}", key.escape_ascii());
+    StoreError::Io { action: "write", path, reason: reason.to_owned() }
+}
