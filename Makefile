@@ -1,8 +1,9 @@
-.PHONY: help test test-store lint sim bench quickstart
+.PHONY: help test test-store test-damage lint sim bench quickstart
 
 help:
 	@echo 'make test        everything that must hold: format, clippy, tidy, tests (as the gate runs it)'
 	@echo 'make test-store  power cuts, cuts of recoveries and damaged files, thousands for each engine'
+	@echo 'make test-damage 1,000 flipped bits and 500 cut files of a data directory: none is silent'
 	@echo 'make lint        the quick half of it: format, licences, tidy, clippy'
 	@echo 'make sim         2,000 worlds that seeds make, and every bug on purpose (docs/simulation.md)'
 	@echo 'make bench       measurements on this machine'
@@ -15,6 +16,10 @@ test:
 test-store:
 	cargo test --locked -p rebuilder-node --lib store:: -- --ignored --nocapture \
 	  --skip measure_this_machine --test-threads 1
+
+test-damage:
+	DAMAGE_FLIPS=1000 DAMAGE_CUTS=500 DAMAGE_OTHERS=200 \
+	  cargo test --locked -p rebuilder-node --test damage -- --nocapture
 
 lint:
 	cargo fmt --all --check

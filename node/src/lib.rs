@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod bench;
 pub mod blobs;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod data_dir;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use rebuilder_node::config::{Config, Role};
 use rebuilder_node::store::{self, Converted, Engine, StoreOptions};
-use rebuilder_node::{bench, role, sandbox};
+use rebuilder_node::{bench, check, role, sandbox};
 use tracing_subscriber::EnvFilter;
 
 /// Rebuilds published packages from source and says, signed, whether they are bit for bit the same.
@@ -48,6 +48,8 @@ enum Command {
         #[command(subcommand)]
         what: StoreCommand,
     },
+    /// Look whether a data directory is whole, while no node runs on it; take over what is
+    Check(check::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -71,10 +73,12 @@ Examples:
   rebuilder-node --role standalone --config node.toml --until-idle
   rebuilder-node --role worker --config node.toml --check-config
   rebuilder-node store convert --to redb --config /etc/rebuilder/node.toml
+  rebuilder-node check --data-dir /var/lib/rebuilder
 
 Every key of the configuration is explained in docs/configuration.md. RUST_LOG overrides -v.
-Exit codes: 0 stopped or idle, 1 cannot start, 2 wrong usage or configuration, 70 gave up (let the
-service manager start it again), 130 interrupted.";
+Exit codes: 0 stopped or idle, 1 cannot start, 2 wrong usage or configuration, 65 what is stored is
+damaged and another start finds the same (docs/damage.md), 70 gave up (let the service manager start
+it again), 130 interrupted.";
 
 /// Of the many small texts of a release it wastes less than others, and it gives back what a sync
 /// needed for a moment (docs/adr/0008-jemalloc.md).
@@ -103,6 +107,7 @@ fn main() -> ExitCode {
         Some(Command::Store { what: StoreCommand::Convert { to, config } }) => {
             return convert(to, config.or(cli.config).as_deref());
         }
+        Some(Command::Check(arguments)) => return checked(&arguments),
         None => {}
     }
     if cli.until_idle && cli.role != Role::Standalone {
@@ -159,6 +164,15 @@ fn converted(done: &Converted, to: Engine) -> String {
              3. remove the former store when it is not wanted any more: {}",
             former.display()
         ),
+
+fn checked(arguments: &check::Arguments) -> ExitCode {
+    match check::run(arguments) {
+        Ok(findings) => {
+            print(&findings.text());
+            let code = if findings.problems.is_empty() { 0 } else { role::DAMAGED };
+            ExitCode::from(code)
+        }
+        Err(error) => fail(&error.to_string(), 1),
     }
 }
 

@@ -40,6 +40,20 @@ impl Engine {
         }
     }
 
+    /// The database's file in the folder.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Sled => "db",
+            Self::Redb => "db.redb",
+        }
+    }
+
+    /// The engine whose store lies in `dir`: sled, if there is none.
+    pub fn of(dir: &DataDir) -> Self {
+        let there = |engine: &Self| dir.join(engine.folder()).exists();
+        Self::ALL.into_iter().find(there).unwrap_or_default()
+    }
+
     /// Where a store is made before it gets its name. Whatever is there is unfinished.
     pub(super) fn fresh_folder(self) -> &'static str {
         match self {
@@ -63,7 +77,8 @@ impl Engine {
         <Self as ValueEnum>::from_str(&asked, false).expect("it is the name of an engine")
     }
 
-    /// Opens, and creates if absent, the store of `dir`.
+    /// Opens, and creates if absent, the store of `dir`, without the comparison with its sums that
+    /// [`open`](super::open) makes.
     ///
     /// # Errors
     /// The folder cannot be read or written, its content is damaged or of another engine, or its
