@@ -164,6 +164,8 @@ fn converted(done: &Converted, to: Engine) -> String {
              3. remove the former store when it is not wanted any more: {}",
             former.display()
         ),
+    }
+}
 
 fn checked(arguments: &check::Arguments) -> ExitCode {
     match check::run(arguments) {

@@ -36,7 +36,8 @@ fn filled(path: &Path, records: u8) {
 }
 
 fn invitations(path: &Path) -> usize {
-    let store = store::open(Engine::Sled, &DataDir::open(path).unwrap(), StoreOptions::default()).unwrap();
+    let store =
+        store::open(Engine::Sled, &DataDir::open(path).unwrap(), StoreOptions::default()).unwrap();
     let mut count = 0;
     store
         .scan(b"i", b"i", &mut |_, _| {

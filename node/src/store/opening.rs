@@ -2,9 +2,9 @@ use rebuilder_actors::port::{Store, StoreError};
 
 use super::caught::Caught;
 use super::checked::{CheckedStore, Opened, Places, damaged};
-use super::head::{Found, Head, HeadFile};
 use super::database_store::StoreOptions;
 use super::engine::Engine;
+use super::head::{Found, Head, HeadFile};
 use crate::data_dir::DataDir;
 
 /// The head of the store's chains, in the data directory.
