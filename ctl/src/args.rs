@@ -182,12 +182,18 @@ recorded, and the rebuild took today's suite.")]
         /// Go on while the build runs; never through the pager
         #[arg(short, long)]
         follow: bool,
+        /// Every byte as it is, also those that steer a terminal
+        #[arg(long)]
+        raw: bool,
     },
     /// Print the difference of the newest build of the one package that matches
     Diffoscope {
         /// Which package.
         #[command(flatten)]
         filter: FilterArgs,
+        /// Every byte as it is, also those that steer a terminal
+        #[arg(long)]
+        raw: bool,
     },
     /// Print the attestations of the newest build of the one package that matches, as signed
     Attestation {

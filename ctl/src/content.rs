@@ -7,6 +7,7 @@ use bytes::Bytes;
 use rebuilder_actors::protocol::wire::v1::ctl::{Package, Response};
 
 use crate::failure::Failure;
+use crate::json::tame;
 use crate::list::{Row, Rows, Show};
 use crate::output::Output;
 use crate::session::{Answer, misplaced};
@@ -15,9 +16,9 @@ use crate::text::{TerminalFilter, Utf8Pieces};
 /// How bytes are shown.
 #[derive(Debug)]
 pub enum Form {
-    /// As they are: into a file or a pipe.
+    /// As they are, for programs: `--raw`, and what is signed.
     Raw,
-    /// On a terminal, with or without a pager between: text and colours only.
+    /// Text and colours only: on a terminal, and in a pipe or file, which end on one as well.
     Terminal(Utf8Pieces, TerminalFilter),
     /// As the field `text` of one JSON object.
     Json(Utf8Pieces),
@@ -49,7 +50,7 @@ impl Form {
     fn end(&mut self) -> String {
         match self {
             Self::Raw => String::new(),
-            Self::Terminal(utf8, filter) => filter.push(utf8.finish()),
+            Self::Terminal(utf8, filter) => filter.push(utf8.finish()) + &filter.finish(),
             Self::Json(utf8) => format!("{}\"}}\n", utf8.finish()),
         }
     }
@@ -58,7 +59,7 @@ impl Form {
 /// `text` as it stands between the quotes of a JSON string.
 fn json_inner(text: &str) -> String {
     let quoted = serde_json::to_string(text).expect("every text can be written as JSON");
-    quoted[1..quoted.len() - 1].to_owned()
+    tame(quoted[1..quoted.len() - 1].to_owned())
 }
 
 /// The first bytes of `answer`; `None` when there are none. Nothing is written before this, so

@@ -8,11 +8,33 @@ use rebuilder_actors::protocol::{Evidence, JobKey};
 use serde::Serialize;
 
 use crate::human::rfc3339;
+use crate::text::steers;
 use crate::words;
 
 /// One JSON value on one line.
 pub fn to_line<T: Serialize>(row: &T) -> String {
-    serde_json::to_string(row).expect("rows have only text keys and numbers that JSON can write")
+    let line = serde_json::to_string(row);
+    tame(line.expect("rows have only text keys and numbers that JSON can write"))
+}
+
+/// `json`, with what steers a terminal as escape sequences of JSON: the same value, which may be
+/// shown. JSON itself asks for that of C0 only (RFC 8259 §7).
+pub fn tame(json: String) -> String {
+    if !json.contains(steers) {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if steers(c) {
+            // Beyond U+FFFF JSON writes two surrogates.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Of `pkgs ls`.

@@ -56,6 +56,8 @@ enum Plan {
     Content {
         request: Request,
         follow: bool,
+        /// Every byte as it is.
+        raw: bool,
         is_json: bool,
     },
 }
@@ -136,19 +138,20 @@ fn plan(command: &Command) -> Result<Plan, Failure> {
 }
 
 fn pkgs_plan(command: &PkgsCommand) -> Plan {
-    let (request, follow, is_json) = match command {
+    let (request, follow, raw, is_json) = match command {
         PkgsCommand::Ls { filter } => return Plan::Packages(filter.clone()),
-        PkgsCommand::Log { filter, follow } => {
-            (Request::Log { filter: filter.to_wire(), follow: *follow }, *follow, false)
+        PkgsCommand::Log { filter, follow, raw } => {
+            (Request::Log { filter: filter.to_wire(), follow: *follow }, *follow, *raw, false)
         }
-        PkgsCommand::Diffoscope { filter } => {
-            (Request::Difference { filter: filter.to_wire() }, false, false)
+        PkgsCommand::Diffoscope { filter, raw } => {
+            (Request::Difference { filter: filter.to_wire() }, false, *raw, false)
         }
         PkgsCommand::Attestation { filter } => {
-            (Request::Attestation { filter: filter.to_wire() }, false, true)
+            let raw = !io::stdout().is_terminal();
+            (Request::Attestation { filter: filter.to_wire() }, false, raw, true)
         }
     };
-    Plan::Content { request, follow, is_json }
+    Plan::Content { request, follow, raw, is_json }
 }
 
 async fn carry_out(
@@ -179,10 +182,16 @@ async fn carry_out(
         Plan::Order { request, must_affect } => {
             order(&mut session.ask(request).await?, *must_affect, show).await
         }
-        Plan::Content { request, follow, is_json } => {
+        Plan::Content { request, follow, raw, is_json } => {
             let mut answer = session.ask(request).await?;
-            let as_json = show.json && !is_json;
-            bytes(&mut answer, *follow, as_json, show, paging).await
+            let form = if show.json && !is_json {
+                Form::json()
+            } else if *raw {
+                Form::Raw
+            } else {
+                Form::terminal()
+            };
+            bytes(&mut answer, *follow, form, show, paging).await
         }
     }
 }
@@ -248,18 +257,11 @@ async fn order(answer: &mut Answer, must_affect: bool, show: Show) -> Result<(),
 async fn bytes(
     answer: &mut Answer,
     follow: bool,
-    as_json: bool,
+    form: Form,
     show: Show,
     paging: &AtomicBool,
 ) -> Result<(), Failure> {
     let first = content::first(answer, show).await?;
-    let form = if as_json {
-        Form::json()
-    } else if io::stdout().is_terminal() {
-        Form::terminal()
-    } else {
-        Form::Raw
-    };
     let mut pager = if follow || show.json { None } else { content::pager() };
     let mut output = match pager.as_mut().and_then(|pager| pager.stdin.take()) {
         Some(stdin) => {

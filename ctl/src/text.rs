@@ -1,16 +1,7 @@
 //! Text from elsewhere, made safe for a terminal: a package name or a build log must not be able to
 //! move the cursor, rename the window or make a line look like another.
 
-/// `text` on one line with everything that could steer a terminal, or turn the direction of the
-/// text, replaced by `?`.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if steers(c) { '?' } else { c }).collect()
-}
-
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
+pub use rebuilder_actors::protocol::text::{printable, steers};
 
 /// Decodes UTF-8 that arrives in pieces; what is no UTF-8 becomes U+FFFD.
 #[derive(Debug, Default)]
@@ -52,17 +43,26 @@ impl Utf8Pieces {
     }
 }
 
-/// Longest colour sequence that is passed on, bytes after `ESC [`; longer ones are dropped.
-const SGR_BYTES_MAX: usize = 64;
+/// Characters after ESC that may belong to a sequence for the terminal: more, and it is text.
+///
+/// Longest that is in use: hyperlinks of compilers, which hold a path.
+const SEQUENCE_CHARS_MAX: usize = 2048;
+/// The same for control sequences (`ESC [`), the longest of which are colours.
+const CONTROL_CHARS_MAX: usize = 64;
 
 /// Passes text and colours (SGR), drops every other escape sequence and control character.
 ///
-/// A lone carriage return becomes a newline, so that a line cannot overwrite the one before.
+/// Only what is a whole sequence, on one line and no longer than sequences are, is dropped. The
+/// rest of one that is cut off or never ends is shown as the text that it may be: a terminal would
+/// wait for its end and hide all that follows. A lone carriage return becomes a newline, so that a
+/// line cannot overwrite the one before.
 #[derive(Debug, Default)]
 pub struct TerminalFilter {
     state: State,
-    /// Parameters of the control sequence so far.
-    parameters: String,
+    /// What came after the introducer of the sequence under way, at most
+    /// [`SEQUENCE_CHARS_MAX`].
+    held: String,
+    held_chars: usize,
     after_return: bool,
 }
 
@@ -70,10 +70,8 @@ pub struct TerminalFilter {
 enum State {
     #[default]
     Text,
-    /// After ESC.
+    /// After ESC, and intermediate bytes.
     Escape,
-    /// After ESC and intermediate bytes: one more byte belongs to it.
-    EscapeIntermediate,
     /// After `ESC [`.
     Control,
     /// Inside a string for the terminal (title, clipboard), until BEL or ST.
@@ -92,41 +90,38 @@ impl TerminalFilter {
         out
     }
 
+    /// What was held back as the beginning of a sequence, at the end of the text.
+    pub fn finish(&mut self) -> String {
+        let mut out = String::new();
+        self.give_up(&mut out);
+        out
+    }
+
     fn step(&mut self, c: char, out: &mut String) {
-        if self.state == State::Text {
-            self.text(c, out);
-            return;
-        }
-        self.state = match (self.state, c) {
-            (State::Command, '\u{1b}') => State::CommandEscape,
-            (State::Command, '\u{7}' | '\u{9c}') => State::Text,
-            (State::Command, _) => State::Command,
-            (State::CommandEscape, '\\') => State::Text,
-            (State::CommandEscape | State::Escape, '[') => {
-                self.parameters.clear();
-                State::Control
+        match (self.state, c) {
+            (State::Text, _) => self.text(c, out),
+            (State::Command, '\u{7}' | '\u{9c}') | (State::CommandEscape, '\\') => self.done(),
+            (State::Command, '\u{1b}') => self.state = State::CommandEscape,
+            (State::Escape, '[') if self.held.is_empty() => self.begin(State::Control),
+            (State::Escape, ']' | 'P' | 'X' | '^' | '_') if self.held.is_empty() => {
+                self.begin(State::Command);
             }
-            (State::CommandEscape | State::Escape, ']' | 'P' | 'X' | '^' | '_') => State::Command,
-            (_, '\u{1b}') => State::Escape,
-            // A newline ends what is malformed: a cut off sequence must not swallow the log.
-            (_, '\n') => {
-                out.push('\n');
-                State::Text
-            }
-            (State::CommandEscape | State::Escape, ' '..='/') => State::EscapeIntermediate,
-            (State::EscapeIntermediate, ' '..='/') => State::EscapeIntermediate,
-            (State::Control, ' '..='?') => {
-                if self.parameters.len() <= SGR_BYTES_MAX {
-                    self.parameters.push(c);
-                }
-                State::Control
-            }
+            (State::Escape, '0'..='~') => self.done(),
             (State::Control, 'm') => {
                 self.colour(out);
-                State::Text
+                self.done();
             }
-            _ => State::Text,
-        };
+            (State::Control, '@'..='~') => self.done(),
+            (State::Escape, ' '..='/') | (State::Control, ' '..='?') => {
+                self.hold(c, CONTROL_CHARS_MAX, out);
+            }
+            (State::Command, c) if !c.is_control() => self.hold(c, SEQUENCE_CHARS_MAX, out),
+            // No sequence goes on like this: what seemed to be one is text, and this as well.
+            _ => {
+                self.give_up(out);
+                self.text(c, out);
+            }
+        }
     }
 
     fn text(&mut self, c: char, out: &mut String) {
@@ -137,23 +132,46 @@ impl TerminalFilter {
         match c {
             '\n' | '\t' => out.push(c),
             '\r' => {}
-            '\u{1b}' => self.state = State::Escape,
-            '\u{9b}' => {
-                self.parameters.clear();
-                self.state = State::Control;
-            }
-            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => self.state = State::Command,
+            '\u{1b}' => self.begin(State::Escape),
+            '\u{9b}' => self.begin(State::Control),
+            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => self.begin(State::Command),
             c if steers(c) => {}
             c => out.push(c),
         }
     }
 
+    fn begin(&mut self, state: State) {
+        self.done();
+        self.state = state;
+    }
+
+    /// The sequence is whole: nothing of it is shown.
+    fn done(&mut self) {
+        self.state = State::Text;
+        self.held.clear();
+        self.held_chars = 0;
+    }
+
+    /// One more character of the sequence, which has at most `max`.
+    fn hold(&mut self, c: char, max: usize, out: &mut String) {
+        self.held.push(c);
+        self.held_chars += 1;
+        if self.held_chars > max {
+            self.give_up(out);
+        }
+    }
+
+    /// What is held is no sequence. It is shown without being looked at again, so that a text of
+    /// introducers takes no more time than any other.
+    fn give_up(&mut self, out: &mut String) {
+        out.extend(self.held.chars().filter(|c| !steers(*c)));
+        self.done();
+    }
+
     fn colour(&mut self, out: &mut String) {
         let plain = |c: char| c.is_ascii_digit() || matches!(c, ';' | ':');
-        if self.parameters.len() <= SGR_BYTES_MAX && self.parameters.chars().all(plain) {
-            out.push_str("\u{1b}[");
-            out.push_str(&self.parameters);
-            out.push('m');
+        if self.held.chars().all(plain) {
+            out.extend(["\u{1b}[", &self.held, "m"]);
         }
     }
 }
@@ -164,13 +182,6 @@ mod tests {
 
     fn filtered(text: &str) -> String {
         TerminalFilter::default().push(text)
-    }
-
-    #[test]
-    fn names_cannot_steer_a_terminal() {
-        assert_eq!(printable("bash"), "bash");
-        assert_eq!(printable("a\u{1b}[31mb\nc\u{9b}d\u{202e}e"), "a?[31mb?c?d?e");
-        assert_eq!(printable("größe"), "größe");
     }
 
     #[test]
@@ -187,6 +198,85 @@ mod tests {
     fn lines_cannot_overwrite_each_other() {
         assert_eq!(filtered("a\r\nb\rc\r\r\nd"), "a\nb\nc\n\nd");
         assert_eq!(filtered("cut \u{1b}[12\nnext"), "cut \nnext");
+    }
+
+    fn whole(text: &str) -> String {
+        let mut filter = TerminalFilter::default();
+        let shown = filter.push(text);
+        shown + &filter.finish()
+    }
+
+    #[test]
+    fn what_never_ends_hides_nothing() {
+        for (text, shown) in [
+            ("a\u{1b}]0;b\nc", "a0;b\nc"),
+            ("a\u{1b}]0;b", "a0;b"),
+            ("a\u{9d}b\nc", "ab\nc"),
+            ("a\u{1b}Pb\u{1b}[31mc", "ab\u{1b}[31mc"),
+            ("a\u{1b}]b\u{1b}]c\u{7}d", "abd"),
+            ("a\u{1b}_b\rc", "ab\nc"),
+            ("a\u{1b}[12", "a12"),
+            ("a\u{1b}[1;2é", "a1;2é"),
+            ("a\u{1b}é", "aé"),
+            ("a\u{1b}(é", "a(é"),
+            ("a\u{1b}", "a"),
+        ] {
+            assert_eq!(whole(text), shown, "{text:?}");
+        }
+        for introducer in ["\u{1b}]", "\u{1b}P", "\u{1b}X", "\u{1b}^", "\u{1b}_", "\u{90}"] {
+            let long = "x".repeat(SEQUENCE_CHARS_MAX + 1);
+            assert_eq!(filtered(&format!("{introducer}{long}\u{7}y")), format!("{long}y"));
+        }
+        let digits = "1".repeat(CONTROL_CHARS_MAX + 1);
+        assert_eq!(filtered(&format!("\u{1b}[{digits}mx")), format!("{digits}mx"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_that_is_shown_steers(text in hostile()) {
+            let shown = whole(&text);
+            let mut rest = shown.as_str();
+            while let Some(at) = rest.find(|c: char| steers(c) && !matches!(c, '\n' | '\t')) {
+                let (sequence, _) = rest[at..].split_once('m').expect("a colour ends");
+                let colour = sequence.strip_prefix("\u{1b}[").expect("only colours pass");
+                let is_colour = colour.chars().all(|c| c.is_ascii_digit() || ";:".contains(c));
+                proptest::prop_assert!(is_colour, "{:?}", shown);
+                rest = &rest[at + sequence.len() + 1..];
+            }
+        }
+
+        #[test]
+        fn whatever_came_before_the_next_line_is_shown(text in hostile(), line in "[ -~é]{0,80}") {
+            let shown = whole(&format!("{text}\n{line}"));
+            proptest::prop_assert!(shown.ends_with(&format!("\n{line}")), "{:?}", shown);
+        }
+
+        #[test]
+        fn an_unfinished_string_is_shown(
+            text in hostile(),
+            introducer in "[\u{90}\u{98}\u{9d}-\u{9f}]|\u{1b}[\\]PX^_]",
+            rest in "[ -~é]{0,3000}",
+        ) {
+            let shown = whole(&format!("{text}\n{introducer}{rest}"));
+            proptest::prop_assert!(shown.ends_with(&rest), "{:?}", shown);
+        }
+
+        #[test]
+        fn pieces_do_not_matter(text in hostile(), at in proptest::prelude::any::<proptest::sample::Index>()) {
+            let chars: Vec<char> = text.chars().collect();
+            let at = at.index(chars.len() + 1);
+            let mut filter = TerminalFilter::default();
+            let mut shown = filter.push(&chars[..at].iter().collect::<String>());
+            shown += &filter.push(&chars[at..].iter().collect::<String>());
+            shown += &filter.finish();
+            proptest::prop_assert_eq!(shown, whole(&text));
+        }
+    }
+
+    /// Text with many introducers, parameters and ends in it.
+    fn hostile() -> impl proptest::strategy::Strategy<Value = String> {
+        let odd = "[\u{1b}\u{7}\u{8}\r\n\t\\[\\]\\\\PX^_0-9;:?m( \u{80}-\u{9f}\u{202e}]";
+        proptest::string::string_regex(&format!("({odd}|[a-zé]){{0,60}}")).expect("a regex")
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use rebuilder_actors::protocol::text::printable;
 use rebuilder_node::config::{Config, Role};
+use rebuilder_node::log_lines::Lines;
 use rebuilder_node::store::{self, Converted, Engine, StoreOptions};
 use rebuilder_node::{bench, check, role, sandbox};
 use tracing_subscriber::EnvFilter;
@@ -78,7 +81,7 @@ Examples:
 Every key of the configuration is explained in docs/configuration.md. RUST_LOG overrides -v.
 Exit codes: 0 stopped or idle, 1 cannot start, 2 wrong usage or configuration, 65 what is stored is
 damaged and another start finds the same (docs/damage.md), 70 gave up (let the service manager start
-it again), 130 interrupted.";
+it again), 77 refused by the coordinator (it should not), 129 hung up, 130 interrupted.";
 
 /// Of the many small texts of a release it wastes less than others, and it gives back what a sync
 /// needed for a moment (docs/adr/0008-jemalloc.md).
@@ -180,10 +183,19 @@ fn checked(arguments: &check::Arguments) -> ExitCode {
 
 fn with_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime.block_on(work),
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            // The trees had their time; what still runs on a thread of its own is cut off, as a
+            // kill would: what is durable stands, and the rest is done again.
+            runtime.shutdown_timeout(THREADS_END);
+            code
+        }
         Err(error) => fail(&format!("cannot start threads: {error}"), 1),
     }
 }
+
+/// Time for what blocks a thread to end by itself, once everything else has stopped.
+const THREADS_END: Duration = Duration::from_secs(2);
 
 fn report(result: Result<String, String>) -> ExitCode {
     match result {
@@ -203,17 +215,22 @@ fn log_to_stderr(verbose: u8) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let format = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(move || Lines::new(std::io::stderr(), color))
+        // It would say so on standard error, which is what is gone: a node outlives its log.
+        .log_internal_errors(false)
         .with_target(verbose > 1)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+        // Colours come after the filter, which cannot tell ours from others'.
+        .with_ansi(false);
     format.init();
 }
 
 #[expect(clippy::print_stderr, reason = "the last word of a process that ends")]
 fn fail(text: &str, code: u8) -> ExitCode {
-    eprintln!("rebuilder-node: {text}");
+    let lines: Vec<String> = text.lines().map(printable).collect();
+    eprintln!("rebuilder-node: {}", lines.join("\n"));
     ExitCode::from(code)
 }
 

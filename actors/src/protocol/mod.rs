@@ -7,6 +7,7 @@ mod id;
 mod key;
 mod package;
 pub mod stored;
+pub mod text;
 mod verdict;
 pub mod wire;
 

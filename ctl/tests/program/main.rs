@@ -68,11 +68,13 @@ fn orders_say_what_they_did() {
 }
 
 #[test]
-fn a_log_in_a_pipe_is_the_same_bytes() {
+fn a_log_in_a_pipe_is_filtered_unless_its_bytes_are_asked_for() {
     let coordinator = Coordinator::start();
-    let output = coordinator.command(&["pkgs", "log", "--name", "a"]).output().unwrap();
+    let output = coordinator.command(&["pkgs", "log", "--name", "a", "--raw"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(output.stdout, b"one \x1b[2J\xff\ntwo\n");
+    let ran = coordinator.run(&["pkgs", "log", "--name", "a"]);
+    assert_eq!(ran.out, "one \u{fffd}\ntwo\n");
     let ran = coordinator.run(&["pkgs", "log", "--name", "a", "--json"]);
     assert_eq!(ran.out, "{\"text\":\"one \\u001b[2J\u{fffd}\\ntwo\\n\"}\n");
     coordinator.stop();

@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ractor::ActorRef;
 use rebuilder_actors::actor::coordinator::{Gone, House, Message, results};
 use rebuilder_actors::domain::architecture;
+use rebuilder_actors::protocol::text::printable;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Place, Profile, Queued, Status, Worker,
 };
@@ -48,7 +49,7 @@ pub(super) async fn until_idle(
         match look(tree, until).await {
             Ok(look) => {
                 missed = 0;
-                let text = look.describe();
+                let text = printable(&look.describe());
                 bar.set_message(text.clone());
                 bar.tick();
                 if bar.is_hidden() && looks.is_multiple_of(LINE) {
@@ -239,6 +240,7 @@ impl Look {
 /// What went wrong with profiles.
 fn failed(profiles: &[Profile]) -> Result<(), RoleError> {
     let errors = profiles.iter().filter_map(|p| Some((&p.name, p.error.as_ref()?)));
-    let failed: Vec<String> = errors.map(|(name, e)| format!("profile {name}: {e}")).collect();
+    let failed: Vec<String> =
+        errors.map(|(name, e)| printable(&format!("profile {name}: {e}"))).collect();
     if failed.is_empty() { Ok(()) } else { Err(RoleError::Profiles(failed.join("; "))) }
 }

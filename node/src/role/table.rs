@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{Table, presets};
 use rebuilder_actors::actor::coordinator::{House, results};
+use rebuilder_actors::protocol::text::printable;
 use rebuilder_actors::protocol::wire::v1::ctl::{Package, PackageFilter, PackageStatus};
 use rebuilder_actors::protocol::{EnvironmentKnowledge, Evidence, IndexTrust, Isolation};
 
@@ -17,12 +18,12 @@ pub(super) async fn print(house: &House, expected: &Expected) -> Result<(), Role
     for package in packages(house).await? {
         *counts.entry(package.status).or_insert(0_u32) += 1;
         table.add_row([
-            package.name.clone(),
-            package.version.clone(),
-            package.architecture.clone(),
+            printable(&package.name),
+            printable(&package.version),
+            printable(&package.architecture),
             word(&package).to_owned(),
             package.evidence.map_or_else(String::new, evidence),
-            why(&package, expected),
+            printable(&why(&package, expected)),
         ]);
     }
     let counts = counts.iter().map(|(status, n)| format!("{n} {}", plain(*status)));

@@ -1,8 +1,7 @@
-use core::fmt;
-
 use hmac::{KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::text::printable_within;
 use crate::protocol::{PublicKey, Sha256};
 
 /// Oldest version of the messages that this release speaks.
@@ -109,7 +108,7 @@ pub fn agree(hello: &Hello) -> Result<u16, String> {
     Err(format!(
         "no protocol version in common: {} speaks {} to {}, {SOFTWARE} speaks {VERSION_MIN} to \
          {VERSION_MAX}; upgrade {older} (the coordinator is upgraded first)",
-        Printable(&hello.software),
+        printable_within(&hello.software, 64),
         hello.version_min,
         hello.version_max,
     ))
@@ -130,18 +129,6 @@ pub fn enrolment_proof(
         mac.update(part);
     }
     Sha256(mac.finalize().into_bytes().into())
-}
-
-/// Text from a peer, for messages: what cannot be printed is replaced, and 64 characters are kept.
-struct Printable<'a>(&'a str);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars().take(64) {
-            write!(f, "{}", if c.is_control() { '?' } else { c })?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
