@@ -130,6 +130,8 @@ bugs! {
     CancelledAgain = "cancelled-again", Cluster;
     /// Time in which the coordinator itself did nothing counts as silence of its workers.
     StallCountedAsSilence = "stall-counted-as-silence", Core;
+    /// A second process with a worker's key takes the place of one that answers.
+    CopiedMachineLetIn = "copied-machine-let-in", Core;
     /// A fault is kept as a verdict, with a build.
     FaultIsVerdict = "fault-is-verdict", Core;
 }

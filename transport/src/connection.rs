@@ -1,7 +1,10 @@
+use core::future::poll_fn;
 use core::net::SocketAddr;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 use std::sync::Arc;
 
-use quinn::ConnectionError;
+use quinn::{ConnectionError, Runtime, VarInt};
 use rebuilder_actors::port::{
     BoxFuture, CloseReason, Connection, FrameReceive, FrameSend, StreamError,
 };
@@ -21,6 +24,9 @@ pub(crate) struct QuicConnection {
     peer: PublicKey,
     reasons: Arc<CloseReasons>,
     limits: Arc<Limits>,
+    runtime: Arc<dyn Runtime>,
+    /// Set by [`Connection::widen`].
+    is_wide: Arc<AtomicBool>,
 }
 
 impl QuicConnection {
@@ -30,7 +36,8 @@ impl QuicConnection {
         let chain = identity.downcast::<Vec<CertificateDer<'static>>>().map_err(|_| NotAKey)?;
         let peer = decode_spki(chain.first().ok_or(NotAKey)?)?;
         let (reasons, limits) = (Arc::new(shared.close_reasons()), shared.limits.clone());
-        Ok(Self { inner, peer, reasons, limits })
+        let (runtime, is_wide) = (shared.runtime.clone(), Arc::default());
+        Ok(Self { inner, peer, reasons, limits, runtime, is_wide })
     }
 
     fn sender(&self, stream: quinn::SendStream) -> Box<dyn FrameSend> {
@@ -48,6 +55,13 @@ impl QuicConnection {
     ) -> Result<Streams, StreamError> {
         let (send, receive) = streams.map_err(|error| self.reasons.closed(&error))?;
         Ok((self.sender(send), self.receiver(receive, limit)))
+    }
+
+    /// Bytes that the peer may have under way now.
+    fn window(&self) -> u32 {
+        let Limits { connection_window, window_unknown, .. } = *self.limits;
+        let is_known = self.inner.side().is_client() || self.is_wide.load(Ordering::Relaxed);
+        if is_known { connection_window } else { connection_window.min(window_unknown) }
     }
 }
 
@@ -102,6 +116,24 @@ impl Connection for QuicConnection {
         self.inner.set_receive_window(connection_window.into());
         self.inner.set_send_window(send_window.into());
         self.inner.set_max_concurrent_bi_streams(streams_max.into());
+        self.is_wide.store(true, Ordering::Relaxed);
+    }
+
+    fn alive(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let acknowledged = || self.inner.stats().frame_rx.acks;
+            let before = acknowledged();
+            // quinn has no ping. One more byte of window makes it send MAX_DATA, which a peer must
+            // acknowledge (RFC 9000 §13.2.1); taking the byte back sends nothing.
+            let window = self.window();
+            self.inner.set_receive_window(VarInt::from_u32(window.saturating_add(1)));
+            self.inner.set_receive_window(VarInt::from_u32(window));
+            while acknowledged() == before {
+                let runtime = &self.runtime;
+                let mut timer = runtime.new_timer(runtime.now() + LOOK_AGAIN);
+                poll_fn(|cx| timer.as_mut().poll(cx)).await;
+            }
+        })
     }
 
     fn close(&self, reason: CloseReason) {
@@ -115,6 +147,9 @@ impl Connection for QuicConnection {
         Box::pin(async move { self.reasons.of(&self.inner.closed().await) })
     }
 }
+
+/// Time between two looks at whether an acknowledgement has come.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Both halves of a stream in both directions.
 type Streams = (Box<dyn FrameSend>, Box<dyn FrameReceive>);

@@ -29,7 +29,7 @@ pub(crate) async fn dial(
 }
 
 async fn attempt(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     target: SocketAddr,
     expect: Option<PublicKey>,
 ) -> Result<QuicConnection, Failure> {

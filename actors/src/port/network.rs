@@ -55,6 +55,10 @@ pub trait Connection: Send + Sync + 'static {
     /// The peer is known: from now on it may have as many streams and bytes under way as a worker
     /// needs for its logs. Before, and for good without this, a peer that connected has few.
     fn widen(&self);
+    /// Asks the peer's transport for an acknowledgement and waits for it; its application takes no
+    /// part. Not done while the peer is silent, nor after the connection has ended: the caller
+    /// bounds the wait.
+    fn alive(&self) -> BoxFuture<'_, ()>;
     /// Closes now: streams of both sides end with an error that names `reason`.
     fn close(&self, reason: CloseReason);
     /// Waits until the connection is closed, by either side or by silence, and says why.

@@ -213,6 +213,10 @@ impl Connection for Line {
         self.inner.widen();
     }
 
+    fn alive(&self) -> BoxFuture<'_, ()> {
+        self.inner.alive()
+    }
+
     fn close(&self, reason: CloseReason) {
         let Tap { world, life, ears } = &*self.tap;
         world.line(life.node, || format!("closes a connection: {reason}"));

@@ -18,6 +18,8 @@ pub(super) enum Happening {
     Arrives(SessionId, Box<Event>),
     /// To a worker.
     Reaches(SessionId, Box<Send>),
+    /// This process of the coordinator learns whether the peer of a connection answers.
+    Probed(u64, SessionId, bool),
     /// The coordinator notices that a connection is gone.
     Gone(SessionId, usize),
     /// The timer of a worker's machine, with this number.

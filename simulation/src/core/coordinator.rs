@@ -310,6 +310,7 @@ impl World {
             Send::Worker(session, _)
             | Send::Admit { session, .. }
             | Send::Close { session, .. } => *session,
+            Send::Probe { session, within } => return self.probe(*session, *within),
             Send::Upload(..) | Send::Reply(..) | Send::Revoked(_) => return,
         };
         let Some(connection) = self.connections.get(&session) else { return };

@@ -1,3 +1,5 @@
+use core::time::Duration;
+
 use rebuilder_actors::domain::queue::{Event, Send, SessionId};
 
 use super::calendar::Happening;
@@ -77,7 +79,25 @@ impl World {
             _ if is_clone => {}
             Send::Worker(_, message) => self.worker_receives(number, message),
             Send::Admit { .. } => self.admitted(number),
-            Send::Upload(..) | Send::Reply(..) | Send::Revoked(_) => {}
+            Send::Probe { .. } | Send::Upload(..) | Send::Reply(..) | Send::Revoked(_) => {}
+        }
+    }
+
+    /// The transport of a process that is there answers, unless nothing of it is heard.
+    pub(super) fn probe(&mut self, session: SessionId, within: Duration) {
+        let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let connection = self.connections.get(&session);
+        let heard = connection.is_some_and(|connection| connection.silent_until <= self.now);
+        let round_trip = self.latency() + self.latency();
+        let answered = heard && round_trip <= within;
+        let delay = if answered { round_trip } else { within };
+        self.after(delay, Happening::Probed(self.incarnation, session, answered));
+    }
+
+    /// What another process of the coordinator asked for is of no use to this one.
+    pub(super) fn probed(&mut self, incarnation: u64, session: SessionId, answered: bool) {
+        if incarnation == self.incarnation {
+            self.coordinator_handles(Event::Probed { session, answered });
         }
     }
 
@@ -95,9 +115,7 @@ impl World {
 
     /// When a message that is sent now arrives: after the one before it.
     fn arrival(&mut self, session: SessionId, direction: usize) -> Option<u64> {
-        let strength = self.strength(Fault::SlowNetwork);
-        let late = strength > 0 && self.random.percent(2 * strength);
-        let latency = self.random.of(1..if late { 20 * SECOND } else { 200 });
+        let latency = self.latency();
         let connection = self.connections.get_mut(&session)?;
         let mut at = (connection.up_to[direction] + 1).max(self.now + latency);
         if direction == 0 {
@@ -105,5 +123,12 @@ impl World {
         }
         connection.up_to[direction] = at;
         Some(at)
+    }
+
+    /// How long one datagram is under way now, milliseconds.
+    fn latency(&mut self) -> u64 {
+        let strength = self.strength(Fault::SlowNetwork);
+        let late = strength > 0 && self.random.percent(2 * strength);
+        self.random.of(1..if late { 20 * SECOND } else { 200 })
     }
 }

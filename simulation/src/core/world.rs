@@ -180,6 +180,9 @@ impl World {
                 }
             }
             Happening::Reaches(session, send) => self.reaches(session, *send),
+            Happening::Probed(incarnation, session, answered) => {
+                self.probed(incarnation, session, answered);
+            }
             Happening::Gone(session, worker) => self.gone(session, worker),
             Happening::Status(number, timer) => self.status_due(number, timer),
             Happening::Built(number, boot, attempt) => self.built(number, boot, attempt),

@@ -173,3 +173,33 @@ async fn a_dropped_endpoint_accepts_nobody_and_its_connections_live_on() {
     let other = system::client(identity(3), limits).unwrap();
     assert!(soon(other.connect(&address, None)).await.is_err());
 }
+
+#[tokio::test]
+async fn a_peer_that_is_there_acknowledges_and_one_that_is_gone_does_not() {
+    let there = pair().await;
+    for _ in 0..20 {
+        soon(there.at_server.alive()).await;
+        soon(there.at_client.alive()).await;
+    }
+    // Nothing of a stream was used up, and the window is what it was.
+    let (mut send, _receive) = soon(there.at_client.open(9)).await.unwrap();
+    send.send(frame("hello")).await.unwrap();
+    let (_send, mut receive) = soon(there.at_server.accept(9)).await.unwrap();
+    assert_eq!(soon(receive.receive()).await.unwrap().unwrap(), frame("hello"));
+
+    // A process that is killed sends no close: here its tasks end with its runtime.
+    let (server, address) = server_with(Limits::default());
+    let killed = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let connection = runtime.block_on(async {
+            let client = system::client(identity(2), Limits::default()).unwrap();
+            client.connect(&address, None).await.unwrap()
+        });
+        core::mem::forget(connection);
+    });
+    let at_server = soon(server.accept()).await.unwrap();
+    killed.await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let answered = tokio::time::timeout(Duration::from_secs(1), at_server.alive()).await;
+    assert!(answered.is_err(), "nobody is there");
+}

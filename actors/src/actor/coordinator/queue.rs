@@ -413,6 +413,7 @@ impl State {
                 (session, session::Message::Close { code, reason })
             }
             Send::Revoked(key) => return self.arguments.standings.forget(&key),
+            Send::Probe { session, within } => (session, session::Message::Probe { within }),
             Send::Upload(request, answer) => {
                 if let Some(Reply::Upload(reply)) = self.requests.remove(&request) {
                     let _ = reply.send(answer);

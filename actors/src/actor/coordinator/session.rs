@@ -37,6 +37,11 @@ pub enum Message {
         /// The coordinator's own proof.
         proof: Option<Sha256>,
     },
+    /// Ask the peer for a sign of life, and tell the queue whether one came.
+    Probe {
+        /// Time for it.
+        within: Duration,
+    },
     /// Close, and say why.
     Close {
         /// For programs.
@@ -145,6 +150,7 @@ impl Actor for SessionActor {
             Message::Frame(frame, permit) => state.frame(&myself, &frame, permit),
             Message::Tell(message) => state.tell(&message),
             Message::Admit { proof } => state.admit(&myself, proof),
+            Message::Probe { within } => state.probe(within),
             Message::Close { code, reason } => state.close(code, reason),
             Message::Failed(reason) => state.breach(reason),
             Message::Ended(reason) => {
@@ -287,6 +293,18 @@ impl State {
                 }
                 _ => {}
             }
+        });
+    }
+
+    /// A task: whoever waits for the outcome is told also when the connection ends, as that ends
+    /// this session.
+    fn probe(&mut self, within: Duration) {
+        let (handle, queue) = (self.connection.clone_handle(), self.house.queue.clone());
+        let session = self.id;
+        self.tasks.spawn(async move {
+            let answered = tokio::time::timeout(within, handle.alive()).await.is_ok();
+            let probed = Box::new(Event::Probed { session, answered });
+            let _ = queue.cast(queue::Message::Event(probed));
         });
     }
 

@@ -1,3 +1,4 @@
+use core::time::Duration;
 use std::sync::Arc;
 
 use super::entry::Job;
@@ -55,6 +56,14 @@ pub enum Send {
     },
     /// A key may not work any more: whatever knows keys by their standing forgets it.
     Revoked(PublicKey),
+    /// Ask the peer of a worker's connection for a sign of life;
+    /// [`Event::Probed`](super::Event::Probed) follows, or the connection ends.
+    Probe {
+        /// Which.
+        session: SessionId,
+        /// Time for the answer.
+        within: Duration,
+    },
     /// Answer to an upload: the build that a difference belongs to, or why not.
     Upload(RequestId, Result<Option<BuildId>, String>),
     /// Answer to ctl.

@@ -10,6 +10,7 @@ use super::worker::{Session, Worker};
 use crate::planted::{self, Bug};
 use crate::protocol::stored::v1::{EnrolledBy, WorkerRecord};
 use crate::protocol::stored::{self, key};
+use crate::protocol::text::steers;
 use crate::protocol::wire::{CloseCode, EnrolmentKind, enrolment_proof};
 use crate::protocol::{GrantNumber, Sha256, WorkerId};
 
@@ -24,32 +25,24 @@ const WORKERS_MAX: usize = 65_536;
 impl Queue {
     /// Lets a worker in, or says why not.
     pub(super) fn join(&mut self, now: Now, join: Join, effects: &mut Effects) {
-        let refused = |code, reason: String, effects: &mut Effects| {
-            // The connection's own actor says it in the log, in bounds.
-            effects.sends.push(Send::Close { session: join.session, code, reason });
-        };
         if let Err(reason) = check_offer(&join) {
-            return refused(CloseCode::Protocol, reason, effects);
+            return refuse(&join, CloseCode::Protocol, reason, effects);
         }
         let known = self.worker_keys.get(&join.worker).copied();
-        if let Some(old) = known.and_then(|id| self.workers[&id].session.as_ref()) {
-            let live = now.monotonic.since(old.heard) < LIVE;
-            if live && old.boot != join.boot {
-                let reason = format!(
-                    "another process with this key is connected from {}: each worker needs a key \
-                     of its own",
-                    old.address
-                );
-                return refused(CloseCode::Duplicate, reason, effects);
-            }
+        if let Some(id) = known
+            && let Some(old) = self.workers[&id].session.as_ref()
+            && old.boot != join.boot
+            && now.monotonic.since(old.heard) < LIVE
+        {
+            return self.knock(now, id, join, effects);
         }
         if known.is_none() && self.workers.len() >= WORKERS_MAX {
             let reason = format!("{WORKERS_MAX} keys are enrolled: no further one is");
-            return refused(CloseCode::Busy, reason, effects);
+            return refuse(&join, CloseCode::Busy, reason, effects);
         }
         let (by, proof) = match self.admission(now, &join, known) {
             Ok(admission) => admission,
-            Err((code, reason)) => return refused(code, reason, effects),
+            Err((code, reason)) => return refuse(&join, code, reason, effects),
         };
         let id = self.register(now, &join, known, (by, proof.is_some()), effects);
         self.connect(now, id, join, effects);
@@ -172,6 +165,7 @@ impl Queue {
 
     /// Makes the connection the worker's live one.
     fn connect(&mut self, now: Now, id: WorkerId, join: Join, effects: &mut Effects) {
+        self.turn_away(id, &join.address, effects);
         let worker = self.workers.get_mut(&id).expect("the worker was registered just before");
         let text = format!("worker {id} ({}) connected from {}", join.offer.name, join.address);
         Self::line(effects, now, false, text);
@@ -200,6 +194,7 @@ impl Queue {
 
     /// A connection is gone; leases run on until their time.
     pub(super) fn leave(&mut self, now: Now, session: SessionId, effects: &mut Effects) {
+        self.knocking.retain(|_, join| join.session != session);
         let Some(id) = self.sessions.get(&session).copied() else { return };
         if !planted::is(Bug::SessionsLeak) {
             self.sessions.remove(&session);
@@ -218,13 +213,20 @@ impl Queue {
             let text = format!("worker {id} ({}) disconnected{holds}", worker.record.name);
             Self::line(effects, now, !holds.is_empty(), text);
         }
+        self.open_to_knocking(now, id, effects);
     }
+}
+
+/// Closes the connection of a worker that is not let in, and says why.
+pub(super) fn refuse(join: &Join, code: CloseCode, reason: String, effects: &mut Effects) {
+    // The connection's own actor says it in the log, in bounds.
+    effects.sends.push(Send::Close { session: join.session, code, reason });
 }
 
 /// Bounds what a worker may claim.
 fn check_offer(join: &Join) -> Result<(), String> {
     let offer = &join.offer;
-    let word = |s: &String| !s.is_empty() && s.len() <= 64 && !s.chars().any(char::is_control);
+    let word = |s: &String| !s.is_empty() && s.len() <= 64 && !s.contains(steers);
     let list = |l: &Vec<String>| l.len() <= 64 && l.iter().all(word);
     if !word(&offer.name) {
         return Err("the worker's name must have 1 to 64 printable characters".into());

@@ -48,6 +48,13 @@ pub enum Event {
     Joined(Box<Join>),
     /// A worker's connection is gone.
     Left(SessionId),
+    /// A worker's connection was asked for a sign of life: [`Send::Probe`](super::Send::Probe).
+    Probed {
+        /// Which.
+        session: SessionId,
+        /// False when none came in time.
+        answered: bool,
+    },
     /// A worker told what it is doing.
     Told(SessionId, Status),
     /// A worker reported; signatures and log are verified.

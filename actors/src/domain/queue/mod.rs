@@ -10,6 +10,7 @@ mod enrol;
 mod entry;
 mod event;
 mod grant;
+mod knock;
 mod lane;
 mod lease;
 mod operate;

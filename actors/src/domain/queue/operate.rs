@@ -83,6 +83,7 @@ impl Queue {
                 reason,
             });
         }
+        self.open_to_knocking(now, id, effects);
         Response::Done { affected: 1, text }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::attention::Attention;
 use super::effect::{Effects, Line};
 use super::entry::Entry;
-use super::event::{Event, Now, SessionId};
+use super::event::{Event, Join, Now, SessionId};
 use super::lane::Ready;
 use super::lease::Leases;
 use super::settings::Settings;
@@ -14,6 +14,7 @@ use crate::planted::{self, Bug};
 use crate::port::{Monotonic, UtcMillis};
 use crate::protocol::stored::v1::{Counters, InvitationRecord, ProfileRecord};
 use crate::protocol::stored::{self, key};
+use crate::protocol::text::{printable, steers};
 use crate::protocol::{Archive, InputId, JobKey, PublicKey, Sha256, SourceId, WorkerId};
 
 /// The queue: see the module.
@@ -33,6 +34,9 @@ pub struct Queue {
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) worker_keys: BTreeMap<PublicKey, WorkerId>,
     pub(super) sessions: BTreeMap<SessionId, WorkerId>,
+    /// Processes that wait until the live connection of their worker has answered: at most one for
+    /// each connected worker.
+    pub(super) knocking: BTreeMap<WorkerId, Join>,
     pub(super) invitations: BTreeMap<[u8; 8], InvitationRecord>,
     pub(super) ready: Ready,
     /// Jobs that become ready at a moment: delayed and parked ones.
@@ -68,6 +72,9 @@ impl Queue {
         match event {
             Event::Joined(join) => self.join(now, *join, &mut effects),
             Event::Left(session) => self.leave(now, session, &mut effects),
+            Event::Probed { session, answered } => {
+                self.probed(now, session, answered, &mut effects);
+            }
             Event::Told(session, status) => self.told(now, session, status, &mut effects),
             Event::Reported { session, report, countersigned } => {
                 self.report(now, session, &report, &countersigned, &mut effects);
@@ -143,8 +150,7 @@ impl Queue {
 
     /// One line for the terminal; what cannot be printed is replaced, for workers say some of it.
     pub(super) fn line(effects: &mut Effects, now: Now, warning: bool, text: String) {
-        let printable = !text.contains(char::is_control);
-        let text = if printable { text } else { text.replace(char::is_control, "?") };
+        let text = if text.contains(steers) { printable(&text) } else { text };
         effects.lines.push(Line { at: now.utc, warning, text });
     }
 

@@ -164,6 +164,7 @@ impl Queue {
             workers: BTreeMap::new(),
             worker_keys: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            knocking: BTreeMap::new(),
             invitations: BTreeMap::new(),
             ready: Ready::default(),
             timed: Default::default(),

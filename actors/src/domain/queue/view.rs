@@ -101,7 +101,7 @@ impl Queue {
     pub fn sizes(&self) -> Sizes {
         Sizes {
             jobs: self.entries.len(),
-            sessions: self.sessions.len(),
+            sessions: self.sessions.len() + self.knocking.len(),
             leases: self.leases.iter().count(),
             timers: self.timed.len(),
             grants_max: self.entries.values().map(|e| e.state.grants.len()).max().unwrap_or(0),

@@ -14,6 +14,8 @@ use super::job::{Job, Lease};
 pub(super) struct Worker {
     pub(super) key: PublicKey,
     pub(super) session: Option<Session>,
+    /// A second process that waits for the first one's answer.
+    waiting: Option<Join>,
 }
 
 #[derive(Debug)]
@@ -38,27 +40,70 @@ const SILENT: Duration = Duration::from_secs(15);
 
 impl Worker {
     pub(super) fn new(key: PublicKey) -> Self {
-        Self { key, session: None }
+        Self { key, session: None, waiting: None }
     }
 }
 
 impl Oracle {
-    /// All workers are authorized here; a second process is kept out while the first is there.
+    /// All workers are authorized here. A second process waits while the first seems to be there,
+    /// and is in once that does not answer; all processes of a worker have one address.
     pub(super) fn joined(&mut self, join: &Join, effects: &Effects) -> Result<(), String> {
         let id = self.keys.get(&join.worker).copied();
-        let old = id.and_then(|id| self.workers[&id].session.as_ref());
-        let refused = old.is_some_and(|old| {
-            self.now.monotonic.since(old.heard) < SILENT && old.boot != join.boot
-        });
-        let admitted = effects
-            .sends
-            .iter()
-            .any(|send| matches!(send, Send::Admit { session, .. } if *session == join.session));
-        if admitted == refused {
-            return Err(format!("{:?} was let in: {admitted}", join.session));
+        let worker = id.and_then(|id| self.workers.get_mut(&id));
+        let Some(worker) = worker else { return self.came(None, join, effects) };
+        let old = worker.session.as_ref();
+        let there =
+            old.filter(|old| self.now.monotonic.since(old.heard) < SILENT && old.boot != join.boot);
+        let Some(old) = there.map(|old| old.id) else {
+            let waited = worker.waiting.take();
+            self.came(id, join, effects)?;
+            return waited.map_or(Ok(()), |waited| is_closed(waited.session, effects));
+        };
+        if is_admitted(join.session, effects) {
+            return Err(format!("{:?} was let in beside another process", join.session));
         }
-        let worker = id.and_then(|id| self.workers.get_mut(&id)).filter(|_| admitted);
-        if let Some(worker) = worker {
+        match worker.waiting.as_ref().map(|waiting| (waiting.session, waiting.boot)) {
+            Some((_, boot)) if boot != join.boot => return is_closed(join.session, effects),
+            Some((waited, _)) => is_closed(waited, effects)?,
+            None => {
+                let asked =
+                    |send: &Send| matches!(send, Send::Probe { session, .. } if *session == old);
+                if !effects.sends.iter().any(asked) {
+                    return Err(format!("{old:?} was not asked whether it is there"));
+                }
+            }
+        }
+        worker.waiting = Some(join.clone());
+        Ok(())
+    }
+
+    /// Whether the first process answered decides about the second one.
+    pub(super) fn probed(
+        &mut self,
+        session: SessionId,
+        answered: bool,
+        effects: &Effects,
+    ) -> Result<(), String> {
+        let Some(id) = self.at(session) else { return Ok(()) };
+        let worker = self.workers.get_mut(&id);
+        let Some((worker, join)) = worker.and_then(|w| w.waiting.take().map(|join| (w, join)))
+        else {
+            return Ok(());
+        };
+        if answered {
+            return is_closed(join.session, effects);
+        }
+        worker.session = None;
+        is_closed(session, effects)?;
+        self.came(Some(id), &join, effects)
+    }
+
+    /// A process is in.
+    fn came(&mut self, id: Option<WorkerId>, join: &Join, effects: &Effects) -> Result<(), String> {
+        if !is_admitted(join.session, effects) {
+            return Err(format!("{:?} was not let in", join.session));
+        }
+        if let Some(worker) = id.and_then(|id| self.workers.get_mut(&id)) {
             worker.session = Some(Session {
                 id: join.session,
                 boot: join.boot,
@@ -74,12 +119,16 @@ impl Oracle {
         Ok(())
     }
 
-    pub(super) fn left(&mut self, session: SessionId) {
-        for worker in self.workers.values_mut() {
+    pub(super) fn left(&mut self, session: SessionId, effects: &Effects) -> Result<(), String> {
+        let mut next = None;
+        for (id, worker) in &mut self.workers {
+            worker.waiting.take_if(|waiting| waiting.session == session);
             if worker.session.as_ref().is_some_and(|live| live.id == session) {
                 worker.session = None;
+                next = worker.waiting.take().map(|join| (*id, join));
             }
         }
+        next.map_or(Ok(()), |(id, join)| self.came(Some(id), &join, effects))
     }
 
     /// The worker whose live connection this is.
@@ -142,6 +191,18 @@ impl Oracle {
             && job.memory_over.is_none_or(|over| is_more(session.free_memory, over))
             && self.fits(id, &session.offer, job)
     }
+}
+
+fn is_admitted(session: SessionId, effects: &Effects) -> bool {
+    let mut sends = effects.sends.iter();
+    sends.any(|send| matches!(send, Send::Admit { session: id, .. } if *id == session))
+}
+
+fn is_closed(session: SessionId, effects: &Effects) -> Result<(), String> {
+    let mut sends = effects.sends.iter();
+    let closed =
+        sends.any(|send| matches!(send, Send::Close { session: id, .. } if *id == session));
+    if closed { Ok(()) } else { Err(format!("{session:?} was not closed")) }
 }
 
 /// By more than an eighth: what is free wavers.

@@ -128,7 +128,8 @@ impl Oracle {
         self.take_writes(effects);
         match event {
             Event::Joined(join) => self.joined(&join, effects)?,
-            Event::Left(session) => self.left(session),
+            Event::Left(session) => self.left(session, effects)?,
+            Event::Probed { session, answered } => self.probed(session, answered, effects)?,
             Event::Told(session, status) => self.told(session, &status),
             Event::Reported { session, report, .. } => self.reported(session, &report),
             Event::SetAside(session, attempt) => self.set_aside(session, attempt),

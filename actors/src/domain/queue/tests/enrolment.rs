@@ -126,23 +126,6 @@ fn an_invitation_is_used_up_by_proof_only() {
 }
 
 #[test]
-fn a_second_process_with_the_same_key_is_kept_out_while_the_first_lives() {
-    let mut house = House::new();
-    house.sync("p", "1", groups(&["a"]));
-    let (session, granted) = house.ready(1);
-    house.advance(Duration::from_secs(10));
-    let (_, effects) = house.join_as(1, 2, offer(1));
-    assert_eq!(outcome(&effects), Err(CloseCode::Duplicate));
-    let effects = house.told(session, 1, &[granted[0].attempt], &[]);
-    assert!(effects.sends.is_empty(), "the first one is untouched");
-    assert!(matches!(house.place(granted[0].attempt.job), Place::Leased { .. }));
-    house.advance(Duration::from_secs(15));
-    let (_, effects) = house.join_as(1, 2, offer(1));
-    assert_eq!(outcome(&effects), Ok(None));
-    assert!(house.told(session, 1, &[], &[]).is_empty(), "the first one is gone");
-}
-
-#[test]
 fn the_same_process_replaces_its_connection_at_once() {
     let mut house = House::new();
     let (old, _) = house.ready(1);

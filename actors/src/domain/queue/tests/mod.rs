@@ -4,6 +4,7 @@ mod acceptance;
 mod enrolment;
 mod faults;
 mod house;
+mod knock;
 mod lease;
 mod memberships;
 mod order;
