@@ -67,6 +67,7 @@ pub async fn run(
         snapshots: Vec::new(),
         archives: Vec::new(),
         shrink_guard: 50,
+        packages_max: usize::MAX,
     };
     let fetcher = Fetcher::new(FetchLimits::default())
         .map_err(|error| IndexError::Fetch { url: source.to_owned(), reason: error.to_string() })?;

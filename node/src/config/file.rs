@@ -146,6 +146,7 @@ pub(super) struct Profile {
     pub(super) check_signature: Option<bool>,
     pub(super) check_published: Option<bool>,
     pub(super) shrink_guard_percent: Option<Within<0, 100>>,
+    pub(super) packages_max: Option<Within<1, 100_000_000>>,
     pub(super) interval_secs: Option<Within<60, 2_592_000>>,
     pub(super) priority: Option<i32>,
     pub(super) max_retries: Option<u32>,

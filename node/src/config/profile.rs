@@ -43,6 +43,8 @@ pub struct ProfileConfig {
     pub check_signature: bool,
     /// Percentage of packages whose loss refuses an index; 100: none does.
     pub shrink_guard_percent: u8,
+    /// Packages that the profile may follow in all.
+    pub packages_max: usize,
     /// Time between two looks at the index.
     pub interval: Duration,
     /// What its jobs get.
@@ -84,6 +86,7 @@ impl ProfileConfig {
             snapshots: self.snapshots.clone(),
             archives: self.archives.clone(),
             shrink_guard: self.shrink_guard_percent,
+            packages_max: self.packages_max,
         }
     }
 
@@ -150,6 +153,7 @@ impl ProfileConfig {
             keyring: file.keyring.map(|path| path.0),
             check_signature,
             shrink_guard_percent: file.shrink_guard_percent.map_or(SHRINK_GUARD_PERCENT, percent),
+            packages_max: file.packages_max.map_or(PACKAGES_MAX, |count| count.0 as usize),
             interval: Duration::from_secs(
                 file.interval_secs.map_or(INTERVAL_SECS, |secs| u64::from(secs.0)),
             ),
@@ -177,6 +181,9 @@ fn unsigned(name: &str) -> String {
 
 /// Percentage of packages whose loss refuses an index, unless configured.
 const SHRINK_GUARD_PERCENT: u8 = 50;
+/// Packages that a profile may follow, unless configured: four times those of one of Debian's
+/// releases for one architecture.
+const PACKAGES_MAX: usize = 300_000;
 /// Seconds between two looks at an index, unless configured.
 const INTERVAL_SECS: u64 = 3600;
 /// Where Debian publishes what its builders recorded.

@@ -93,6 +93,7 @@ fn write_profile(out: &mut String, p: &ProfileConfig) -> fmt::Result {
         if p.policy.check_published { "always fetched" } else { "fetched if they differ" };
     line(out, "published files", published)?;
     line(out, "read every", format_args!("{} s", p.interval.as_secs()))?;
+    line(out, "refused with more than", format_args!("{} packages", p.packages_max))?;
     line(out, "refused if it lost", format_args!("more than {} %", p.shrink_guard_percent))?;
     let policy = &p.policy;
     line(out, "priority", or(policy.priority, "1"))?;

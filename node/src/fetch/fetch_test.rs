@@ -217,15 +217,65 @@ async fn limits_hold_whatever_the_server_announces() {
 
 #[tokio::test]
 async fn redirects_are_followed_but_not_for_ever() {
-    let there = Server::start(vec![ok("found")]).await;
-    let location = format!("Location: {}\r\n", there.url());
-    let here = Server::start(vec![Answer::Send(answer("302 Found", 0, &location, ""))]).await;
+    let moved = Answer::Send(answer("302 Found", 0, "Location: /there\r\n", ""));
+    let here = Server::start(vec![moved, ok("found")]).await;
     assert_eq!(&*fetcher().get(&here.url(), 9).await.unwrap(), b"found");
+    assert!(here.requests()[1].starts_with("GET /there "));
+    let absolute = format!("Location: {}/there\r\n", here.base);
+    let moved = Answer::Send(answer("307 Moved", 0, &absolute, ""));
+    let away = Server::start(vec![moved]).await;
+    assert!(fetcher().get(&away.url(), 9).await.is_err(), "another port of the loopback");
+    assert_eq!(here.requests().len(), 2);
     let circle = Answer::Send(answer("302 Found", 0, "Location: /again\r\n", ""));
     let circle = Server::start(vec![circle]).await;
     let error = fetcher().get(&circle.url(), 9).await.unwrap_err();
-    assert!(matches!(error, FetchError::Unavailable { .. }), "{error}");
+    assert!(error.to_string().contains("more than 5 redirects"), "{error}");
     assert_eq!(circle.requests().len(), 6);
+}
+
+#[tokio::test]
+async fn redirects_to_addresses_that_a_server_must_not_choose_are_named_and_not_followed() {
+    let inner = Server::start(vec![ok("secret")]).await;
+    let port = inner.base.rsplit_once(':').unwrap().1;
+    for target in [
+        format!("http://127.0.0.1:{port}/x"),
+        format!("http://[::ffff:127.0.0.1]:{port}/x"),
+        format!("http://0.0.0.0:{port}/x"),
+        // Found out only when the name is resolved.
+        format!("http://localhost:{port}/x"),
+        "http://169.254.169.254/latest/meta-data/".to_owned(),
+        "http://10.0.0.1/x".to_owned(),
+        "http://[fd00::1]/x".to_owned(),
+        "file:///etc/passwd".to_owned(),
+    ] {
+        let location = format!("Location: {target}\r\n");
+        let moved = Answer::Send(answer("302 Found", 0, &location, ""));
+        let mirror = Server::start(vec![moved]).await;
+        let error = fetcher().get(&mirror.url(), 9).await.unwrap_err();
+        let host = target.split('/').nth(2).unwrap().trim_end_matches(&format!(":{port}"));
+        assert!(error.to_string().contains("redirected to"), "{error}");
+        assert!(error.to_string().contains(host), "{error}");
+        assert_eq!(mirror.requests().len(), 1, "not tried again");
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("f");
+        let error = fetcher().to_file(&file(mirror.url(), "secret"), 9, &to).await.unwrap_err();
+        assert!(matches!(error, FetchError::Unavailable { .. }), "{error}");
+        assert!(!to.exists());
+    }
+    assert_eq!(inner.requests(), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn a_file_is_never_longer_than_its_size_is_known_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("f");
+    let endless = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned() + &"x".repeat(1000);
+    for server in [ok(&"x".repeat(1000)), Answer::Send(endless)] {
+        let server = Server::start(vec![server]).await;
+        let error = fetcher().to_file(&file(server.url(), "hello"), 9_999, &to).await.unwrap_err();
+        assert!(matches!(error, FetchError::Mismatch { .. }), "{error}");
+        assert!(!to.exists());
+    }
 }
 
 #[tokio::test]

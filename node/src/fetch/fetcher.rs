@@ -8,12 +8,13 @@ use reqwest::{StatusCode, Url};
 use tokio::io::AsyncReadExt as _;
 
 use super::body::{Body, Partial};
+use super::redirect::{self, Clients, Reach};
 use super::{FetchError, local_path};
 
 /// Fetches files; clones share connections.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    client: reqwest::Client,
+    clients: Clients,
     limits: FetchLimits,
 }
 
@@ -70,17 +71,19 @@ impl Fetcher {
     pub fn new(limits: FetchLimits) -> Result<Self, FetchError> {
         // Only `ring` is compiled in; a second call finds it installed, which is as good.
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("rebuilder/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(limits.connect)
-            .read_timeout(limits.stall)
-            .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
-            .build()
-            .map_err(|error| FetchError::Unavailable {
-                url: "https:".to_owned(),
-                reason: format!("no TLS client: {}", chain(&error)),
-            })?;
-        Ok(Self { client, limits })
+        let client = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("rebuilder/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(limits.connect)
+                .read_timeout(limits.stall)
+                // Followed here, where each step is looked at.
+                .redirect(reqwest::redirect::Policy::none())
+        };
+        let clients = Clients::new(client).map_err(|error| FetchError::Unavailable {
+            url: "https:".to_owned(),
+            reason: format!("no TLS client: {}", chain(&error)),
+        })?;
+        Ok(Self { clients, limits })
     }
 
     /// The whole file, at most `bytes_max` bytes.
@@ -186,8 +189,7 @@ impl Fetcher {
         request: &Request<'_>,
         body: &mut Body,
     ) -> Result<Option<Validator>, Broken> {
-        let bytes_due =
-            request.expected.and_then(|file| file.size).unwrap_or(request.bytes_max).max(1);
+        let bytes_due = request.bytes_due().max(1);
         let rate = self.limits.bytes_per_sec_min.max(1);
         let patience =
             self.limits.connect + self.limits.stall + Duration::from_secs(bytes_due.div_ceil(rate));
@@ -206,28 +208,13 @@ impl Fetcher {
         request: &Request<'_>,
         body: &mut Body,
     ) -> Result<Option<Validator>, Broken> {
-        let again = |error: &reqwest::Error| Broken {
-            error: unavailable(request.url, &chain(error)),
-            may_heal: !error.is_redirect() && !error.is_builder(),
-        };
+        let again = |error: &reqwest::Error| broken_off(request.url, error);
         let resumable = request.expected.is_some_and(|file| file.sha256.is_some());
         if !resumable {
             body.restart().await?;
         }
         let offset = body.len();
-        let mut asked = self.client.get(url.clone());
-        if let Some(since) = request.since {
-            if let Some(etag) = &since.etag {
-                asked = asked.header(header::IF_NONE_MATCH, etag);
-            }
-            if let Some(modified) = &since.modified {
-                asked = asked.header(header::IF_MODIFIED_SINCE, modified);
-            }
-        }
-        if offset > 0 {
-            asked = asked.header(header::RANGE, format!("bytes={offset}-"));
-        }
-        let mut answer = asked.send().await.map_err(|error| again(&error))?;
+        let mut answer = self.follow(url, request, offset).await?;
         match answer.status() {
             StatusCode::NOT_MODIFIED if request.since.is_some() => return Ok(None),
             StatusCode::PARTIAL_CONTENT if offset > 0 && continues(&answer, offset) => {}
@@ -238,20 +225,45 @@ impl Fetcher {
             }
             status => return Err(refused(request.url, status)),
         }
-        let too_large =
-            || FetchError::TooLarge { url: request.url.to_owned(), bytes_max: request.bytes_max };
-        if answer.content_length().is_some_and(|n| body.len().saturating_add(n) > request.bytes_max)
-        {
-            return Err(too_large().into());
+        let bytes_max = request.bytes_due();
+        if answer.content_length().is_some_and(|n| body.len().saturating_add(n) > bytes_max) {
+            return Err(request.too_large().into());
         }
         let validator = validator_of(&answer);
         while let Some(bytes) = answer.chunk().await.map_err(|error| again(&error))? {
-            if body.len() + bytes.len() as u64 > request.bytes_max {
-                return Err(too_large().into());
+            if body.len() + bytes.len() as u64 > bytes_max {
+                return Err(request.too_large().into());
             }
             body.push(&bytes).await?;
         }
         Ok(Some(validator))
+    }
+
+    /// The first answer that is no redirect.
+    async fn follow(
+        &self,
+        own: &Url,
+        request: &Request<'_>,
+        offset: u64,
+    ) -> Result<reqwest::Response, Broken> {
+        let stop = |reason: &str| Broken::from(unavailable(request.url, reason));
+        let (mut url, mut reach) = (own.clone(), Reach::Everywhere);
+        // Whatever a later server says, the reach is that of the operator's own URL.
+        let mut beyond = None;
+        for _ in 0..=REDIRECTS_MAX {
+            let asked = self.clients.of(reach).get(url.clone());
+            let answer = request.headers(asked, offset).send().await;
+            let answer = answer.map_err(|error| broken_off(request.url, &error))?;
+            if !redirect::is_redirect(&answer) {
+                return Ok(answer);
+            }
+            let most =
+                *beyond.get_or_insert_with(|| self.clients.reach_of(own, answer.remote_addr()));
+            let location = &answer.headers()[header::LOCATION];
+            (url, reach) = redirect::next(own, &url, location.as_bytes(), most)
+                .map_err(|reason| stop(&reason))?;
+        }
+        Err(stop(&format!("more than {REDIRECTS_MAX} redirects")))
     }
 }
 
@@ -261,6 +273,37 @@ struct Request<'a> {
     since: Option<&'a Validator>,
     bytes_max: u64,
     expected: Option<&'a RemoteFile>,
+}
+
+impl Request<'_> {
+    /// Bytes that are taken at most: no more than the file is known to have.
+    fn bytes_due(&self) -> u64 {
+        let size = self.expected.and_then(|file| file.size);
+        size.map_or(self.bytes_max, |size| size.min(self.bytes_max))
+    }
+
+    fn too_large(&self) -> FetchError {
+        match self.expected.and_then(|file| file.size) {
+            Some(size) => mismatch(self.url, format!("{size} bytes"), "more".to_owned()),
+            None => FetchError::TooLarge { url: self.url.to_owned(), bytes_max: self.bytes_max },
+        }
+    }
+
+    /// What every server that is asked may know.
+    fn headers(&self, mut asked: reqwest::RequestBuilder, offset: u64) -> reqwest::RequestBuilder {
+        if let Some(since) = self.since {
+            if let Some(etag) = &since.etag {
+                asked = asked.header(header::IF_NONE_MATCH, etag);
+            }
+            if let Some(modified) = &since.modified {
+                asked = asked.header(header::IF_MODIFIED_SINCE, modified);
+            }
+        }
+        if offset > 0 {
+            asked = asked.header(header::RANGE, format!("bytes={offset}-"));
+        }
+        asked
+    }
 }
 
 /// A failed try.
@@ -273,6 +316,14 @@ impl From<FetchError> for Broken {
     fn from(error: FetchError) -> Self {
         Self { error, may_heal: false }
     }
+}
+
+/// A request without an answer, or an answer without its end.
+fn broken_off(url: &str, error: &reqwest::Error) -> Broken {
+    if let Some(forbidden) = redirect::cause(error) {
+        return unavailable(url, &forbidden.to_string()).into();
+    }
+    Broken { error: unavailable(url, &chain(error)), may_heal: !error.is_builder() }
 }
 
 /// Whether the answer starts at byte `offset`: `Content-Range: bytes 123-…`.

@@ -4,6 +4,8 @@ mod body;
 mod error;
 mod fetcher;
 mod location;
+mod place;
+mod redirect;
 
 pub use error::FetchError;
 pub use fetcher::{FetchLimits, Fetched, Fetcher, Validator};

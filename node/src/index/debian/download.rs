@@ -45,7 +45,7 @@ pub(super) async fn index_file(
         let url = format!("{folder}/{packed}");
         match fetch(fetcher, cache, release.by_hash, &url, file).await {
             Ok(path) => {
-                let bytes_max = plain.map_or(UNPACKED_BYTES_MAX, |plain| plain.size);
+                let bytes_max = plain.map_or_else(|| unlisted_max(file.size), |plain| plain.size);
                 if bytes_max > UNPACKED_BYTES_MAX {
                     let reason = format!("more than {UNPACKED_BYTES_MAX} bytes");
                     return Err(IndexError::Content { url, reason });
@@ -90,6 +90,11 @@ async fn fetch(
         }
     }
     Err(last.expect("the plain name was tried"))
+}
+
+/// Bytes that an index may unpack to whose unpacked form the release does not list.
+fn unlisted_max(packed: u64) -> u64 {
+    packed.saturating_mul(UNLISTED_RATIO_MAX).clamp(UNLISTED_BYTES_MIN, UNPACKED_BYTES_MAX)
 }
 
 /// What is wrong tells more than what is missing.
@@ -184,6 +189,11 @@ const PACKINGS: [(Packing, &str); 4] =
 const PACKED_BYTES_MAX: u64 = 512 << 20;
 /// Largest index file unpacked.
 const UNPACKED_BYTES_MAX: u64 = 1 << 30;
+/// How often an index may be as large as its packed form: five times what `xz -9` reaches on the
+/// most regular ones (long lists of debug packages). One that was made to fill memory has thousands.
+const UNLISTED_RATIO_MAX: u64 = 100;
+/// Small indexes pack better than that: a header of the format and repeated lines.
+const UNLISTED_BYTES_MIN: u64 = 16 << 20;
 /// Memory that a decoder may take: what `xz -9` needs.
 const DECODER_BYTES_MAX: u64 = 128 << 20;
 /// Bytes read from disk at a time.

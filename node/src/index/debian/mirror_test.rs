@@ -169,6 +169,7 @@ impl Mirror {
             snapshots: Vec::new(),
             archives: Vec::new(),
             shrink_guard: 50,
+            packages_max: 300_000,
         }
     }
 

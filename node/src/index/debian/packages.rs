@@ -37,6 +37,17 @@ pub(super) struct Binary {
 pub(super) struct Wanted {
     pub(super) architectures: Vec<String>,
     pub(super) maintainers: bool,
+    /// Packages that may be kept.
+    pub(super) packages_max: usize,
+}
+
+/// The fault of an index with more packages than a profile may follow.
+pub(super) fn too_many(url: &str, packages_max: usize) -> IndexError {
+    let reason = format!(
+        "more than {packages_max} packages: if all of them are to be followed, raise \
+         `packages_max` of the profile"
+    );
+    IndexError::Refused { url: url.to_owned(), reason }
 }
 
 impl Binaries {
@@ -46,7 +57,12 @@ impl Binaries {
         wanted: &Wanted,
     ) -> Result<Self, IndexError> {
         let mut binaries = Self::default();
-        stanza::for_each(input, url, &mut |stanza| binaries.add(stanza, wanted))?;
+        stanza::for_each(input, url, &mut |stanza| {
+            binaries.add(stanza, wanted)?;
+            // A filter may keep fewer, but all of them are in memory first.
+            let room = binaries.rows.len() <= wanted.packages_max;
+            if room { Ok(()) } else { Err(too_many(url, wanted.packages_max)) }
+        })?;
         Ok(binaries)
     }
 
@@ -140,6 +156,28 @@ fn suffix_of(version: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn wanted(packages_max: usize) -> Wanted {
+        Wanted { architectures: vec!["amd64".to_owned()], maintainers: false, packages_max }
+    }
+
+    #[test]
+    fn an_index_with_more_packages_than_allowed_is_refused() {
+        let stanza = |n: usize, architecture: &str| {
+            format!(
+                "Package: p{n}\nVersion: 1\nArchitecture: {architecture}\nFilename: p/p{n}.deb\n\n"
+            )
+        };
+        let text: String = (0..5).map(|n| stanza(n, "amd64")).collect();
+        let read = |text: &str, max| Binaries::read(&mut text.as_bytes(), "u", &wanted(max));
+        assert_eq!(read(&text, 5).unwrap().rows.len(), 5);
+        let error = read(&text, 4).unwrap_err();
+        assert!(matches!(error, IndexError::Refused { .. }), "{error}");
+        assert!(error.to_string().contains("raise `packages_max`"), "{error}");
+        // Packages of other architectures are not followed, and cost nothing.
+        let others: String = (5..99).map(|n| stanza(n, "riscv64")).collect();
+        assert_eq!(read(&(text + &others), 5).unwrap().stanzas, 99);
+    }
+
     #[test]
     fn sources_are_named_in_three_ways() {
         assert_eq!(split_source(None, "a", "1"), ("a", "1"));
@@ -165,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_hostile_stanza_is_refused_with_line_and_package() {
-        let wanted = Wanted { architectures: vec!["amd64".to_owned()], maintainers: false };
+        let wanted = wanted(9);
         let read = |path: &str, rest: &str| {
             let text = format!(
                 "Package: ok\nArchitecture: amd64\nVersion: 1\nFilename: pool/ok.deb\n\n\

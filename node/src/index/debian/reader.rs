@@ -12,7 +12,7 @@ use super::cache::{Cache, Remembered};
 use super::download::{LocalIndex, index_file, refused};
 use super::group::{Grouping, LoadedSuite};
 use super::keyring::Keyring;
-use super::packages::{Binaries, Wanted};
+use super::packages::{Binaries, Wanted, too_many};
 use super::plan::{ReleasePlan, SuitePlan, plan};
 use super::release::{ReleaseFile, shown};
 use super::settings::{AptPaths, DebianSettings};
@@ -67,7 +67,7 @@ impl DebianReader {
         }
         let mut state = IndexState { releases: Vec::new(), settings };
         let mut used = BTreeSet::new();
-        let mut counted = Vec::new();
+        let (mut counted, mut followed) = (Vec::new(), 0);
         let mut rest = fetched.iter().zip(&names);
         for release in &releases {
             let mut loaded = Vec::new();
@@ -92,7 +92,13 @@ impl DebianReader {
                 loaded.push(suite);
                 counted.push(packages);
             }
-            self.emit(release, &loaded, sink)?;
+            self.emit(release, &loaded, &mut |group| {
+                followed += group.artifacts.len();
+                sink(group);
+            })?;
+            if followed > self.settings.packages_max {
+                return Err(too_many(&self.settings.source, self.settings.packages_max));
+            }
         }
         for (suite, packages) in fetched.iter().zip(counted) {
             let remembered = Remembered { validator: suite.validator.clone(), packages };
@@ -192,6 +198,7 @@ impl DebianReader {
         let wanted = Wanted {
             architectures: self.settings.architectures.clone(),
             maintainers: self.settings.filter.reads_maintainers(),
+            packages_max: self.settings.packages_max,
         };
         let mut binaries = Vec::new();
         let mut sources = Vec::new();
@@ -210,9 +217,9 @@ impl DebianReader {
             }
             let path = format!("{component}/source/Sources");
             let Some(index) = self.index(suite, release, &path, used).await? else { continue };
-            let maintainers = wanted.maintainers;
+            let wanted = wanted.clone();
             let task = tokio::task::spawn_blocking(move || {
-                Sources::read(&mut *open(&index)?, &index.url, maintainers)
+                Sources::read(&mut *open(&index)?, &index.url, &wanted)
             });
             sources.push((path, task));
         }

@@ -36,6 +36,8 @@ pub struct DebianSettings {
     /// An index that lost more than this percentage of its packages since it was last read is
     /// refused; 100 switches the guard off.
     pub shrink_guard: u8,
+    /// Packages of all its releases; more are an error, as memory and the queue grow with them.
+    pub packages_max: usize,
 }
 
 /// A release to follow.

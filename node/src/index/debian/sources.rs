@@ -3,6 +3,7 @@ use std::io::Read;
 use rebuilder_actors::port::IndexError;
 use rebuilder_actors::protocol::Sha256;
 
+use super::packages::{Wanted, too_many};
 use super::stanza::{self, Stanza};
 use super::text::{Arena, Text, path_fault};
 
@@ -38,10 +39,14 @@ impl Sources {
     pub(super) fn read(
         input: &mut dyn Read,
         url: &str,
-        maintainers: bool,
+        wanted: &Wanted,
     ) -> Result<Self, IndexError> {
         let mut sources = Self::default();
-        stanza::for_each(input, url, &mut |stanza| sources.add(stanza, maintainers))?;
+        stanza::for_each(input, url, &mut |stanza| {
+            sources.add(stanza, wanted.maintainers)?;
+            let room = sources.rows.len() <= wanted.packages_max;
+            if room { Ok(()) } else { Err(too_many(url, wanted.packages_max)) }
+        })?;
         let Self { texts, rows, .. } = &mut sources;
         rows.sort_by_key(|row| (texts.get(row.name), texts.get(row.version)));
         Ok(sources)
@@ -130,6 +135,10 @@ pub(super) fn people(list: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
+    fn wanted(maintainers: bool) -> Wanted {
+        Wanted { architectures: Vec::new(), maintainers, packages_max: 10 }
+    }
+
     #[test]
     fn persons_are_told_apart() {
         let list = "Jo Doe <jo@example.org>, Ann Powell, IV <ann@example.org>,\n \
@@ -151,7 +160,7 @@ mod tests {
              {sha} 9 b_2.dsc\n\n\
              Package: b\nVersion: 1\nDirectory: pool/b\n\nPackage: a\nVersion: 1\nDirectory: ."
         );
-        let sources = Sources::read(&mut text.as_bytes(), "u", true).unwrap();
+        let sources = Sources::read(&mut text.as_bytes(), "u", &wanted(true)).unwrap();
         assert_eq!(sources.stanzas, 3);
         let found = sources.find("b", "2").unwrap();
         let dsc = found.dsc.unwrap();
@@ -168,7 +177,8 @@ mod tests {
         let text = format!(
             "Package: b\nVersion: 2\nDirectory: ../..\nChecksums-Sha256:\n {sha} 9 b_2.dsc\n"
         );
-        let error = Sources::read(&mut text.as_bytes(), "u", false).unwrap_err().to_string();
+        let error =
+            Sources::read(&mut text.as_bytes(), "u", &wanted(false)).unwrap_err().to_string();
         assert!(error.contains("source package b: path `../../b_2.dsc`"), "{error}");
     }
 }
