@@ -38,16 +38,19 @@ pub struct BackendsSetup {
 }
 
 impl Backends {
-    /// Makes the folder, and removes what attempts of an earlier process left there.
+    /// Makes the folder, and removes what attempts of an earlier process left there. What cannot
+    /// be removed is named and stays: it is tried again at the next start.
     ///
     /// # Errors
-    /// The folder cannot be made or emptied.
+    /// The folder cannot be made or read.
     pub async fn open(setup: BackendsSetup) -> std::io::Result<Self> {
         tokio::fs::create_dir_all(&setup.folder).await?;
         let mut entries = tokio::fs::read_dir(&setup.folder).await?;
         while let Some(entry) = entries.next_entry().await? {
-            let removed = sandbox::remove_tree(&entry.path()).await;
-            removed.map_err(std::io::Error::other)?;
+            // Never fatal: no attempt gets this folder's name, or it is moved out of its way.
+            if let Err(error) = sandbox::remove_tree(&entry.path()).await {
+                tracing::warn!(target: "rebuilder", "a left-over stays: {error}");
+            }
         }
         Ok(Self { setup, kept: Mutex::new(BTreeMap::new()) })
     }
@@ -182,11 +185,27 @@ async fn make_private(folder: &Path) -> Result<(), Ended> {
     builder.mode(0o700);
     let mut made = builder.create(folder).await;
     if made.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists) {
-        // An earlier try of this process that was never released.
-        sandbox::remove_tree(folder)
-            .await
-            .map_err(|error| Ended::fault(FaultKind::WorkerFailed, error.to_string()))?;
+        // An earlier try that was never released, or of a process that was killed.
+        if let Err(error) = sandbox::remove_tree(folder).await {
+            let aside = aside(folder).await.map_err(|e| Ended::io("move aside", folder, &e))?;
+            let aside = aside.display();
+            tracing::warn!(target: "rebuilder", "a left-over stays, as {aside}: {error}");
+        }
         made = builder.create(folder).await;
     }
     made.map_err(|error| Ended::io("make the folder", folder, &error))
+}
+
+/// Renames what cannot be removed to a name that no attempt has; the next start tries it again.
+async fn aside(folder: &Path) -> std::io::Result<PathBuf> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut number = 0_u32;
+    loop {
+        number += 1;
+        let to = folder.with_file_name(format!("{name}.left-{number}"));
+        if !tokio::fs::try_exists(&to).await? {
+            tokio::fs::rename(folder, &to).await?;
+            return Ok(to);
+        }
+    }
 }

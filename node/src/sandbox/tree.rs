@@ -4,17 +4,15 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::Mode;
-use tokio::process::Command;
-
 use super::Cancel;
 use super::drive::{Bounds, drive};
-use super::ids::succeed;
 use super::job::Job;
+use super::removal;
 use super::settings::settings;
 use super::spec::{Output, SandboxError};
 use super::wall::kernel;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::Mode;
 
 /// Unpacks a tarball of a root file system (plain, or compressed with gzip, xz or zstd) into a
 /// folder, made when it is absent, so that all in it belongs to the ids of the sandbox and setuid
@@ -52,16 +50,24 @@ pub async fn import_tar_of(tar: &Path, into: &Path, bytes_max: u64) -> Result<()
     Err(SandboxError { action, reason, observed: run.observed })
 }
 
-/// Deletes a tree that was written inside, of any depth and with any rights; one that is absent is
-/// already deleted. Nothing else may be using it.
+/// Deletes a tree that was written inside, of any depth and with any rights, without following
+/// links or touching what is mounted in it; one that is absent is already deleted.
 ///
 /// # Errors
-/// When something stays.
+/// When something stays: the first such thing. All else is gone.
 pub async fn remove_tree(path: &Path) -> Result<(), SandboxError> {
-    let mut command = Command::new("rm");
-    // The host's rm walks trees of any depth without following links.
-    command.args(["-rf", "--one-file-system", "--"]).arg(path);
-    succeed(command, || format!("delete {}", path.display())).await
+    let tree = path.to_owned();
+    let removed = tokio::task::spawn_blocking(move || remove_tree_blocking(&tree)).await;
+    removed.map_err(|error| SandboxError::new(format!("delete {}", path.display()), error))?
+}
+
+/// As [`remove_tree`], on this thread.
+///
+/// # Errors
+/// As [`remove_tree`].
+pub fn remove_tree_blocking(path: &Path) -> Result<(), SandboxError> {
+    removal::remove(path)
+        .map_err(|error| SandboxError::new(format!("delete {}", path.display()), error))
 }
 
 /// Opens a regular file that was written inside, for reading. `path` is relative to `tree`; nothing

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::settings::DebianSettings;
+use crate::sandbox;
 
 /// Where the next base root or writable layer goes.
 pub(super) fn home(settings: &DebianSettings) -> PathBuf {
@@ -34,11 +35,12 @@ pub(super) fn free_bytes(path: &Path) -> Option<u64> {
     Some(state.blocks_available() * state.fragment_size())
 }
 
-/// Removes what a crashed process left behind.
+/// Removes what a crashed process left behind. What stays is in nobody's way, and is tried again at
+/// the next start.
 pub(super) fn remove_left_over(path: &Path) {
     tracing::info!(path = %path.display(), "removes what was left over");
-    if let Err(error) = std::fs::remove_dir_all(path).or_else(|_| std::fs::remove_file(path)) {
-        tracing::warn!(path = %path.display(), %error, "a left-over stays");
+    if let Err(error) = sandbox::remove_tree_blocking(path) {
+        tracing::warn!(target: "rebuilder", "a left-over stays: {error}");
     }
 }
 
