@@ -4,13 +4,19 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
-use crate::port::Monotonic;
+use crate::port::{CloseReason, Monotonic};
 
 /// How a supervision tree ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TreeEnd {
     /// It was asked to.
     Stopped,
+    /// The coordinator will not let this worker in again: the process exits with a code at which its
+    /// manager leaves it alone.
+    Refused {
+        /// Why, as the coordinator says it.
+        reason: CloseReason,
+    },
     /// A child failed too often: the process exits with code 70 and its manager starts it again.
     GaveUp {
         /// Which child, and why it failed last.

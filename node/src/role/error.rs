@@ -58,6 +58,18 @@ pub enum RoleError {
     /// Not every job came to an end.
     #[error("interrupted")]
     Interrupted,
+    /// A second signal came while the node stopped in order.
+    #[error("stopped at once by a second {0}")]
+    Forced(&'static str),
+    /// Its terminal is gone, or its configuration is to be read again.
+    #[error("stopped in order by SIGHUP: started again it reads its configuration anew")]
+    HungUp,
+    /// The coordinator will not let this worker in again.
+    #[error(
+        "the coordinator refused this worker: {0}. Starting it again changes nothing before its \
+         key has rights; reports in its spool are kept"
+    )]
+    Refused(String),
 }
 
 impl RoleError {
@@ -66,13 +78,18 @@ impl RoleError {
         move |source| Self::Io { action, path, source }
     }
 
-    /// The process's exit code: 65 when what is stored is damaged, 70 when it gave up, 130 when
-    /// interrupted, else 1.
+    /// The process's exit code, as `docs/configuration.md` lists them; else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
+            // EX_DATAERR of sysexits.h.
             Self::Damaged(_) | Self::Store(StoreError::Damaged { .. }) => DAMAGED,
+            // EX_SOFTWARE of sysexits.h.
             Self::GaveUp(_) => 70,
-            Self::Interrupted => 130,
+            // EX_NOPERM of sysexits.h.
+            Self::Refused(_) => 77,
+            // 128 and the number of the signal.
+            Self::HungUp => 129,
+            Self::Interrupted | Self::Forced(_) => 130,
             _ => 1,
         }
     }

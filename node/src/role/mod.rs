@@ -10,6 +10,7 @@ mod own_key;
 mod progress;
 mod run;
 mod secret;
+mod signals;
 mod table;
 mod worker;
 

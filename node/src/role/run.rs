@@ -1,10 +1,10 @@
 use rebuilder_actors::actor::TreeEnd;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::RoleError;
 use super::expected::Expected;
 use super::host::Host;
 use super::progress;
+use super::signals::{Signals, Stop};
 use super::{coordinator, worker};
 use crate::config::Config;
 
@@ -22,6 +22,8 @@ pub struct Options {
 /// # Errors
 /// It cannot start, or gave up; see [`RoleError::exit_code`].
 pub async fn run(config: &Config, options: &Options) -> Result<(), RoleError> {
+    // Before anything is opened: SIGHUP and its like must not end a start half way.
+    let mut signals = Signals::catch()?;
     let host = Host::new();
     let opened = config.worker.as_ref().map(worker::Opened::open).transpose()?;
     let mut coordinator = match &config.coordinator {
@@ -45,26 +47,32 @@ pub async fn run(config: &Config, options: &Options) -> Result<(), RoleError> {
         diffoscope: config.worker.as_ref().is_some_and(|settings| settings.diffoscope.enabled),
         expected: &options.expected,
     };
-    let result = wait(coordinator.as_mut(), worker.as_mut(), options, &until).await;
-    if let Some(worker) = worker {
-        worker.stop().await;
+    let result = wait(coordinator.as_mut(), worker.as_mut(), &mut signals, options, &until).await;
+    let stop = async {
+        if let Some(worker) = worker {
+            worker.stop().await;
+        }
+        if let Some(coordinator) = coordinator {
+            coordinator.stop().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stop => result,
+        // What is durable does not need the order, and the kernel ends the builds with us.
+        signal = signals.again() => Err(RoleError::Forced(signal)),
     }
-    if let Some(coordinator) = coordinator {
-        coordinator.stop().await;
-    }
-    result
 }
 
 /// Waits for a signal, for the end of a tree, or until nothing is left to do.
 async fn wait(
     mut coordinator: Option<&mut coordinator::Running>,
     worker: Option<&mut worker::Running>,
+    signals: &mut Signals,
     options: &Options,
     until: &progress::Until<'_>,
 ) -> Result<(), RoleError> {
-    let handler = |kind| signal(kind).map_err(|e| RoleError::Start(e.to_string()));
-    let mut terminate = handler(SignalKind::terminate())?;
-    let mut interrupt = handler(SignalKind::interrupt())?;
+    let goes_on = coordinator.is_some() && !options.until_idle;
     let idle = {
         let tree = coordinator.as_ref().map(|coordinator| coordinator.tree.clone());
         async move {
@@ -81,30 +89,46 @@ async fn wait(
         }
     };
     let worker_ended = async {
-        match worker {
-            Some(worker) => (&mut worker.ended).await.ok(),
-            None => std::future::pending().await,
+        let Some(worker) = worker else { return std::future::pending().await };
+        match (&mut worker.ended).await {
+            // Other workers still need the coordinator of a standalone node.
+            Ok(TreeEnd::Refused { reason }) if goes_on => {
+                tracing::error!(
+                    target: "rebuilder",
+                    "this node's own worker has ended ({reason}); its coordinator goes on"
+                );
+                std::future::pending().await
+            }
+            end => end.ok(),
         }
     };
     tokio::select! {
         biased;
-        _ = terminate.recv() => stopped(options),
-        _ = interrupt.recv() => stopped(options),
+        stop = signals.stop() => stopped(stop, options),
         end = coordinator_ended => ended(end),
         end = worker_ended => ended(end),
         result = idle => result,
     }
 }
 
-fn stopped(options: &Options) -> Result<(), RoleError> {
-    tracing::info!(target: "rebuilder", "stopping");
-    if options.until_idle { Err(RoleError::Interrupted) } else { Ok(()) }
+fn stopped(stop: Stop, options: &Options) -> Result<(), RoleError> {
+    let signal = match stop {
+        Stop::Asked(signal) => signal,
+        Stop::HungUp => "SIGHUP",
+    };
+    tracing::info!(target: "rebuilder", "stopping ({signal}); SIGTERM or SIGINT again forces it");
+    match stop {
+        _ if options.until_idle => Err(RoleError::Interrupted),
+        Stop::HungUp => Err(RoleError::HungUp),
+        Stop::Asked(_) => Ok(()),
+    }
 }
 
 fn ended(end: Option<TreeEnd>) -> Result<(), RoleError> {
     match end {
         Some(TreeEnd::GaveUp { reason }) => Err(RoleError::GaveUp(reason)),
         Some(TreeEnd::Damaged { reason }) => Err(RoleError::Damaged(reason)),
+        Some(TreeEnd::Refused { reason }) => Err(RoleError::Refused(reason.text)),
         Some(TreeEnd::Stopped) => Ok(()),
         None => Err(RoleError::GaveUp("the tree ended without a word".into())),
     }

@@ -24,6 +24,7 @@ mod places;
 mod quarantine;
 mod readers;
 mod refusals;
+mod signals;
 mod spool;
 mod tools;
 mod unread;

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::tools::{node_program, until_true};
+use crate::tools::{node_program, until, until_true};
 
 /// A process of `rebuilder-node`; killed with this value, and its last words shown if the test
 /// failed.
@@ -69,10 +69,19 @@ impl Node {
 
     /// As the service manager does.
     pub fn stop(mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        kill(pid, Signal::SIGTERM).unwrap();
-        let what = format!("{} ends when it is asked to", self.name);
-        until_true(20, &what, || self.child.try_wait().unwrap().is_some());
+        self.signal(Signal::SIGTERM);
+        assert_eq!(self.until_ended(20), 0, "{} ends when it is asked to", self.name);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
+    /// Waits until it ends by itself: its exit code.
+    pub fn until_ended(&mut self, secs: u64) -> i32 {
+        let what = format!("{} ends", self.name);
+        let status = until(secs, &what, || self.child.try_wait().unwrap());
+        status.code().unwrap_or_else(|| panic!("{} was killed: {status}", self.name))
     }
 
     /// True while the process runs.

@@ -1,9 +1,11 @@
 use serde_json::Value;
 
 use crate::ctl::Ctl;
-use crate::tools::{until_true, utc_ms};
+use crate::tools::{is_run, until_true, utc_ms};
 use crate::world::{Wishes, World, names, stranger_key};
 
+/// What a refused worker exits with, as documented.
+const REFUSED: i32 = 77;
 const SECRET: &str = "correct horse battery staple";
 const SECRET_LINE: &str = "signup_secret = \"correct horse battery staple\"";
 
@@ -19,22 +21,32 @@ fn workers_without_the_right_to_work_are_refused() {
     let other = world.key("other").public_key();
     let not_enrolled = format!("the key {} is not enrolled", world.key("x3").public_key());
     let other_here = "another coordinator answers here";
-    for (name, enrolment, worker_says, coordinator_says) in [
+    for (name, enrolment, worker_says, coordinator_says, ends) in [
         // Listed, but it expects another coordinator.
-        ("w1", format!("coordinator_key = \"{other}\"\n"), other_here, "connection attempt failed"),
+        (
+            "w1",
+            format!("coordinator_key = \"{other}\"\n"),
+            other_here,
+            "connection attempt failed",
+            None,
+        ),
         (
             "x2",
             format!("signup_secret = \"{SECRET}!\"\n"),
             "the signup secret is wrong",
             "refused: the signup secret is wrong",
+            Some(REFUSED),
         ),
-        ("x3", pin, not_enrolled.as_str(), not_enrolled.as_str()),
+        ("x3", pin, not_enrolled.as_str(), not_enrolled.as_str(), Some(REFUSED)),
     ] {
         world.write_worker(name, &enrolment);
         let mut worker = world.worker(name);
         worker.until_said(20, 1, worker_says);
         coordinator.until_said(20, 1, coordinator_says);
-        assert!(worker.is_alive(), "it tries again, as somebody may mend it");
+        match ends {
+            Some(code) => assert_eq!(worker.until_ended(10), code, "{}", worker.said()),
+            None => assert!(worker.is_alive(), "it tries again, as somebody may mend it"),
+        }
         assert!(!worker.said().contains("connected to"), "{}", worker.said());
         assert_eq!(state(&world.ctl()), before, "{name} changed something");
     }
@@ -69,8 +81,9 @@ fn an_invitation_works_once_and_for_its_time() {
     for (count, (name, token)) in [("x2", &token), ("x3", &short)].into_iter().enumerate() {
         let before = state(&ctl);
         world.write_worker(name, &format!("invitation = \"{token}\"\n"));
-        let worker = world.worker(name);
+        let mut worker = world.worker(name);
         worker.until_said(20, 1, reason);
+        assert_eq!(worker.until_ended(10), REFUSED);
         coordinator.until_said(20, count + 1, reason);
         assert!(!worker.said().contains("connected to"), "{}", worker.said());
         assert_eq!(state(&ctl), before, "{name} changed something");
@@ -82,31 +95,66 @@ fn an_invitation_works_once_and_for_its_time() {
     let _again = world.joined_worker("x1");
 }
 
-/// A worker whose rights are taken is put out at once and stays out; its job goes elsewhere.
+/// A worker whose rights are taken is put out at once: its builds end, then its process, with a
+/// code that says so. It stays out, and its job goes elsewhere.
 #[test]
-fn a_revoked_worker_is_put_out_and_its_job_goes_elsewhere() {
+fn a_revoked_worker_ends_and_its_job_goes_elsewhere() {
     let world = World::new(Wishes::default());
     let coordinator = world.coordinator();
-    let revoked = world.joined_worker("w1");
+    let mut revoked = world.joined_worker("w1");
     world.until_begun(20, "p00", 0);
-    let _other = world.joined_worker("w2");
+    let script = world.join("script");
+    assert!(is_run(&script), "it would go on for ever");
     let ctl = world.ctl();
     let id = ctl.worker("w1").unwrap()["id"].as_i64().unwrap();
     let done = ctl.ask(&["worker", "revoke", "w1"]);
     assert_eq!(done["affected"], 1, "{done}");
-    revoked.until_said(10, 1, "an operator revoked this key");
+    assert_eq!(revoked.until_ended(10), REFUSED, "{}", revoked.said());
+    assert!(revoked.said().contains("an operator revoked this key"), "{}", revoked.said());
+    until_true(2, "its build ends with it", || !is_run(&script));
     coordinator.until_said(10, 1, "its worker was revoked");
+    let _other = world.joined_worker("w2");
     assert_eq!(world.until_begun(10, "p00", 1).worker, "w2", "at once");
-    // What it still builds is of no use any more.
-    world.go("p00@w1");
-    until_true(20, "its build ends", || world.runs().iter().any(|run| run.is_end));
-    revoked.until_said(30, 1, "the rights of this key were revoked");
-    assert_eq!(ctl.verdicts(), [], "its report does not get in");
+
+    // Whoever starts it again learns why it does not stay.
+    let mut again = world.worker("w1");
+    assert_eq!(again.until_ended(20), REFUSED, "{}", again.said());
+    assert!(again.said().contains("the rights of this key were revoked"), "{}", again.said());
     assert!(!ctl.is_connected("w1"));
+    assert_eq!(ctl.verdicts(), []);
     world.go("all");
     world.until_reproduced(20);
     assert_ne!(ctl.verdicts()[0].worker, id);
     assert_eq!(ctl.verdicts()[0].build, 1);
+}
+
+/// What a worker has signed stays on its disk when it is refused: the key may get its rights back.
+#[test]
+fn a_refused_worker_keeps_its_reports() {
+    let world = World::new(Wishes { listed: &["w1"], ..Wishes::default() });
+    let coordinator = world.coordinator();
+    let mut worker = world.joined_worker("w1");
+    world.until_begun(20, "p00", 0);
+    coordinator.stop();
+    world.go("all");
+    until_true(20, "its report waits", || world.spooled("w1") == 1);
+
+    // The line that lists it is gone for a while.
+    let config = world.join("c.toml");
+    let listed = std::fs::read_to_string(&config).unwrap();
+    let key = format!("{:?}", world.key("w1").public_key().to_string());
+    std::fs::write(&config, listed.replace(&key, "")).unwrap();
+    let coordinator = world.coordinator();
+    assert_eq!(worker.until_ended(40), REFUSED, "{}", worker.said());
+    assert_eq!(world.spooled("w1"), 1);
+    coordinator.stop();
+
+    std::fs::write(&config, listed).unwrap();
+    let _coordinator = world.coordinator();
+    let _worker = world.joined_worker("w1");
+    world.until_reproduced(20);
+    world.assert_built_once();
+    world.until_spools_empty(&["w1"]);
 }
 
 /// Everybody may read; only the admin key may write.

@@ -76,3 +76,11 @@ pub fn utc_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
 }
+
+/// True when some process has this file among its arguments.
+pub fn is_run(script: &Path) -> bool {
+    let script = script.to_str().unwrap().as_bytes();
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let mut lines = processes.filter_map(|p| std::fs::read(p.path().join("cmdline")).ok());
+    lines.any(|line| line.split(|byte| *byte == 0).any(|argument| argument == script))
+}

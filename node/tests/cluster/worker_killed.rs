@@ -1,6 +1,6 @@
-use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::tools::until_true;
+use crate::tools::{is_run, until_true};
 use crate::world::{LEASE_SECS, Wishes, World, names};
 
 /// A worker that is gone in the middle of its builds: they finish elsewhere, and nothing of it
@@ -38,10 +38,48 @@ fn the_jobs_of_a_killed_worker_finish_elsewhere() {
     assert!(coordinator.is_alive());
 }
 
-/// True when some process has this file among its arguments.
-fn is_run(script: &Path) -> bool {
-    let script = script.to_str().unwrap().as_bytes();
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let mut lines = processes.filter_map(|p| std::fs::read(p.path().join("cmdline")).ok());
-    lines.any(|line| line.split(|byte| *byte == 0).any(|argument| argument == script))
+/// A worker that was killed closes nothing, and is not kept waiting by its own dead connection.
+#[test]
+fn a_killed_worker_is_let_in_again_at_once() {
+    let world = World::new(Wishes { listed: &["w1"], ..Wishes::default() });
+    let mut coordinator = world.coordinator();
+    let mut worker = world.joined_worker("w1");
+    for round in 1..=2 {
+        // Its new process builds nothing, so that the job is lost at once, as a fault, and begins
+        // again.
+        world.until_begun(20, "p00", round - 1);
+        worker.kill();
+        let began = Instant::now();
+        worker = world.worker("w1");
+        worker.until_said(20, round + 1, "connected to");
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(3), "let in after {took:?}");
+    }
+    assert!(!worker.said().contains("another process"), "{}", worker.said());
+    coordinator.until_said(10, 2, "WorkerLost: the worker was restarted");
+    assert!(coordinator.is_alive());
+}
+
+/// A machine that was copied with its key, behind the same address: whoever is there answers.
+#[test]
+fn a_copied_machine_is_refused_while_the_first_one_lives() {
+    let world = World::new(Wishes { listed: &["w1"], ..Wishes::default() });
+    let coordinator = world.coordinator();
+    let mut first = world.joined_worker("w1");
+    world.until_begun(20, "p00", 0);
+    std::fs::create_dir(world.join("copy")).unwrap();
+    std::fs::copy(world.join("w1/worker.key"), world.join("copy/worker.key")).unwrap();
+    let pin = format!("coordinator_key = \"{}\"\n", world.coordinator_key().public_key());
+    world.write_worker("copy", &pin);
+    let mut copy = world.worker("copy");
+    copy.until_said(20, 1, "another process with this key is connected");
+    coordinator.until_said(20, 2, "another process with this key is connected");
+    assert!(copy.is_alive(), "the first one may end");
+    assert!(!copy.said().contains("connected to"), "{}", copy.said());
+    assert!(first.is_alive() && !first.said().contains("connection lost"), "{}", first.said());
+    world.go("all");
+    world.until_reproduced(20);
+    world.assert_built_once();
+    first.kill();
+    copy.until_said(20, 1, "connected to");
 }

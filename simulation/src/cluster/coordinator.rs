@@ -99,6 +99,7 @@ impl CoordinatorNode {
                 tokio::spawn(async move {
                     let reason = match ended.await {
                         Ok(TreeEnd::GaveUp { reason } | TreeEnd::Damaged { reason }) => reason,
+                        Ok(TreeEnd::Refused { reason }) => reason.to_string(),
                         Ok(TreeEnd::Stopped) => "stopped".into(),
                         Err(_) => return,
                     };

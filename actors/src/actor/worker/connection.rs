@@ -65,6 +65,21 @@ pub(super) enum Refused {
     NoProof(PublicKey),
 }
 
+impl Refused {
+    /// Why the coordinator will not let this worker in at any later try either; `None`: it may.
+    pub(super) fn for_good(&self) -> Option<&CloseReason> {
+        match self {
+            Self::Stream(StreamError::Closed(reason)) if is_for_good(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// True for an end after which a new try is of no use until an operator has changed something.
+pub(super) fn is_for_good(reason: &CloseReason) -> bool {
+    [CloseCode::Denied, CloseCode::Revoked].iter().any(|code| *code as u32 == reason.code)
+}
+
 /// Time for the coordinator to say welcome.
 const WELCOME: Duration = Duration::from_secs(10);
 

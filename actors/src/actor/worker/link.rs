@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::connection::{self, Credentials, Up};
 use super::log::{self, Log, Logs};
-use super::{runners, spool, upload};
+use super::{runners, spool, tree, upload};
 use crate::domain::worker::{Effect, Event, Machine, Spooled};
 use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Monotonic, Network};
 use crate::protocol::AttemptId;
@@ -33,7 +33,12 @@ pub enum Message {
     #[expect(private_interfaces, reason = "the link's own task sends it")]
     Up(Box<Up>),
     /// A try to connect failed.
-    Failed(String),
+    Failed {
+        /// For people.
+        text: String,
+        /// Why no later try can succeed; `None`: one may.
+        for_good: Option<CloseReason>,
+    },
     /// The connection is gone.
     Down(CloseReason),
     /// A log was sent whole, or not.
@@ -62,6 +67,8 @@ pub struct Arguments {
     /// Free memory and disk, bytes.
     pub measure: Arc<dyn Fn() -> (u64, u64) + Send + Sync>,
     pub(super) logs: Logs,
+    /// Told when the coordinator will not let this worker in again.
+    pub(super) tree: ActorRef<tree::Message>,
 }
 
 /// The actor.
@@ -154,7 +161,8 @@ impl Actor for LinkActor {
                 state.upload(&myself, attempt);
             }
             Message::Up(up) => state.up(&myself, *up),
-            Message::Failed(reason) => state.failed(&myself, reason),
+            Message::Failed { for_good: Some(reason), .. } => state.refused(reason),
+            Message::Failed { text, for_good: None } => state.failed(&myself, text),
             Message::Down(reason) => state.down(&myself, &reason),
             Message::Uploaded(attempt, result) => match state.uploaded(attempt, result) {
                 Ok(()) => state.decide(&myself, Event::LogStored(attempt)),
@@ -218,7 +226,10 @@ impl State {
             let Arguments { network, credentials, offer, .. } = &arguments;
             let message = match connection::connect(network.as_ref(), credentials, offer).await {
                 Ok(up) => Message::Up(Box::new(up)),
-                Err(refused) => Message::Failed(refused.to_string()),
+                Err(refused) => Message::Failed {
+                    text: refused.to_string(),
+                    for_good: refused.for_good().cloned(),
+                },
             };
             let _ = me.cast(message);
         });
@@ -267,14 +278,25 @@ impl State {
     fn down(&mut self, myself: &ActorRef<Message>, reason: &CloseReason) {
         self.live = None;
         self.uploading.clear();
+        if connection::is_for_good(reason) {
+            return self.refused(reason.clone());
+        }
         tracing::warn!(target: "rebuilder", "connection lost: {reason}; builds go on");
         self.decide(myself, Event::Disconnected);
         self.failures += 1;
-        let refused = matches!(reason.code, 3..=5);
+        let refused = reason.code == CloseCode::Duplicate as u32;
         let wait =
             if refused { self.back_off().max(Duration::from_secs(5)) } else { self.back_off() };
         self.tasks = JoinSet::new();
         self.connect(myself, wait);
+    }
+
+    /// What the builds make can no longer be reported, and every further try would only fill logs.
+    /// Reports in the spool stay: they are this key's, and count again if it gets its rights back.
+    fn refused(&mut self, reason: CloseReason) {
+        tracing::error!(target: "rebuilder", "refused by the coordinator: {reason}; builds end");
+        self.tasks = JoinSet::new();
+        let _ = self.arguments.tree.cast(tree::Message::Refused(reason));
     }
 
     /// A quarter of a second, doubling, at most [`BACK_OFF_MAX`].

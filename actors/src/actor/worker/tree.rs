@@ -8,7 +8,9 @@ use super::runner::Shared;
 use super::{link, runners, spool};
 use crate::actor::coordinator::Open;
 use crate::actor::supervisor::{Children, TreeEnd};
-use crate::port::{Backend, BlobError, Blobs, Blocking, Clock, Network, Signer, Spool, SpoolError};
+use crate::port::{
+    Backend, BlobError, Blobs, Blocking, Clock, CloseReason, Network, Signer, Spool, SpoolError,
+};
 use crate::protocol::wire::Offer;
 
 /// All that a worker needs of the world.
@@ -42,6 +44,8 @@ pub struct Parts {
 pub enum Message {
     /// Stop everything, in reverse order; attempts under way end without a report.
     Stop,
+    /// The same, as the coordinator will not let this worker in again.
+    Refused(CloseReason),
 }
 
 /// The supervisor: rest for one, as in the coordinator.
@@ -73,11 +77,14 @@ impl Actor for Worker {
     async fn handle(
         &self,
         myself: ActorRef<Message>,
-        Message::Stop: Message,
+        message: Message,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         state.children.stop(0).await;
-        state.children.end(TreeEnd::Stopped);
+        state.children.end(match message {
+            Message::Stop => TreeEnd::Stopped,
+            Message::Refused(reason) => TreeEnd::Refused { reason },
+        });
         myself.stop(None);
         Ok(())
     }
@@ -132,6 +139,7 @@ impl State {
                     spool: spool.clone(),
                     measure: parts.measure,
                     logs: self.logs.clone(),
+                    tree: me.clone(),
                 };
                 let me = me.get_cell();
                 self.children.spawn(me, "link", link::LinkActor, arguments).await?
