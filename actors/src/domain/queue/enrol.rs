@@ -34,7 +34,7 @@ impl Queue {
             && old.boot != join.boot
             && now.monotonic.since(old.heard) < LIVE
         {
-            return self.knock(now, id, join, effects);
+            return self.knock(id, join, effects);
         }
         if known.is_none() && self.workers.len() >= WORKERS_MAX {
             let reason = format!("{WORKERS_MAX} keys are enrolled: no further one is");

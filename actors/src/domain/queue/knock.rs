@@ -21,7 +21,7 @@ const ANSWER: Duration = Duration::from_millis(1500);
 
 impl Queue {
     /// Holds the new process back until the old connection has answered, or not.
-    pub(super) fn knock(&mut self, now: Now, id: WorkerId, join: Join, effects: &mut Effects) {
+    pub(super) fn knock(&mut self, id: WorkerId, join: Join, effects: &mut Effects) {
         let Some(old) = self.workers[&id].session.as_ref() else { return };
         // From elsewhere it is no restart. (A machine whose address changed with its start waits
         // until its old connection has been silent for long enough.)
