@@ -4,6 +4,9 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::Mode;
+
 use super::Cancel;
 use super::drive::{Bounds, drive};
 use super::job::Job;
@@ -11,8 +14,6 @@ use super::removal;
 use super::settings::settings;
 use super::spec::{Output, SandboxError};
 use super::wall::kernel;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::Mode;
 
 /// Unpacks a tarball of a root file system (plain, or compressed with gzip, xz or zstd) into a
 /// folder, made when it is absent, so that all in it belongs to the ids of the sandbox and setuid
