@@ -116,6 +116,10 @@ impl Connection for Watched {
         self.inner.widen();
     }
 
+    fn alive(&self) -> BoxFuture<'_, ()> {
+        self.inner.alive()
+    }
+
     fn close(&self, reason: CloseReason) {
         self.inner.close(reason);
     }

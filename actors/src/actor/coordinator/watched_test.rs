@@ -55,6 +55,10 @@ impl Connection for Deaf {
 
     fn widen(&self) {}
 
+    fn alive(&self) -> BoxFuture<'_, ()> {
+        Box::pin(core::future::pending())
+    }
+
     fn close(&self, reason: CloseReason) {
         self.closed.lock().unwrap().get_or_insert(reason);
     }
