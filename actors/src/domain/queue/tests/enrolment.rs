@@ -1,5 +1,3 @@
-use core::time::Duration;
-
 use super::house::{HOUR, House, START, assignments, good, groups, key, offer, public};
 use crate::domain::queue::{Effects, EnrolmentRules, Event, Join, Order, Send, Settings};
 use crate::port::Signer as _;
