@@ -53,6 +53,7 @@ impl Happening {
             Self::Tick(..)
             | Self::Commit(..)
             | Self::Arrives(..)
+            | Self::Probed(..)
             | Self::Gone(..)
             | Self::Sync(_)
             | Self::Page(..)
