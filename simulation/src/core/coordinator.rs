@@ -290,7 +290,7 @@ impl World {
         for fact in facts {
             match fact {
                 Fact::Placed(id, place) => {
-                    self.observe(&Observation::Placed(id, place.whereabouts()))
+                    self.observe(&Observation::Placed(id, place.whereabouts()));
                 }
                 Fact::Accepted(record, sequence) => {
                     self.builds += u64::from(record.build.is_some());

@@ -1,5 +1,8 @@
 //! Answers to ctl that take more than one frame.
 
+use core::future::{Future as _, poll_fn};
+use core::pin::pin;
+use core::task::Poll;
 use core::time::Duration;
 use tokio::sync::oneshot;
 
@@ -48,14 +51,17 @@ impl Answering {
 
     /// Waits for a turn to make the next piece; `Err`, and nothing is made, when the reader left
     /// meanwhile.
-    #[expect(clippy::disallowed_macros, reason = "the `tokio::select!` begins with `biased;`")]
     pub(super) async fn turn(&mut self) -> Result<Turn, Left> {
-        let stopped = self.sender.stopped();
-        tokio::select! {
-            biased;
-            () = stopped => Err(Left),
-            turn = self.reader.turn() => Ok(turn),
-        }
+        let mut stopped = pin!(self.sender.stopped());
+        let mut turn = pin!(self.reader.turn());
+        // In this order: a turn is not taken for a reader that has left.
+        poll_fn(|context| {
+            if stopped.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(Left));
+            }
+            turn.as_mut().poll(context).map(Ok)
+        })
+        .await
     }
 
     pub(super) async fn rows(&mut self, rows: Vec<Response>) -> Outcome {

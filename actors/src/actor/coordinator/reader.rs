@@ -90,7 +90,8 @@ pub(super) async fn control(
                 newest = Some(frame);
             }
             Some(Ok(Some(frame))) => {
-                if !passing.pass(frame).await {
+                let is_heard = passing.pass(frame).await;
+                if !is_heard {
                     return;
                 }
             }

@@ -281,11 +281,11 @@ impl State {
         let (writer, me) = (self.writer.clone(), myself.clone());
         self.tasks.spawn(async move {
             match (writer, caught(task).await) {
-                (Some(writer), Ok(Some(message))) => {
-                    if writer.push(wire::encode(&message)).is_err() {
-                        let reason = "its answers are not read".to_owned();
-                        let _ = me.cast(Message::Close { code: CloseCode::Unread, reason });
-                    }
+                (Some(writer), Ok(Some(message)))
+                    if writer.push(wire::encode(&message)).is_err() =>
+                {
+                    let reason = "its answers are not read".to_owned();
+                    let _ = me.cast(Message::Close { code: CloseCode::Unread, reason });
                 }
                 (_, Err(panicked)) => {
                     let reason = format!("a report could not be verified: {panicked}");
