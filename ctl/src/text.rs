@@ -262,7 +262,10 @@ mod tests {
         }
 
         #[test]
-        fn pieces_do_not_matter(text in hostile(), at in proptest::prelude::any::<proptest::sample::Index>()) {
+        fn pieces_do_not_matter(
+            text in hostile(),
+            at in proptest::prelude::any::<proptest::sample::Index>(),
+        ) {
             let chars: Vec<char> = text.chars().collect();
             let at = at.index(chars.len() + 1);
             let mut filter = TerminalFilter::default();

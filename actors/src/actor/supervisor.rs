@@ -11,8 +11,8 @@ use crate::port::{CloseReason, Monotonic};
 pub enum TreeEnd {
     /// It was asked to.
     Stopped,
-    /// The coordinator will not let this worker in again: the process exits with a code at which its
-    /// manager leaves it alone.
+    /// The coordinator will not let this worker in again: the process exits with a code at which
+    /// its manager leaves it alone.
     Refused {
         /// Why, as the coordinator says it.
         reason: CloseReason,

@@ -16,7 +16,7 @@ pub enum Engine {
     /// sled, made durable from outside (`docs/adr/0003-sled-with-fdatasync.md`).
     #[default]
     Sled,
-    /// redb with two-phase commits (`docs/adr/0016-redb-as-second-engine.md`).
+    /// redb with two-phase commits (`docs/adr/0012-redb-as-second-engine.md`).
     Redb,
 }
 

@@ -190,7 +190,7 @@ const PACKED_BYTES_MAX: u64 = 512 << 20;
 /// Largest index file unpacked.
 const UNPACKED_BYTES_MAX: u64 = 1 << 30;
 /// How often an index may be as large as its packed form: five times what `xz -9` reaches on the
-/// most regular ones (long lists of debug packages). One that was made to fill memory has thousands.
+/// most regular ones (long lists of debug packages). One made to fill memory has thousands.
 const UNLISTED_RATIO_MAX: u64 = 100;
 /// Small indexes pack better than that: a header of the format and repeated lines.
 const UNLISTED_BYTES_MIN: u64 = 16 << 20;
