@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(written(event, false), shown);
         let colored = shown.replacen("WARN", "\u{1b}[33mWARN\u{1b}[0m", 1);
         assert_eq!(written(event, true), colored);
-        assert_eq!(written("", true), "\n");
+        assert_eq!(written("\n", true), "\n");
         assert_eq!(written("one\n", true), "one\n");
     }
 
