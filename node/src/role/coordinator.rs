@@ -19,7 +19,7 @@ use crate::config::{CoordinatorConfig, IndexKind, ProfileConfig};
 use crate::data_dir::DataDir;
 use crate::fetch::{FetchLimits, Fetcher};
 use crate::index::debian::{AptPaths, DebianReader};
-use crate::store::{self, StoreOptions};
+use crate::store::{self, RoomStore, StoreOptions};
 
 /// Bytes of one difference that are taken from a worker: the peer's operators cap it at 40 MiB.
 const DIFFERENCE_BYTES_MAX: u64 = 64 << 20;
@@ -73,7 +73,10 @@ impl Running {
         let mut admins = config.admins.clone();
         admins.insert(keys.admin);
         let parts = Parts {
-            store: Arc::new(move || store::open(engine, &store_dir, store_options)),
+            store: Arc::new(move || {
+                let store = store::open(engine, &store_dir, store_options)?;
+                Ok(Box::new(RoomStore::new(store, store_dir.path().to_owned())))
+            }),
             blobs: Arc::new(move || Ok(Box::new(FileBlobs::open(&blobs_dir)?))),
             blocking: host.blocking.clone(),
             clock: host.clock.clone(),
