@@ -1,9 +1,10 @@
-.PHONY: help test test-store test-damage lint sim bench quickstart
+.PHONY: help test test-store test-damage test-hostile lint sim bench quickstart
 
 help:
 	@echo 'make test        everything that must hold: format, clippy, tidy, tests (as the gate runs it)'
 	@echo 'make test-store  power cuts, cuts of recoveries and damaged files, thousands for each engine'
 	@echo 'make test-damage 1,000 flipped bits and 500 cut files of a data directory: none is silent'
+	@echo 'make test-hostile every hostile package there is, in real builds: half an hour'
 	@echo 'make lint        the quick half of it: format, licences, tidy, clippy'
 	@echo 'make sim         2,000 worlds that seeds make, and every bug on purpose (docs/simulation.md)'
 	@echo 'make bench       measurements on this machine'
@@ -20,6 +21,10 @@ test-store:
 test-damage:
 	DAMAGE_FLIPS=1000 DAMAGE_CUTS=500 DAMAGE_OTHERS=200 \
 	  cargo test --locked -p rebuilder-node --test damage -- --nocapture
+
+test-hostile:
+	cargo build --locked -p rebuilder-node -p rebuilder-ctl
+	REBUILDER_HOSTILE=all cargo test --locked -p rebuilder-node --test hostile -- --nocapture
 
 lint:
 	cargo fmt --all --check

@@ -148,6 +148,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -159,7 +164,7 @@ impl Drop for Running {
         if !matches!(self.child.try_wait(), Ok(None)) {
             return;
         }
-        let id = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        let id = nix::unistd::Pid::from_raw(i32::try_from(self.id()).unwrap());
         let _ = nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM);
         let began = now();
         while matches!(self.child.try_wait(), Ok(None)) {
