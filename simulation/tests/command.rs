@@ -48,6 +48,7 @@ fn a_failure_names_its_checker_and_prints_its_replay_and_shrinks() {
     let output = sim(&[&["shrink"], &arguments[..]].concat());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("--workers 1 --days "), "{text}");
+    // How few days are enough is the seed's; one worker always is.
+    assert!(text.contains("--workers 1 "), "{text}");
     assert!(text.contains(" --faults publish --plant scope-wipes-other"), "{text}");
 }
