@@ -12,7 +12,7 @@ const SOCKET: &str = "rm \"$DEB\" && perl -MIO::Socket::UNIX -e \
 const DIRECTORY: &str = "rm \"$DEB\" && mkdir \"$DEB\" && touch \"$DEB/x\"\n";
 const DEVICE: &str = "rm \"$DEB\" && mknod \"$DEB\" c 1 5 || mknod \"$DEB\" p\n";
 const HARD_LINK: &str = "ln \"$DEB\" other.deb && ln \"$DEB\" /tmp/third\n";
-const MODES: &str = "chmod 7000 \"$DEB\"\n";
+const MODES: &str = "chmod 7755 \"$DEB\"\n";
 const SPARSE: &str = "truncate -s 5G \"$DEB\" || exit 1\n";
 const MANY: &str = "perl -e 'for (1..100000) { open(my $f, \">\", \"file$_.deb\") or die $! }'\n";
 const REPLACED: &str = "setsid perl -e 'my $d = shift; open(my $f, \"<\", $d); local $/; \
@@ -64,7 +64,7 @@ pub fn trials() -> Vec<Trial> {
         output("output-fifo", FIFO, waits),
         output("output-socket", SOCKET, absent),
         output("output-directory", DIRECTORY, absent),
-        output("output-device", DEVICE, absent),
+        output("output-device", DEVICE, waits),
         output("output-hard-link", HARD_LINK, &["reproduced", "missing"]),
         output("output-modes", MODES, &["reproduced"]),
         output("output-sparse", SPARSE, &["fault:DiskFull"]),
