@@ -10,6 +10,7 @@ pub mod check;
 pub mod clock;
 pub mod config;
 pub mod data_dir;
+pub mod distribution;
 mod durable;
 pub mod fetch;
 #[cfg(test)]

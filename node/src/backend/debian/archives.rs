@@ -1,7 +1,7 @@
 use rebuilder_actors::protocol::{Archive, FaultKind, Sha256};
 
-use super::names;
 use crate::backend::Ended;
+use crate::distribution::debian::format::names;
 
 /// The archives of an assignment, checked, apart by what is done with them.
 #[derive(Clone, Debug, PartialEq, Eq)]

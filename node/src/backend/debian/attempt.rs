@@ -6,9 +6,7 @@ use rebuilder_actors::protocol::{
 
 use super::archives::Archives;
 use super::backend::DebianBackend;
-use super::buildinfo::Buildinfo;
 use super::chroot::{Chroot, Step, say};
-use super::dsc::SourceFile;
 use super::install::{digest, reason};
 use super::packages::fetch_failed;
 use super::plan::Plan;
@@ -16,6 +14,8 @@ use super::source::{self, Source};
 use super::tools::Tools;
 use super::{outputs, recorded};
 use crate::backend::{Ended, Learnt};
+use crate::distribution::debian::format::Buildinfo;
+use crate::distribution::debian::format::SourceFile;
 use crate::sandbox::{self, Bind, Network, User};
 
 /// One attempt, from its assignment to the folder of outputs.

@@ -6,11 +6,11 @@ use rebuilder_actors::protocol::FaultKind;
 use super::archives::Archives;
 use super::chroot::{Chroot, Step, failed, say};
 use super::install::reason;
-use super::names;
 use super::packages::{PackageCache, Wanted, wanted};
 use super::settings::DebianSettings;
 use super::tools::{self, KEYRING_INSIDE, TARGET, Tools};
 use crate::backend::{Ended, Found, decide};
+use crate::distribution::debian::format::names;
 use crate::sandbox::{self, Bind, Network, Root};
 
 /// Makes a base root, as `mmdebstrap --variant=buildd` would. All of it happens in sandboxes: what

@@ -5,9 +5,9 @@ use rebuilder_actors::protocol::{Assignment, FaultKind};
 
 use super::attempt::parent;
 use super::chroot::{Chroot, say};
-use super::names;
 use super::plan::Plan;
 use crate::backend::Ended;
+use crate::distribution::debian::format::names;
 use crate::sandbox;
 
 /// Copies what the build made, of what the assignment names, out of its writable layer into `out`.

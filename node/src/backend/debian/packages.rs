@@ -5,8 +5,8 @@ use rebuilder_actors::port::{Clock, UtcMillis};
 use rebuilder_actors::protocol::{FaultKind, RemoteFile, Sha256};
 use tokio::task::JoinSet;
 
-use super::names;
 use crate::backend::Ended;
+use crate::distribution::debian::format::names;
 use crate::fetch::{FetchError, Fetcher, local_path, percent_decode};
 
 /// A package that apt wants, as its signed lists name it.

@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 
 use rebuilder_actors::protocol::{Assignment, FaultKind};
 
-use super::buildinfo::Buildinfo;
 use super::chroot::PATH;
-use super::dsc::SourceControl;
-use super::names;
 use super::settings::DebianSettings;
 use crate::backend::Ended;
+use crate::distribution::debian::format::Buildinfo;
+use crate::distribution::debian::format::SourceControl;
+use crate::distribution::debian::format::names;
 
 /// What to run, decided before anything is prepared.
 #[derive(Clone, Debug, PartialEq, Eq)]

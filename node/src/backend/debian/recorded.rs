@@ -4,13 +4,13 @@ use std::path::Path;
 use rebuilder_actors::protocol::FaultKind;
 
 use super::archives::Archives;
-use super::buildinfo::{Buildinfo, Installed};
 use super::chroot::{Chroot, Step, say};
 use super::install::{Listed, reason};
 use super::packages::PackageCache;
 use super::snapshot::Snapshot;
 use super::tools::Tools;
 use crate::backend::Ended;
+use crate::distribution::debian::format::{Buildinfo, Installed};
 use crate::fetch::Fetcher;
 
 /// Makes what is installed equal to what was recorded.

@@ -4,11 +4,11 @@ use rebuilder_actors::port::Progress;
 use serde::Deserialize;
 
 use super::archives::Suite;
-use super::buildinfo::Installed;
 use super::chroot::say;
-use super::names;
 use super::packages::fetch_failed;
 use crate::backend::Ended;
+use crate::distribution::debian::format::Installed;
+use crate::distribution::debian::format::names;
 use crate::fetch::{FetchError, Fetcher};
 
 /// A service with the interface of Debian's snapshot archive. It is asked when a package was first

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use rebuilder_actors::port::IndexError;
 
-use super::stanza::{self, Stanza};
+use crate::distribution::debian::format::stanza::{self, Stanza};
 
 /// One archive with its suites, as apt is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]

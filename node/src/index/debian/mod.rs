@@ -11,7 +11,6 @@ mod reader;
 mod release;
 mod settings;
 mod sources;
-mod stanza;
 mod text;
 mod verify;
 

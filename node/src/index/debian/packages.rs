@@ -3,8 +3,8 @@ use std::io::Read;
 use rebuilder_actors::port::IndexError;
 use rebuilder_actors::protocol::Sha256;
 
-use super::stanza::{self, Stanza};
 use super::text::{Arena, Text, is_name, is_version, path_fault};
+use crate::distribution::debian::format::stanza::{self, Stanza};
 
 /// The wanted binary packages of one `Packages` file.
 #[derive(Debug, Default)]

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use rebuilder_actors::port::{IndexError, UtcMillis};
 use rebuilder_actors::protocol::Sha256;
 
-use super::stanza::Stanza;
 use super::text::path_fault;
+use crate::distribution::debian::format::stanza::Stanza;
 
 /// A parsed `Release` file.
 #[derive(Clone, Debug, PartialEq, Eq)]

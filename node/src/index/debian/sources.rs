@@ -4,8 +4,8 @@ use rebuilder_actors::port::IndexError;
 use rebuilder_actors::protocol::Sha256;
 
 use super::packages::{Wanted, too_many};
-use super::stanza::{self, Stanza};
 use super::text::{Arena, Text, path_fault};
+use crate::distribution::debian::format::stanza::{self, Stanza};
 
 /// The source packages of one `Sources` file.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use rebuilder_actors::port::IndexError;
 
 /// Gives every stanza of `input` to `each`, with the number of its first line; the last one too
 /// when no blank line ends it. Holds one stanza and one buffer at a time.
-pub(super) fn for_each(
+pub(crate) fn for_each(
     input: &mut dyn Read,
     url: &str,
     each: &mut dyn FnMut(&Stanza<'_>) -> Result<(), IndexError>,
@@ -53,20 +53,20 @@ fn each_one(
 }
 
 /// One paragraph of a control file.
-pub(super) struct Stanza<'a> {
+pub(crate) struct Stanza<'a> {
     bytes: &'a [u8],
     line: usize,
     url: &'a str,
 }
 
 impl<'a> Stanza<'a> {
-    pub(super) fn new(text: &'a str, url: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str, url: &'a str) -> Self {
         Self { bytes: text.as_bytes(), line: 1, url }
     }
 
     /// The values of the fields `names`, in their order, without the blanks around them;
     /// continuation lines with their line breaks. A field may not come twice.
-    pub(super) fn fields<const N: usize>(
+    pub(crate) fn fields<const N: usize>(
         &self,
         names: [&str; N],
     ) -> Result<[Option<&'a str>; N], IndexError> {
@@ -94,7 +94,7 @@ impl<'a> Stanza<'a> {
     }
 
     /// An error about this stanza.
-    pub(super) fn fault(&self, what: &str) -> IndexError {
+    pub(crate) fn fault(&self, what: &str) -> IndexError {
         let reason = format!("stanza at line {}: {what}", self.line);
         IndexError::Content { url: self.url.to_owned(), reason }
     }

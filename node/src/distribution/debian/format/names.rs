@@ -12,7 +12,7 @@ pub struct InvalidName {
 }
 
 /// A binary or source package name: `[a-z0-9][a-z0-9+.-]+`, at most 128 bytes.
-pub(super) fn package(text: &str) -> Result<&str, InvalidName> {
+pub(crate) fn package(text: &str) -> Result<&str, InvalidName> {
     let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let fits = text.len() >= 2
         && text.len() <= NAME_BYTES_MAX
@@ -22,7 +22,7 @@ pub(super) fn package(text: &str) -> Result<&str, InvalidName> {
 }
 
 /// A version: begins with a digit or letter, then `[A-Za-z0-9.+~:-]`, at most 128 bytes.
-pub(super) fn version(text: &str) -> Result<&str, InvalidName> {
+pub(crate) fn version(text: &str) -> Result<&str, InvalidName> {
     let fits = text.len() <= NAME_BYTES_MAX
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
         && text
@@ -32,7 +32,7 @@ pub(super) fn version(text: &str) -> Result<&str, InvalidName> {
 }
 
 /// An architecture: `[a-z0-9-]`, at most 32 bytes.
-pub(super) fn architecture(text: &str) -> Result<&str, InvalidName> {
+pub(crate) fn architecture(text: &str) -> Result<&str, InvalidName> {
     let fits = !text.is_empty()
         && text.len() <= 32
         && !text.starts_with('-')
@@ -42,7 +42,7 @@ pub(super) fn architecture(text: &str) -> Result<&str, InvalidName> {
 
 /// The name of a file in an archive: one path segment that no shell or option parser takes for
 /// something else, at most 255 bytes.
-pub(super) fn file(text: &str) -> Result<&str, InvalidName> {
+pub(crate) fn file(text: &str) -> Result<&str, InvalidName> {
     let fits = text.len() <= 255
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
         && text.bytes().all(|b| {
@@ -54,7 +54,7 @@ pub(super) fn file(text: &str) -> Result<&str, InvalidName> {
 /// An absolute path in which a build may have run: below one of [`BUILD_PREFIXES`], plain
 /// segments, no `.` or `..`, at most 512 bytes and 16 segments; at least one segment below the
 /// prefix, since outputs go beside the folder.
-pub(super) fn build_path(text: &str) -> Result<&str, InvalidName> {
+pub(crate) fn build_path(text: &str) -> Result<&str, InvalidName> {
     let plain = |segment: &str| {
         !segment.is_empty()
             && segment != "."
@@ -74,7 +74,7 @@ pub(super) fn build_path(text: &str) -> Result<&str, InvalidName> {
 
 /// The base of an archive: an `http:`, `https:` or `file:` URL without white space, brackets,
 /// quotes or control characters, so that it is one word of a sources line.
-pub(super) fn archive_url(text: &str) -> Result<&str, InvalidName> {
+pub(crate) fn archive_url(text: &str) -> Result<&str, InvalidName> {
     let fits = text.len() <= 1024
         && ["http://", "https://", "file:/"].iter().any(|scheme| text.starts_with(scheme))
         && text.bytes().all(|b| {
@@ -89,7 +89,7 @@ pub(super) fn archive_url(text: &str) -> Result<&str, InvalidName> {
 
 /// A suite or component: path segments of `[A-Za-z0-9._+~-]`, no `..`; a trailing `/` marks a flat
 /// repository.
-pub(super) fn suite(text: &str) -> Result<&str, InvalidName> {
+pub(crate) fn suite(text: &str) -> Result<&str, InvalidName> {
     let trimmed = text.strip_suffix('/').unwrap_or(text);
     let fits = text.len() <= NAME_BYTES_MAX
         && !text.starts_with(['-', '/'])

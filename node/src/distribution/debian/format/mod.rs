@@ -1,0 +1,15 @@
+//! Debian's formats: control files and the names in them.
+//!
+//! One rule for each, whoever reads: what the index admits, the backend takes.
+
+mod buildinfo;
+mod dsc;
+mod environment;
+pub(crate) mod names;
+mod paragraph;
+pub(crate) mod stanza;
+
+pub use buildinfo::{Buildinfo, Installed};
+pub use dsc::{ControlError, SourceControl, SourceFile};
+pub use names::InvalidName;
+pub use paragraph::ParseParagraphError;

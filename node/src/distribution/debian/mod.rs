@@ -1,0 +1,3 @@
+//! Debian, and distributions that are laid out like it.
+
+pub mod format;
