@@ -1,8 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use rebuilder_actors::port::IndexError;
-
-use crate::distribution::debian::format::stanza::{self, Stanza};
+use crate::distribution::debian::format::control::{Stanza, Stanzas, Unreadable};
 
 /// One archive with its suites, as apt is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,20 +107,21 @@ fn parse_sources(text: &str) -> Result<Vec<AptSource>, String> {
     // A line of blanks ends a stanza here, as in apt.
     let plain: String = lines.flat_map(|line| [line.trim_end(), "\n"]).collect();
     let mut sources = Vec::new();
-    stanza::for_each(&mut plain.as_bytes(), "sources", &mut |stanza| {
-        sources.extend(parse_stanza(stanza)?);
-        Ok(())
-    })
-    .map_err(|error| match error {
-        IndexError::Content { reason, .. } => reason,
-        other => other.to_string(),
-    })?;
+    let mut input = plain.as_bytes();
+    let mut stanzas = Stanzas::new(&mut input);
+    while let Some(stanza) = stanzas.next().map_err(|error| error.to_string())? {
+        sources.extend(parse_stanza(&stanza).map_err(|error| error.to_string())?);
+    }
     Ok(sources)
 }
 
-fn parse_stanza(stanza: &Stanza<'_>) -> Result<Vec<AptSource>, IndexError> {
-    let [types, uris, suites, components, signer, enabled] =
-        stanza.fields(["Types", "URIs", "Suites", "Components", "Signed-By", "Enabled"])?;
+fn parse_stanza(stanza: &Stanza<'_>) -> Result<Vec<AptSource>, Unreadable> {
+    let names = ["Types", "URIs", "Suites", "Components", "Signed-By", "Enabled"];
+    let mut values = [None; 6];
+    for (n, value) in stanza.fields(names)?.into_iter().enumerate() {
+        values[n] = stanza.text(names[n], value)?;
+    }
+    let [types, uris, suites, components, signer, enabled] = values;
     let off = enabled.is_some_and(|value| ["no", "false", "0"].contains(&value));
     let words = |text: Option<&str>| -> Vec<String> {
         text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
@@ -134,7 +133,7 @@ fn parse_stanza(stanza: &Stanza<'_>) -> Result<Vec<AptSource>, IndexError> {
     if uris.is_empty() || suites.is_empty() {
         return Err(stanza.fault("URIs or Suites is missing"));
     }
-    let signed_by = signer.map(signed_by).transpose().map_err(|reason| stanza.fault(&reason))?;
+    let signed_by = signer.map(signed_by).transpose().map_err(|reason| stanza.fault(reason))?;
     let source = |url| AptSource {
         url,
         suites: suites.clone(),

@@ -19,6 +19,8 @@ pub use reader::DebianReader;
 pub use settings::{AptPaths, DebianSettings, Environment, Release};
 
 #[cfg(test)]
+mod agreement_test;
+#[cfg(test)]
 mod mirror_test;
 #[cfg(test)]
 mod reader_test;

@@ -3,8 +3,9 @@ use std::io::Read;
 use rebuilder_actors::port::IndexError;
 use rebuilder_actors::protocol::Sha256;
 
-use super::text::{Arena, Text, is_name, is_version, path_fault};
-use crate::distribution::debian::format::stanza::{self, Stanza};
+use super::text::{Arena, Text};
+use crate::distribution::debian::format::control::{Stanza, Stanzas, Unreadable, Value};
+use crate::distribution::debian::format::names::{self, InvalidName};
 
 /// The wanted binary packages of one `Packages` file.
 #[derive(Debug, Default)]
@@ -57,17 +58,19 @@ impl Binaries {
         wanted: &Wanted,
     ) -> Result<Self, IndexError> {
         let mut binaries = Self::default();
-        stanza::for_each(input, url, &mut |stanza| {
-            binaries.add(stanza, wanted)?;
+        let mut stanzas = Stanzas::new(input);
+        while let Some(stanza) = next(&mut stanzas, url)? {
+            binaries.stanzas += 1;
+            binaries.add(&stanza, wanted).map_err(|error| unreadable(url, &error))?;
             // A filter may keep fewer, but all of them are in memory first.
-            let room = binaries.rows.len() <= wanted.packages_max;
-            if room { Ok(()) } else { Err(too_many(url, wanted.packages_max)) }
-        })?;
+            if binaries.rows.len() > wanted.packages_max {
+                return Err(too_many(url, wanted.packages_max));
+            }
+        }
         Ok(binaries)
     }
 
-    fn add(&mut self, stanza: &Stanza<'_>, wanted: &Wanted) -> Result<(), IndexError> {
-        self.stanzas += 1;
+    fn add(&mut self, stanza: &Stanza<'_>, wanted: &Wanted) -> Result<(), Unreadable> {
         let [name, version, architecture, source, path, size, sha256, maintainer] =
             stanza.fields([
                 "Package",
@@ -79,30 +82,34 @@ impl Binaries {
                 "SHA256",
                 "Maintainer",
             ])?;
-        let Some(name) = name else { return Err(stanza.fault("has no Package")) };
-        let fault = |what: &str| stanza.fault(&format!("package {}: {what}", name.escape_debug()));
-        let (Some(version), Some(architecture), Some(path)) = (version, architecture, path) else {
-            return Err(fault("Version, Architecture or Filename is missing"));
+        let Some(name) = stanza.text("Package", name)? else {
+            return Err(stanza.fault("has no Package"));
+        };
+        let fault = |what: String| stanza.fault(format!("package {}: {what}", name.escape_debug()));
+        let text = |field, value| stanza.text(field, value).map_err(|error| fault(error.what));
+        let (Some(version), Some(architecture), Some(path)) = (
+            text("Version", version)?,
+            text("Architecture", architecture)?,
+            text("Filename", path)?,
+        ) else {
+            return Err(fault("Version, Architecture or Filename is missing".to_owned()));
         };
         let Some(position) = wanted.architectures.iter().position(|known| known == architecture)
         else {
             return Ok(());
         };
-        let (source, source_version) = split_source(source, name, version);
-        if !is_name(name) || !is_name(source) {
-            return Err(fault("not a package name"));
-        }
-        if !is_version(version) || !is_version(source_version) {
-            return Err(fault("not a version"));
-        }
-        if let Some(what) = path_fault(path) {
-            return Err(fault(&format!("Filename `{}` {what}", path.escape_debug())));
-        }
-        let size = size.map(str::parse).transpose().map_err(|_| fault("Size is no number"))?;
-        let sha256 = sha256.map(str::parse).transpose();
-        let sha256 = sha256.map_err(|_| fault("SHA256 is no digest"))?;
-        let full = || fault("too many packages");
-        let maintainer = maintainer.filter(|_| wanted.maintainers).unwrap_or_default();
+        let invalid = |error: InvalidName| fault(error.to_string());
+        names::package(name).map_err(invalid)?;
+        names::version(version).map_err(invalid)?;
+        let (source, source_version) =
+            names::source(text("Source", source)?, name, version).map_err(invalid)?;
+        let path = names::path(path).map_err(invalid)?;
+        let size = text("Size", size)?.map(str::parse).transpose();
+        let size = size.map_err(|_| fault("Size is no number".to_owned()))?;
+        let sha256 = text("SHA256", sha256)?.map(str::parse).transpose();
+        let sha256 = sha256.map_err(|_| fault("SHA256 is no digest".to_owned()))?;
+        let full = || fault("too many packages".to_owned());
+        let maintainer = maintainer.filter(|_| wanted.maintainers).map(Value::shown);
         let mut keep = |text| self.texts.push(text).ok_or_else(full);
         let kept = keep(version)?;
         let row = Binary {
@@ -111,28 +118,39 @@ impl Binaries {
             source: keep(source)?,
             // Most sources have the version of their packages.
             source_version: if source_version == version { kept } else { keep(source_version)? },
-            path: keep(path)?,
-            maintainer: keep(maintainer)?,
+            path: keep(&path)?,
+            maintainer: keep(&maintainer.unwrap_or_default())?,
             size,
             sha256,
-            architecture: u8::try_from(position).map_err(|_| fault("too many architectures"))?,
+            architecture: u8::try_from(position).map_err(|_| full())?,
         };
         self.rows.push(row);
         Ok(())
     }
 }
 
-/// `Source: name`, `Source: name (version)`, or none: then the package is its own source.
-fn split_source<'a>(
-    source: Option<&'a str>,
-    name: &'a str,
-    version: &'a str,
-) -> (&'a str, &'a str) {
-    match source.map(|source| source.split_once('(')) {
-        None => (name, version),
-        Some(None) => (source.unwrap_or(name), version),
-        Some(Some((source, rest))) => (source.trim_end(), rest.trim_end_matches(')').trim()),
+/// The next stanza of an index; one that is longer than any is an error.
+pub(super) fn next<'a>(
+    stanzas: &'a mut Stanzas<'_>,
+    url: &str,
+) -> Result<Option<Stanza<'a>>, IndexError> {
+    let line = stanzas.line();
+    let failed = |error: std::io::Error| IndexError::Content {
+        url: url.to_owned(),
+        reason: format!("line {line}: {error}"),
+    };
+    let found = stanzas.next().map_err(failed)?;
+    match found {
+        Some(stanza) if !stanza.is_whole() => {
+            Err(unreadable(url, &stanza.fault("is longer than any")))
+        }
+        found => Ok(found),
     }
+}
+
+/// The fault of an index with a stanza that cannot be used.
+pub(super) fn unreadable(url: &str, error: &Unreadable) -> IndexError {
+    IndexError::Content { url: url.to_owned(), reason: error.to_string() }
 }
 
 /// The binNMU suffix `+bN` that a binary's version has and its source's has not; else empty.
@@ -179,13 +197,6 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_named_in_three_ways() {
-        assert_eq!(split_source(None, "a", "1"), ("a", "1"));
-        assert_eq!(split_source(Some("b"), "a", "1"), ("b", "1"));
-        assert_eq!(split_source(Some("b (2:3)"), "a", "1"), ("b", "2:3"));
-    }
-
-    #[test]
     fn rebuilds_without_a_source_change_are_told() {
         for (version, source, suffix) in [
             ("1.0-1+b2", "1.0-1", "+b2"),
@@ -212,9 +223,9 @@ mod tests {
             Binaries::read(&mut text.as_bytes(), "u", &wanted).map(|read| read.rows.len())
         };
         assert_eq!(read("pool/p.deb", ""), Ok(2));
-        for path in ["../p", "/etc/p", "pool/\u{7}p", "a//b", &"x".repeat(2000)] {
+        for path in ["../p", "pool/", "pool/\u{7}p", "a/../b", &"x".repeat(2000)] {
             let error = read(path, "").unwrap_err().to_string();
-            assert!(error.starts_with("u: stanza at line 6: package p: Filename"), "{error}");
+            assert!(error.starts_with("u: stanza at line 6: package p: path"), "{error}");
         }
         for rest in ["Size: -1\n", "SHA256: abc\n", "Source: a/b\n", "Source: a (1 ; rm)\n"] {
             let error = read("pool/p.deb", rest).unwrap_err().to_string();

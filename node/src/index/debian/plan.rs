@@ -5,8 +5,9 @@ use rebuilder_actors::port::IndexError;
 use rebuilder_actors::protocol::Archive;
 
 use super::settings::{AptPaths, DebianSettings};
-use super::text::{base_url, path_fault};
+use super::text::base_url;
 use super::{SignedBy, parse_folder};
+use crate::distribution::debian::format::names;
 
 /// A release with the suites that make it up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,11 +64,17 @@ pub(super) fn plan(
     for suite in releases.iter().flat_map(|release| &release.suites) {
         let folder = suite.suite.trim_end_matches('/');
         for path in suite.components.iter().map(String::as_str).chain([folder]) {
-            if let Some(fault) = path_fault(path) {
-                let reason = format!("suite or component `{}` {fault}", path.escape_debug());
-                return Err(IndexError::Content { url: suite.base.clone(), reason });
-            }
+            names::suite(path).map_err(|error| IndexError::Content {
+                url: suite.base.clone(),
+                reason: error.to_string(),
+            })?;
         }
+    }
+    for architecture in &settings.architectures {
+        names::architecture(architecture).map_err(|error| IndexError::Refused {
+            url: settings.source.clone(),
+            reason: format!("profile {}: {error}", settings.profile),
+        })?;
     }
     Ok(releases)
 }

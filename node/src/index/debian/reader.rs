@@ -160,7 +160,7 @@ impl DebianReader {
             verified_text(&signed, url, &keyring.path).await?
         } else {
             tracing::warn!(profile = self.settings.profile, %url, "the signature is not checked");
-            unverified_text(&fetched.bytes, url)?
+            unverified_text(&fetched.bytes, url)?.into_owned()
         };
         let file = ReleaseFile::parse(&text, url)?;
         file.check(url, &suite.suite, now)?;

@@ -237,5 +237,5 @@ async fn hostile_stanzas_are_named() {
     let error = read(&mirror.reader(mirror.settings(&["stable"])), None).await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains("main/binary-amd64/Packages: stanza at line "), "{text}");
-    assert!(text.contains("package hello-b: Filename"), "{text}");
+    assert!(text.contains("package hello-b: path"), "{text}");
 }

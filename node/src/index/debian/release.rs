@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use rebuilder_actors::port::{IndexError, UtcMillis};
 use rebuilder_actors::protocol::Sha256;
 
-use super::text::path_fault;
-use crate::distribution::debian::format::stanza::Stanza;
+use super::packages::unreadable;
+use crate::distribution::debian::format::control::{Stanza, Unreadable, Value};
+use crate::distribution::debian::format::{checksum, names};
 
 /// A parsed `Release` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +33,11 @@ pub(super) struct IndexFile {
 }
 
 impl ReleaseFile {
-    pub(super) fn parse(text: &str, url: &str) -> Result<Self, IndexError> {
-        let stanza = Stanza::new(text, url);
+    pub(super) fn parse(text: &[u8], url: &str) -> Result<Self, IndexError> {
+        Self::read(&Stanza::first(text)).map_err(|error| unreadable(url, &error))
+    }
+
+    fn read(stanza: &Stanza<'_>) -> Result<Self, Unreadable> {
         let [
             origin,
             suite,
@@ -57,30 +61,33 @@ impl ReleaseFile {
             "Components",
             "SHA256",
         ])?;
-        let date = date.ok_or_else(|| stanza.fault("has no Date"))?;
+        let date = stanza.text("Date", date)?.ok_or_else(|| stanza.fault("has no Date"))?;
         let time = |text: &str| {
-            parse_date(text).ok_or_else(|| stanza.fault(&format!("`{text}` is not a date")))
+            parse_date(text).ok_or_else(|| stanza.fault(format!("`{text}` is not a date")))
         };
+        let until = stanza.text("Valid-Until", until)?;
+        let files = stanza.text("SHA256", files)?;
         let files = files.ok_or_else(|| stanza.fault("names no files by SHA256"))?;
-        let own = |text: Option<&str>| text.map(str::to_owned);
-        let words = |text: Option<&str>| {
-            text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+        // For people, or compared with names of the configuration, which are text.
+        let shown = |value: Option<Value<'_>>| value.map(|value| value.shown().into_owned());
+        let words = |value: Option<Value<'_>>| -> Vec<String> {
+            shown(value).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
         };
-        let architectures: Vec<String> = words(architectures);
+        let architectures = words(architectures);
         // apt's rule: what is not announced, and what is said not to be, is not there.
-        let all_is_within = no_all == Some("Packages")
+        let all_is_within = shown(no_all).as_deref() == Some("Packages")
             || (!architectures.is_empty() && !architectures.iter().any(|name| name == "all"));
         Ok(Self {
-            origin: own(origin),
-            suite: own(suite),
-            codename: own(codename),
+            origin: shown(origin),
+            suite: shown(suite),
+            codename: shown(codename),
             date: time(date)?,
             valid_until: until.map(time).transpose()?,
-            by_hash: by_hash.is_some_and(|value| value.eq_ignore_ascii_case("yes")),
+            by_hash: shown(by_hash).is_some_and(|value| value.eq_ignore_ascii_case("yes")),
             all_is_within,
             architectures,
             components: words(components),
-            files: parse_files(files, &stanza)?,
+            files: parse_files(files, stanza)?,
         })
     }
 
@@ -141,27 +148,20 @@ fn parse_date(text: &str) -> Option<UtcMillis> {
         .map(|time| UtcMillis(time.as_millisecond()))
 }
 
-fn parse_files(text: &str, stanza: &Stanza<'_>) -> Result<BTreeMap<String, IndexFile>, IndexError> {
+fn parse_files(text: &str, stanza: &Stanza<'_>) -> Result<BTreeMap<String, IndexFile>, Unreadable> {
     let mut files = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        let mut words = line.split_whitespace();
-        let (Some(sha256), Some(size), Some(path), None) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
-            return Err(stanza.fault(&format!("`{line}` is not a digest, a size and a path")));
-        };
+    for line in text.lines() {
         // Only indexes are read; contents, translations and images would be ten times as many.
+        let path = line.split_whitespace().next_back().unwrap_or_default();
         let name = path.rsplit('/').next().unwrap_or_default();
         if !name.starts_with("Packages") && !name.starts_with("Sources") {
             continue;
         }
-        if let Some(fault) = path_fault(path) {
-            return Err(stanza.fault(&format!("path `{}` {fault}", path.escape_debug())));
-        }
-        let (Ok(sha256), Ok(size)) = (sha256.parse(), size.parse()) else {
-            return Err(stanza.fault(&format!("`{line}` is not a digest, a size and a path")));
+        let Some((sha256, size, path)) = checksum(line) else {
+            return Err(stanza.fault(format!("`{line}` is not a digest, a size and a path")));
         };
-        files.insert(path.to_owned(), IndexFile { size, sha256 });
+        let path = names::path(path).map_err(|error| stanza.fault(error.to_string()))?;
+        files.insert(path.into_owned(), IndexFile { size, sha256 });
     }
     Ok(files)
 }

@@ -3,9 +3,11 @@ use std::io::Read;
 use rebuilder_actors::port::IndexError;
 use rebuilder_actors::protocol::Sha256;
 
-use super::packages::{Wanted, too_many};
-use super::text::{Arena, Text, path_fault};
-use crate::distribution::debian::format::stanza::{self, Stanza};
+use super::packages::{Wanted, next, too_many, unreadable};
+use super::text::{Arena, Text};
+use crate::distribution::debian::format::checksum;
+use crate::distribution::debian::format::control::{Stanza, Stanzas, Unreadable, Value};
+use crate::distribution::debian::format::names::{self, InvalidName};
 
 /// The source packages of one `Sources` file.
 #[derive(Debug, Default)]
@@ -42,11 +44,14 @@ impl Sources {
         wanted: &Wanted,
     ) -> Result<Self, IndexError> {
         let mut sources = Self::default();
-        stanza::for_each(input, url, &mut |stanza| {
-            sources.add(stanza, wanted.maintainers)?;
-            let room = sources.rows.len() <= wanted.packages_max;
-            if room { Ok(()) } else { Err(too_many(url, wanted.packages_max)) }
-        })?;
+        let mut stanzas = Stanzas::new(input);
+        while let Some(stanza) = next(&mut stanzas, url)? {
+            sources.stanzas += 1;
+            sources.add(&stanza, wanted.maintainers).map_err(|error| unreadable(url, &error))?;
+            if sources.rows.len() > wanted.packages_max {
+                return Err(too_many(url, wanted.packages_max));
+            }
+        }
         let Self { texts, rows, .. } = &mut sources;
         rows.sort_by_key(|row| (texts.get(row.name), texts.get(row.version)));
         Ok(sources)
@@ -58,8 +63,7 @@ impl Sources {
         Some(&self.rows[at])
     }
 
-    fn add(&mut self, stanza: &Stanza<'_>, with_maintainers: bool) -> Result<(), IndexError> {
-        self.stanzas += 1;
+    fn add(&mut self, stanza: &Stanza<'_>, with_maintainers: bool) -> Result<(), Unreadable> {
         let [name, version, directory, checksums, maintainer, uploaders] = stanza.fields([
             "Package",
             "Version",
@@ -68,40 +72,38 @@ impl Sources {
             "Maintainer",
             "Uploaders",
         ])?;
-        let (Some(name), Some(version)) = (name, version) else {
+        let (Some(name), Some(version)) =
+            (stanza.text("Package", name)?, stanza.text("Version", version)?)
+        else {
             return Err(stanza.fault("has no Package or no Version"));
         };
         let fault =
-            |what: &str| stanza.fault(&format!("source package {}: {what}", name.escape_debug()));
-        let full = || fault("too many sources");
-        let dsc = checksums.unwrap_or_default().lines().find(|line| line.ends_with(".dsc"));
+            |what: String| stanza.fault(format!("source package {}: {what}", name.escape_debug()));
+        let text = |field, value| stanza.text(field, value).map_err(|error| fault(error.what));
+        let invalid = |error: InvalidName| fault(error.to_string());
+        names::package(name).map_err(invalid)?;
+        names::version(version).map_err(invalid)?;
+        let full = || fault("too many sources".to_owned());
+        let directory = text("Directory", directory)?.unwrap_or(".");
+        let checksums = text("Checksums-Sha256", checksums)?.unwrap_or_default();
+        let dsc = checksums.lines().find(|line| line.trim_end().ends_with(".dsc"));
         let dsc = match dsc {
             None => None,
             Some(line) => {
-                let mut words = line.split_whitespace();
-                let (Some(sha256), Some(size), Some(file)) =
-                    (words.next(), words.next(), words.next())
-                else {
-                    return Err(fault("Checksums-Sha256 is broken"));
-                };
-                let path = match directory {
-                    Some("." | "") | None => file.to_owned(),
-                    Some(directory) => format!("{directory}/{file}"),
-                };
-                if let Some(what) = path_fault(&path) {
-                    return Err(fault(&format!("path `{}` {what}", path.escape_debug())));
-                }
-                let (Ok(sha256), Ok(size)) = (sha256.parse(), size.parse()) else {
-                    return Err(fault("Checksums-Sha256 is broken"));
-                };
+                let broken = || fault("Checksums-Sha256 is broken".to_owned());
+                let (sha256, size, file) = checksum(line).ok_or_else(broken)?;
+                let file = names::file(file).map_err(invalid)?;
+                let path = format!("{directory}/{file}");
+                let path = names::path(&path).map_err(invalid)?;
                 Some(Dsc { path: self.texts.push(&path).ok_or_else(full)?, size, sha256 })
             }
         };
         let mut all = String::new();
         if with_maintainers {
-            let lists = [maintainer, uploaders].into_iter().flatten();
-            for person in lists.flat_map(people) {
-                all.extend([person, "\n"]);
+            for list in [maintainer, uploaders].into_iter().flatten().map(Value::shown) {
+                for person in people(&list) {
+                    all.extend([person, "\n"]);
+                }
             }
         }
         let row = Source {
@@ -179,6 +181,6 @@ mod tests {
         );
         let error =
             Sources::read(&mut text.as_bytes(), "u", &wanted(false)).unwrap_err().to_string();
-        assert!(error.contains("source package b: path `../../b_2.dsc`"), "{error}");
+        assert!(error.contains("source package b: path \"../../b_2.dsc\""), "{error}");
     }
 }

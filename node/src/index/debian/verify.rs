@@ -1,8 +1,11 @@
+use std::borrow::Cow;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rebuilder_actors::port::IndexError;
+
+use crate::distribution::debian::format::signed::{self, CutOff};
 
 /// A signed index as it was fetched.
 pub(super) enum Signed<'a> {
@@ -17,7 +20,7 @@ pub(super) async fn verified_text(
     signed: &Signed<'_>,
     url: &str,
     keyring: &Path,
-) -> Result<String, IndexError> {
+) -> Result<Vec<u8>, IndexError> {
     let fault = |reason: String| IndexError::Signature {
         url: url.to_owned(),
         keyring: keyring.display().to_string(),
@@ -64,12 +67,11 @@ pub(super) async fn verified_text(
         let said: Vec<_> = said.lines().map(|line| line.trim_start_matches("gpgv: ")).collect();
         return Err(fault(format!("{reason} ({})", said.join("; "))));
     }
-    let text = match signed {
+    match signed {
         Signed::Inline(_) => std::fs::read(&output)
-            .map_err(|error| fault(format!("gpgv gave no signed text: {error}")))?,
-        Signed::Detached { text, .. } => text.to_vec(),
-    };
-    String::from_utf8(text).map_err(|_| fault("the signed text is not UTF-8".to_owned()))
+            .map_err(|error| fault(format!("gpgv gave no signed text: {error}"))),
+        Signed::Detached { text, .. } => Ok(text.to_vec()),
+    }
 }
 
 /// Reads gpgv's status lines. Its exit status does not do: an index signed with the keys of several
@@ -94,19 +96,10 @@ fn judge(status: &str) -> Result<(), &'static str> {
 }
 
 /// The text of an `InRelease` without a look at its signature; a plain `Release` as it is.
-pub(super) fn unverified_text(bytes: &[u8], url: &str) -> Result<String, IndexError> {
+pub(super) fn unverified_text<'a>(bytes: &'a [u8], url: &str) -> Result<Cow<'a, [u8]>, IndexError> {
     let fault =
-        |reason: &str| IndexError::Content { url: url.to_owned(), reason: reason.to_owned() };
-    let text = core::str::from_utf8(bytes).map_err(|_| fault("not UTF-8"))?;
-    let Some(signed) = text.trim_start().strip_prefix("-----BEGIN PGP SIGNED MESSAGE-----") else {
-        return Ok(text.to_owned());
-    };
-    let (_, body) = signed.split_once("\n\n").ok_or_else(|| fault("no signed text"))?;
-    let (body, _) = body
-        .split_once("\n-----BEGIN PGP SIGNATURE-----")
-        .ok_or_else(|| fault("no end of the signed text"))?;
-    let lines = body.lines().map(|line| line.strip_prefix("- ").unwrap_or(line));
-    Ok(lines.flat_map(|line| [line, "\n"]).collect())
+        |error: CutOff| IndexError::Content { url: url.to_owned(), reason: error.to_string() };
+    signed::text_of(bytes).map_err(fault)
 }
 
 /// Longest time that gpgv may take for a file of a few megabytes.
@@ -128,14 +121,5 @@ mod tests {
         let expired = "[GNUPG:] EXPKEYSIG A x\n[GNUPG:] VALIDSIG A\n";
         assert_eq!(judge(expired), Err("the key or the signature expired"));
         assert_eq!(judge("GOODSIG VALIDSIG"), Err("no valid signature"));
-    }
-
-    #[test]
-    fn the_text_between_the_armour_is_taken() {
-        let text = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nA: 1\n- -B\n\
-                    -----BEGIN PGP SIGNATURE-----\nC: 2\n";
-        assert_eq!(unverified_text(text.as_bytes(), "u").unwrap(), "A: 1\n-B\n");
-        assert_eq!(unverified_text(b"A: 1\n", "u").unwrap(), "A: 1\n");
-        assert!(unverified_text(&text.as_bytes()[..60], "u").is_err());
     }
 }

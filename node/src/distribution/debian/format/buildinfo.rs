@@ -50,13 +50,15 @@ impl Buildinfo {
     pub fn parse(bytes: &[u8]) -> Result<Self, ControlError> {
         let paragraph = Paragraph::parse(bytes)?;
         let version = names::version(paragraph.need("Version")?)?.to_owned();
-        let (source, source_version) = source(&paragraph, &version)?;
+        let source = paragraph.need("Source")?;
+        let (source, source_version) = names::source(Some(source), source, &version)?;
+        let (source, source_version) = (source.to_owned(), source_version.to_owned());
         let mut architectures = Vec::new();
         for word in paragraph.need("Architecture")?.split_ascii_whitespace().take(16) {
             architectures.push(names::architecture(word)?.to_owned());
         }
-        let build_path =
-            paragraph.get("Build-Path").map(|path| names::build_path(path.trim_end_matches('/')));
+        let build_path = paragraph.get("Build-Path")?;
+        let build_path = build_path.map(|path| names::build_path(path.trim_end_matches('/')));
         Ok(Self {
             source,
             source_version,
@@ -68,26 +70,12 @@ impl Buildinfo {
             environment: environment::recorded(&paragraph)?,
             installed: installed(&paragraph)?,
             binary_only_changes: paragraph
-                .get("Binary-Only-Changes")
+                .get("Binary-Only-Changes")?
                 .map(changelog_entry)
                 .transpose()?,
             files: checksums(&paragraph, "Checksums-Sha256")?,
         })
     }
-}
-
-/// `Source: name` or `Source: name (version)`.
-fn source(paragraph: &Paragraph, version: &str) -> Result<(String, String), ControlError> {
-    let text = paragraph.need("Source")?;
-    let (name, own_version) = match text.split_once(' ') {
-        None => (text, version),
-        Some((name, rest)) => {
-            let inner = rest.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
-            let why = "not `name (version)`".to_owned();
-            (name, inner.ok_or(ControlError::Field { field: "Source", why })?)
-        }
-    };
-    Ok((names::package(name)?.to_owned(), names::version(own_version)?.to_owned()))
 }
 
 /// `name[:architecture] (= version)`, separated by commas.

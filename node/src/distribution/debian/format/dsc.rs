@@ -59,26 +59,29 @@ impl SourceControl {
     }
 }
 
-/// The lines ` digest size name` of a checksum field.
-pub(super) fn checksums(
+/// One line ` digest size name` of a checksum field; `None` when it is not that.
+pub(crate) fn checksum(line: &str) -> Option<(Sha256, u64, &str)> {
+    let mut words = line.split_ascii_whitespace();
+    let (digest, size, name) = (words.next()?, words.next()?, words.next()?);
+    let is_whole = words.next().is_none();
+    is_whole.then_some((digest.parse().ok()?, size.parse().ok()?, name))
+}
+
+/// All lines of a checksum field; a file that is named twice must be the same both times.
+pub(crate) fn checksums(
     paragraph: &Paragraph,
     field: &'static str,
 ) -> Result<Vec<SourceFile>, ControlError> {
     let wrong = |why: &str| ControlError::Field { field, why: why.to_owned() };
     let mut files: Vec<SourceFile> = Vec::new();
     for line in paragraph.need(field)?.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let mut words = line.split_ascii_whitespace();
-        let (Some(digest), Some(size), Some(name), None) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
-            return Err(wrong("a line has not three words"));
-        };
-        let file = SourceFile {
-            name: names::file(name)?.to_owned(),
-            size: size.parse().map_err(|_| wrong("a size is no number"))?,
-            sha256: digest.parse().map_err(|_| wrong("a digest is not one of SHA-256"))?,
-        };
-        if files.iter().any(|known| known.name == file.name) {
+        let (sha256, size, name) =
+            checksum(line).ok_or_else(|| wrong("a line is not a SHA-256, a size and a name"))?;
+        let file = SourceFile { name: names::file(name)?.to_owned(), size, sha256 };
+        if let Some(known) = files.iter().find(|known| known.name == file.name) {
+            if *known == file {
+                continue;
+            }
             return Err(wrong("a file is named twice"));
         }
         if files.len() == FILES_MAX {
@@ -121,7 +124,7 @@ mod tests {
             format!(" {DIGEST} -12 a"),
             format!(" {DIGEST} 12 .a"),
             " e3b0 12 a".to_owned(),
-            format!(" {DIGEST} 12 ab\n {DIGEST} 12 ab"),
+            format!(" {DIGEST} 12 ab\n {DIGEST} 13 ab"),
         ] {
             assert!(SourceControl::parse(dsc(&line).as_bytes()).is_err(), "{line}");
         }

@@ -3,13 +3,15 @@
 //! One rule for each, whoever reads: what the index admits, the backend takes.
 
 mod buildinfo;
+pub(crate) mod control;
 mod dsc;
 mod environment;
 pub(crate) mod names;
 mod paragraph;
-pub(crate) mod stanza;
+pub(crate) mod signed;
 
 pub use buildinfo::{Buildinfo, Installed};
+pub(crate) use dsc::checksum;
 pub use dsc::{ControlError, SourceControl, SourceFile};
 pub use names::InvalidName;
 pub use paragraph::ParseParagraphError;

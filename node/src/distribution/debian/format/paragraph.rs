@@ -1,25 +1,29 @@
 use std::collections::BTreeMap;
 
-/// The first paragraph of a control file. Unlike the crate for whole indexes it keeps the
+use super::control::Stanza;
+use super::signed::{self, CutOff};
+
+/// The first paragraph of a control file with one, such as a `.dsc`, a `.buildinfo`, a `.changes`
+/// or the `control` of a package. Unlike the reader of indexes it keeps all fields, and the
 /// indentation of continued lines, which a recorded changelog needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Paragraph {
-    fields: BTreeMap<String, String>,
+pub(crate) struct Paragraph {
+    fields: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// A control file that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseParagraphError {
-    /// Not UTF-8.
-    #[error("not UTF-8")]
-    NotText,
-    /// A line that is neither a field nor the continuation of one.
-    #[error("line {line} is neither a field nor a continuation")]
-    Line {
-        /// Counted from 1, after a signature's armour was taken off.
-        line: usize,
+    /// A field that another program or a path depends on is not UTF-8.
+    #[error("field {field} is not UTF-8")]
+    NotText {
+        /// Its name.
+        field: &'static str,
     },
-    /// The same field twice.
+    /// The clear-signed text ends before its signature.
+    #[error("{0}")]
+    CutOff(String),
+    /// The same field twice, with two values.
     #[error("field {field} is given twice")]
     Twice {
         /// Its name.
@@ -35,79 +39,38 @@ pub enum ParseParagraphError {
 
 impl Paragraph {
     /// Reads the first paragraph; an OpenPGP clear-signature around it is taken off, unchecked.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, ParseParagraphError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| ParseParagraphError::NotText)?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut fields: BTreeMap<String, String> = BTreeMap::new();
-        let mut current: Option<String> = None;
-        for (n, line) in signed_lines(text) {
-            let line = line.trim_end_matches(['\r', ' ', '\t']);
-            if line.is_empty() {
-                if fields.is_empty() {
-                    continue;
-                }
-                break;
-            }
-            if line.starts_with('#') {
-                continue;
-            }
-            if let Some(rest) = line.strip_prefix([' ', '\t']) {
-                let value = current.as_ref().and_then(|field| fields.get_mut(field));
-                let value = value.ok_or(ParseParagraphError::Line { line: n })?;
-                value.push('\n');
-                value.push_str(rest);
-                continue;
-            }
-            let (field, value) =
-                line.split_once(':').ok_or(ParseParagraphError::Line { line: n })?;
-            if field.is_empty() || !field.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err(ParseParagraphError::Line { line: n });
-            }
-            let field = field.to_ascii_lowercase();
-            if fields.insert(field.clone(), value.trim_start().to_owned()).is_some() {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ParseParagraphError> {
+        let cut_off = |error: CutOff| ParseParagraphError::CutOff(error.to_string());
+        let text = signed::text_of(bytes).map_err(cut_off)?;
+        let mut fields: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        for (name, value) in Stanza::first(&text).all() {
+            let value = value.unfolded();
+            let name = name.to_ascii_lowercase();
+            if fields.get(&name).is_some_and(|before| *before != value) {
+                let field = String::from_utf8_lossy(&name).into_owned();
                 return Err(ParseParagraphError::Twice { field });
             }
-            current = Some(field);
+            fields.insert(name, value);
         }
         Ok(Self { fields })
     }
 
     /// The value of a field, whose name is given in any case; continued lines are joined by line
     /// feeds and keep their indentation but for its first character.
-    pub(super) fn get(&self, field: &str) -> Option<&str> {
-        self.fields.get(&field.to_ascii_lowercase()).map(String::as_str)
+    pub(crate) fn get(&self, field: &'static str) -> Result<Option<&str>, ParseParagraphError> {
+        let value = self.fields.get(field.to_ascii_lowercase().as_bytes());
+        let text = |value: &'_ Vec<u8>| core::str::from_utf8(value).is_ok();
+        match value {
+            Some(value) if !text(value) => Err(ParseParagraphError::NotText { field }),
+            value => Ok(value.and_then(|value| core::str::from_utf8(value).ok())),
+        }
     }
 
     /// As `get`, for a field that must be there.
-    pub(super) fn need(&self, field: &'static str) -> Result<&str, ParseParagraphError> {
-        self.get(field).ok_or(ParseParagraphError::Missing { field })
+    pub(crate) fn need(&self, field: &'static str) -> Result<&str, ParseParagraphError> {
+        self.get(field)?.ok_or(ParseParagraphError::Missing { field })
     }
 }
-
-/// The lines inside a clear-signature, or all where there is none, with their numbers.
-fn signed_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let is_signed = text.trim_start().starts_with(ARMOUR);
-    let mut in_header = is_signed;
-    let mut seen_armour = !is_signed;
-    text.lines()
-        .take_while(move |line| !(is_signed && line.starts_with("-----BEGIN PGP SIGNATURE-----")))
-        .filter(move |line| {
-            if !seen_armour {
-                seen_armour = line.starts_with(ARMOUR);
-                return false;
-            }
-            if in_header {
-                in_header = !line.trim().is_empty();
-                return false;
-            }
-            true
-        })
-        .map(move |line| if is_signed { line.strip_prefix("- ").unwrap_or(line) } else { line })
-        .enumerate()
-        .map(|(n, line)| (n + 1, line))
-}
-
-const ARMOUR: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
 
 #[cfg(test)]
 mod tests {
@@ -118,28 +81,42 @@ mod tests {
     fn continued_lines_keep_their_indentation() {
         let text = "A: 1\nB:\n x\n   y\n .\nc: z\n\nD: next paragraph\n";
         let paragraph = Paragraph::parse(text.as_bytes()).unwrap();
-        assert_eq!(paragraph.get("a"), Some("1"));
-        assert_eq!(paragraph.get("B"), Some("\nx\n  y\n."));
-        assert_eq!(paragraph.get("C"), Some("z"));
-        assert_eq!(paragraph.get("D"), None);
+        assert_eq!(paragraph.get("a"), Ok(Some("1")));
+        assert_eq!(paragraph.get("B"), Ok(Some("\nx\n  y\n.")));
+        assert_eq!(paragraph.get("C"), Ok(Some("z")));
+        assert_eq!(paragraph.get("D"), Ok(None));
     }
 
     #[test]
     fn a_clear_signature_is_taken_off() {
         let text = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nA: 1\n- -B: 2\n\n\
                     -----BEGIN PGP SIGNATURE-----\n\nabc\n-----END PGP SIGNATURE-----\n";
-        let paragraph = Paragraph::parse(text.as_bytes()).unwrap();
-        assert_eq!(paragraph.get("A"), Some("1"));
-        assert_eq!(paragraph.get("-B"), Some("2"));
-        assert_eq!(paragraph.get("Hash"), None);
+        for text in [text.to_owned(), text.replace('\n', "\r\n")] {
+            let paragraph = Paragraph::parse(text.as_bytes()).unwrap();
+            assert_eq!(paragraph.get("A"), Ok(Some("1")));
+            assert_eq!(paragraph.get("-B"), Ok(Some("2")));
+            assert_eq!(paragraph.get("Hash"), Ok(None));
+        }
     }
 
     #[test]
-    fn broken_files_are_refused() {
-        for text in [" x\n", "novalue\n", ": x\n", "A: 1\na: 2\n"] {
-            assert!(Paragraph::parse(text.as_bytes()).is_err(), "{text:?}");
-        }
-        assert_eq!(Paragraph::parse(b"\xff"), Err(ParseParagraphError::NotText));
+    fn only_fields_that_are_needed_as_text_must_be() {
+        let text = b"Maintainer: Ren\xe9 <r@example.org>\nSource: hello\nVersion: \xff\n";
+        let paragraph = Paragraph::parse(text).unwrap();
+        assert_eq!(paragraph.need("Source"), Ok("hello"));
+        let field = "Version";
+        assert_eq!(paragraph.need(field), Err(ParseParagraphError::NotText { field }));
+        assert_eq!(paragraph.need("X"), Err(ParseParagraphError::Missing { field: "X" }));
+    }
+
+    #[test]
+    fn contradictions_are_refused_and_stray_lines_are_not() {
+        let twice = Paragraph::parse(b"A: 1\na: 2\n");
+        assert_eq!(twice, Err(ParseParagraphError::Twice { field: "a".to_owned() }));
+        let same = Paragraph::parse(b"stray\nA: 1\n: x\na: 1\n").unwrap();
+        assert_eq!(same.get("A"), Ok(Some("1")));
+        let cut = b"-----BEGIN PGP SIGNED MESSAGE-----\n\nA: 1\n";
+        assert!(matches!(Paragraph::parse(cut), Err(ParseParagraphError::CutOff(_))));
     }
 
     proptest! {
