@@ -11,6 +11,7 @@ use rebuilder_actors::protocol::{
 };
 use sha2::Digest as _;
 
+use super::faults;
 use super::rebuild::{Ended, within};
 use crate::fetch::{FetchError, Fetcher};
 
@@ -99,12 +100,13 @@ pub(super) fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && name.len() <= 255 && !name.contains(['/', '\0'])
 }
 
+/// The inner error says why the file cannot be had, where nothing depends on it.
 async fn fetch_published(
     artifact: &Artifact,
     folder: &Path,
     is_needed: bool,
     fetcher: &Fetcher,
-) -> Result<FileDigest, Ended> {
+) -> Result<Result<FileDigest, String>, Ended> {
     tokio::fs::create_dir_all(folder)
         .await
         .map_err(|error| Ended::io("make the folder", folder, &error))?;
@@ -121,38 +123,38 @@ async fn fetch_published(
     };
     let to = folder.join(&*artifact.file);
     let error = match fetcher.to_file(&file, bytes_max, &to).await {
-        Ok(digest) => return Ok(digest),
+        Ok(digest) => return Ok(Ok(digest)),
         Err(error) => error,
     };
-    let detail = format!("published file {}: {error}", artifact.file);
-    let kind = match error {
-        FetchError::Mismatch { .. } => FaultKind::InputsUnavailable,
-        FetchError::TooLarge { .. } if artifact.size.is_some() => FaultKind::InputsUnavailable,
-        // The digest is known without it: that the file cannot be had is no obstacle.
-        FetchError::NotFound { .. } | FetchError::TooLarge { .. } if !is_needed => {
-            FaultKind::FetchFailed
-        }
-        _ => return Err(error.into()),
+    let is_other_file = match error {
+        FetchError::Mismatch { .. } => true,
+        FetchError::TooLarge { .. } => artifact.size.is_some(),
+        _ => false,
     };
-    Err(Ended::fault(kind, detail))
+    let detail = format!("published file {}: {error}", artifact.file);
+    if !is_needed && !is_other_file {
+        // The digest is known without it: that the file cannot be had is no obstacle.
+        return Ok(Err(detail));
+    }
+    Err(Ended::fault(faults::of_fetch(&error), detail))
 }
 
-/// Decides what a failed fetch means: nothing where the file is not needed, since the index names
-/// the digest, unless it is another file or the attempt is cancelled.
+/// Takes what a fetch ended with into the log; a file that is not needed, since the index names its
+/// digest, may also take too long.
 fn published(
-    fetched: Result<FileDigest, Ended>,
+    fetched: Result<Result<FileDigest, String>, Ended>,
     is_needed: bool,
     progress: &dyn Progress,
 ) -> Result<Option<FileDigest>, Ended> {
     match fetched {
-        Ok(digest) => Ok(Some(digest)),
-        Err(Ended::Fault(Fault { kind, detail }))
-            if !is_needed
-                && !matches!(kind, FaultKind::InputsUnavailable | FaultKind::Cancelled) =>
+        Ok(Ok(digest)) => Ok(Some(digest)),
+        Ok(Err(detail)) | Err(Ended::Fault(Fault { kind: FaultKind::TimedOut(_), detail }))
+            if !is_needed =>
         {
             say(progress, &format!("no difference will be shown: {detail}"));
             Ok(None)
         }
+        Ok(Err(detail)) => Err(Ended::fault(FaultKind::FetchFailed, detail)),
         Err(ended) => {
             if let Ended::Fault(fault) = &ended {
                 say(progress, &fault.detail);

@@ -4,6 +4,7 @@ mod backends;
 mod compare;
 pub mod debian;
 mod difference;
+mod faults;
 mod rebuild;
 mod script;
 mod shortage;

@@ -7,8 +7,10 @@ use rebuilder_actors::protocol::{
     Stage,
 };
 
+use super::faults;
+use super::shortage::shortage;
 use crate::fetch::FetchError;
-use crate::sandbox::Observed;
+use crate::sandbox::{Observed, SandboxError};
 
 /// One way to rebuild: what [`Backends`](super::Backends) finds under a backend's name.
 ///
@@ -101,14 +103,10 @@ impl Ended {
         Self::BuildFailed { reason: one_line(reason.as_ref()) }
     }
 
-    /// A fault of the worker's own files: `DiskFull` when no space is left, else `WorkerFailed`.
+    /// A fault of the worker's own files.
     pub fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {
-        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-        let kind = match error.kind() {
-            StorageFull | QuotaExceeded => FaultKind::DiskFull,
-            _ => FaultKind::WorkerFailed,
-        };
-        Self::fault(kind, format!("cannot {action} {}: {error}", path.display()))
+        let detail = format!("cannot {action} {}: {error}", path.display());
+        Self::fault(faults::of_io(error.kind()), detail)
     }
 }
 
@@ -119,23 +117,16 @@ impl From<Fault> for Ended {
 }
 
 impl From<FetchError> for Ended {
-    /// What is not there, or is another file, is `InputsUnavailable`; what a server or the network
-    /// failed at is `FetchFailed`; the rest is the worker's own.
     fn from(error: FetchError) -> Self {
-        let kind = match &error {
-            FetchError::NotFound { .. }
-            | FetchError::Mismatch { .. }
-            | FetchError::TooLarge { .. } => FaultKind::InputsUnavailable,
-            FetchError::Unavailable { .. } => FaultKind::FetchFailed,
-            // ENOSPC and EDQUOT: only the system's own words are left of the error.
-            FetchError::Io { reason, .. }
-                if ["(os error 28)", "(os error 122)"].iter().any(|end| reason.ends_with(end)) =>
-            {
-                FaultKind::DiskFull
-            }
-            FetchError::Io { .. } => FaultKind::WorkerFailed,
-        };
-        Self::fault(kind, error.to_string())
+        Self::fault(faults::of_fetch(&error), error.to_string())
+    }
+}
+
+impl From<SandboxError> for Ended {
+    fn from(error: SandboxError) -> Self {
+        let short = shortage(&error.observed).map(|(_, what)| format!(": {what}"));
+        let detail = format!("{error}{}", short.unwrap_or_default());
+        Self::fault(faults::of_sandbox(&error), detail)
     }
 }
 
@@ -204,19 +195,5 @@ mod tests {
         };
         assert!(fault.detail.len() <= 1024 && fault.detail.starts_with("ä ä "), "{}", fault.detail);
         assert!(!fault.detail.contains('\n'));
-    }
-
-    #[test]
-    fn a_full_disk_is_told_from_other_errors() {
-        let full = std::io::Error::from_raw_os_error(28);
-        let Ended::Fault(fault) = Ended::io("write", Path::new("/x"), &full) else {
-            panic!("not a fault")
-        };
-        assert_eq!(fault.kind, FaultKind::DiskFull);
-        let gone = std::io::Error::from_raw_os_error(2);
-        let Ended::Fault(fault) = Ended::io("write", Path::new("/x"), &gone) else {
-            panic!("not a fault")
-        };
-        assert_eq!(fault.kind, FaultKind::WorkerFailed);
     }
 }

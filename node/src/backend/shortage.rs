@@ -2,7 +2,7 @@
 
 use rebuilder_actors::protocol::{FaultKind, Stage};
 
-use super::Ended;
+use super::{Ended, faults};
 use crate::sandbox::{Exit, Free, Lowest, Observed};
 
 /// What a command, or the comparison after it, came to.
@@ -35,22 +35,23 @@ pub fn decide(found: Found, observed: &Observed) -> Result<(), Ended> {
     };
     match found {
         Found::Exit(_, Exit::Status(0)) | Found::Compared { reproduced: true } => return Ok(()),
-        Found::Exit(stage, Exit::Cancelled) => {
-            return Err(Ended::fault(FaultKind::Cancelled, format!("cancelled in stage {stage}")));
-        }
-        Found::Exit(_, Exit::DiskFull) => {
-            let detail = format!("more on disk than `disk_bytes_max` allows {place}");
-            return Err(Ended::fault(FaultKind::DiskFull, detail));
+        Found::Exit(stage, exit @ (Exit::Cancelled | Exit::DiskFull)) => {
+            let detail = match exit {
+                Exit::Cancelled => format!("cancelled in stage {stage}"),
+                _ => format!("more on disk than `disk_bytes_max` allows {place}"),
+            };
+            return faults::of_exit(stage, exit)
+                .map_or(Ok(()), |kind| Err(Ended::fault(kind, detail)));
         }
         Found::Exit(_, Exit::Status(_) | Exit::TimedOut) | Found::Compared { .. } => {}
     }
     match (shortage(observed), found) {
         (Some((kind, what)), _) => Err(Ended::fault(kind, format!("{what} {place}"))),
-        (None, Found::Exit(stage, Exit::TimedOut)) => {
+        (None, Found::Exit(stage, exit)) => {
             let detail = format!("stage {stage} took longer than allowed");
-            Err(Ended::fault(FaultKind::TimedOut(stage), detail))
+            faults::of_exit(stage, exit).map_or(Ok(()), |kind| Err(Ended::fault(kind, detail)))
         }
-        (None, _) => Ok(()),
+        (None, Found::Compared { .. }) => Ok(()),
     }
 }
 

@@ -40,13 +40,16 @@ pub enum FetchError {
     Io {
         /// Which one.
         path: PathBuf,
+        /// What kind of error it was; what it means for an attempt depends on it.
+        kind: std::io::ErrorKind,
         /// What the system said.
         reason: String,
     },
 }
 
 impl FetchError {
-    pub(super) fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::Io { path: path.to_owned(), reason: error.to_string() }
+    /// An error of the system at `path`.
+    pub(crate) fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), kind: error.kind(), reason: error.to_string() }
     }
 }

@@ -377,6 +377,7 @@ async fn copy_local(
         // Opening a pipe would wait for ever.
         return Err(FetchError::Io {
             path: path.to_owned(),
+            kind: std::io::ErrorKind::InvalidInput,
             reason: "not a regular file".to_owned(),
         });
     }

@@ -140,14 +140,41 @@ pub struct SandboxError {
     pub action: String,
     /// What the system said.
     pub reason: String,
+    /// Its number for it; `None` where no call of the system failed.
+    pub errno: Option<i32>,
     /// What was short meanwhile, where that was looked at.
     pub observed: Observed,
 }
 
 impl SandboxError {
     #[expect(clippy::needless_pass_by_value, reason = "the cause ends here: callers give it away")]
-    pub(super) fn new(action: impl Into<String>, reason: impl ToString) -> Self {
-        let (reason, observed) = (reason.to_string(), Observed::default());
-        Self { action: action.into(), reason, observed }
+    pub(crate) fn new(action: impl Into<String>, reason: impl Reason) -> Self {
+        let (errno, observed) = (reason.errno(), Observed::default());
+        Self { action: action.into(), reason: reason.to_string(), errno, observed }
     }
 }
+
+/// Why a sandbox could not be made: an error of the system keeps its number.
+pub(crate) trait Reason: std::fmt::Display {
+    /// `None`: it is no error of the system.
+    fn errno(&self) -> Option<i32> {
+        None
+    }
+}
+
+impl Reason for std::io::Error {
+    fn errno(&self) -> Option<i32> {
+        self.raw_os_error()
+    }
+}
+
+impl Reason for nix::errno::Errno {
+    fn errno(&self) -> Option<i32> {
+        Some(*self as i32)
+    }
+}
+
+impl Reason for std::ffi::NulError {}
+impl Reason for &str {}
+impl Reason for String {}
+impl Reason for tokio::task::JoinError {}

@@ -48,7 +48,7 @@ pub async fn import_tar_of(tar: &Path, into: &Path, bytes_max: u64) -> Result<()
     let printed = String::from_utf8_lossy(&complaints.start).trim().to_owned();
     let action = format!("unpack {} into {}", tar.display(), into.display());
     let reason = format!("{printed} ({ended:?})");
-    Err(SandboxError { action, reason, observed: run.observed })
+    Err(SandboxError { observed: run.observed, ..SandboxError::new(action, reason) })
 }
 
 /// Deletes a tree that was written inside, of any depth and with any rights, without following

@@ -8,7 +8,6 @@ use super::archives::Archives;
 use super::backend::DebianBackend;
 use super::chroot::{Chroot, Step, say};
 use super::install::{digest, reason};
-use super::packages::fetch_failed;
 use super::plan::Plan;
 use super::source::{self, Source};
 use super::tools::Tools;
@@ -52,6 +51,7 @@ impl Attempt<'_> {
         let tools = Tools::new(tools, &plan.architecture, &keyring).await?;
         self.prepare(&archives, recorded.as_ref(), &source, &plan, &tools).await?;
         self.unpack(&source, &plan).await?;
+        self.check_dependencies(&plan).await?;
         self.chroot.enter(Stage::Build, limits.build_secs_max);
         self.build(&plan).await?;
         let out = self.folder.join("out");
@@ -69,7 +69,7 @@ impl Attempt<'_> {
         let path = self.folder.join("input.buildinfo");
         let fetched = async {
             let fetcher = &self.backend.fetcher;
-            fetcher.to_file(&file, BUILDINFO_BYTES_MAX, &path).await.map_err(|e| fetch_failed(&e))
+            Ok(fetcher.to_file(&file, BUILDINFO_BYTES_MAX, &path).await?)
         };
         self.learnt.input = Some(self.chroot.unless_cancelled(fetched).await?);
         let bytes = std::fs::read(&path).map_err(|error| Ended::io("read", &path, &error))?;
@@ -193,7 +193,8 @@ impl Attempt<'_> {
     async fn build(&mut self, plan: &Plan) -> Result<(), Ended> {
         self.chroot.binds.clear();
         let option = plan.kind.build_option();
-        let command = ["dpkg-buildpackage", "-us", "-uc", option, "-rfakeroot"];
+        // `-d`: they were checked, by themselves.
+        let command = ["dpkg-buildpackage", "-us", "-uc", "-d", option, "-rfakeroot"];
         say(self.chroot.progress, format!("builds in {}: {}", plan.path, command.join(" ")));
         let step = Step {
             user: User::Builder,
@@ -207,11 +208,25 @@ impl Attempt<'_> {
             return Ok(());
         }
         let line = reason(&tail);
-        if status == UNMET_DEPENDENCIES && tail.contains("error: Unmet build") {
-            let detail = format!("the environment does not suffice: {line}");
-            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
-        }
         Err(Ended::build_failed(format!("dpkg-buildpackage ended with status {status}: {line}")))
+    }
+
+    /// Has dpkg say by its status, before anything of the package runs, whether the environment has
+    /// what the source asks for. The build's own status and words could be anybody's.
+    async fn check_dependencies(&self, plan: &Plan) -> Result<(), Ended> {
+        let command = ["dpkg-checkbuilddeps"].into_iter().chain(plan.kind.check_option());
+        let step = Step {
+            user: User::Builder,
+            environment: plan.environment.clone(),
+            ..Step::root(&plan.path, command)
+        };
+        let (status, tail) = self.chroot.logged(step).await?;
+        if status != UNMET_DEPENDENCIES {
+            // A `debian/control` that it cannot read is for the build to stumble over.
+            return Ok(());
+        }
+        let detail = format!("the environment does not suffice: {}", reason(&tail));
+        Err(Ended::fault(FaultKind::InputsUnavailable, detail))
     }
 }
 
@@ -233,8 +248,8 @@ fn make_archives(folder: &Path) -> std::io::Result<()> {
 const ARCHIVES_INSIDE: &str = "/var/cache/apt/archives";
 const SOURCE_INSIDE: &str = "/srv/rebuilder/source";
 
-/// With which dpkg-buildpackage says so.
-const UNMET_DEPENDENCIES: i32 = 3;
+/// With which dpkg-checkbuilddeps says so.
+const UNMET_DEPENDENCIES: i32 = 1;
 
 /// Largest `.buildinfo`; the largest of Debian have 600 KiB.
 const BUILDINFO_BYTES_MAX: u64 = 4 << 20;

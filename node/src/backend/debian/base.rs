@@ -14,8 +14,8 @@ use super::packages::PackageCache;
 use super::settings::DebianSettings;
 use super::storage;
 use super::tools::KEYRING_INSIDE;
-use crate::backend::Ended;
-use crate::fetch::{FetchError, Fetcher};
+use crate::backend::{Ended, faults};
+use crate::fetch::Fetcher;
 use crate::sandbox;
 
 /// A base root: the packages that every build needs, never changed once it is there. Attempts have
@@ -189,11 +189,7 @@ impl Bases {
         for suite in &archives.suites {
             let url = suite.release_url();
             let bytes = self.fetcher.get(&url, RELEASE_BYTES_MAX).await.map_err(|error| {
-                let kind = match &error {
-                    FetchError::NotFound { .. } => FaultKind::InputsUnavailable,
-                    _ => FaultKind::FetchFailed,
-                };
-                Ended::fault(kind, format!("suite cannot be read: {error}"))
+                Ended::fault(faults::of_fetch(&error), format!("suite cannot be read: {error}"))
             })?;
             releases.insert(url, Sha256::of(&bytes));
         }
@@ -207,7 +203,7 @@ impl Bases {
         let releases = self.releases(work.archives).await?;
         let home = storage::home(&self.settings).join("bases");
         let making = home.join(format!(".new-{key}"));
-        sandbox::remove_tree(&making).await.map_err(|e| super::chroot::failed(&e))?;
+        sandbox::remove_tree(&making).await?;
         std::fs::create_dir_all(&making).map_err(|error| Ended::io("make", &making, &error))?;
         say(progress, format!("makes base root {key}: {}", work.summary()));
         let ended = match work.run(&making).await {
@@ -217,7 +213,7 @@ impl Bases {
         };
         if ended.is_err() {
             // It may have filled the disk, and the next try may be hours away.
-            sandbox::remove_tree(&making).await.map_err(|e| super::chroot::failed(&e))?;
+            sandbox::remove_tree(&making).await?;
         }
         ended?;
         let made_at = self.clock.utc();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use rebuilder_actors::protocol::FaultKind;
 
 use super::archives::Archives;
-use super::chroot::{Chroot, Step, failed, say};
+use super::chroot::{Chroot, Step, say};
 use super::install::reason;
 use super::packages::{PackageCache, Wanted, wanted};
 use super::settings::DebianSettings;
@@ -57,7 +57,7 @@ impl Bootstrap<'_> {
         self.install(&inside, &packages, &first).await?;
         // A script that outlived its killed child leaves a root that many builds would differ in.
         decide(Found::Compared { reproduced: false }, &self.attempt.observed())?;
-        sandbox::remove_tree(&scratch).await.map_err(|error| failed(&error))?;
+        sandbox::remove_tree(&scratch).await?;
         Ok(true)
     }
 

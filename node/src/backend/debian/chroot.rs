@@ -7,11 +7,9 @@ use rebuilder_actors::port::{Clock, Monotonic, Progress};
 use rebuilder_actors::protocol::{FaultKind, Stage};
 
 use super::settings::DebianSettings;
-use crate::backend::shortage::shortage;
-use crate::backend::{Ended, Found, decide};
+use crate::backend::{Ended, Found, decide, faults};
 use crate::sandbox::{
-    self, Bind, Cancel, Exit, Limits, Network, Observed, Output, Root, SandboxError, Spec, User,
-    Wall,
+    self, Bind, Cancel, Exit, Limits, Network, Observed, Output, Root, Spec, User, Wall,
 };
 
 /// The root of one attempt: a base root and one writable layer, in which commands run one after
@@ -117,14 +115,15 @@ impl Chroot<'_> {
                 ..self.wall
             },
         };
-        let run = sandbox::run(&spec, output, self.cancel).await.map_err(|e| failed(&e))?;
+        let run = sandbox::run(&spec, output, self.cancel).await?;
         self.observed.lock().unwrap_or_else(PoisonError::into_inner).add(run.observed);
         decide(Found::Exit(self.stage, run.exit), &self.observed())?;
         match run.exit {
             Exit::Status(status) => Ok(status),
             other => {
                 let detail = format!("stage {} ended with {other:?}", self.stage);
-                Err(Ended::fault(FaultKind::WorkerFailed, detail))
+                let kind = faults::of_exit(self.stage, other).unwrap_or(FaultKind::WorkerFailed);
+                Err(Ended::fault(kind, detail))
             }
         }
     }
@@ -143,17 +142,6 @@ pub(super) fn say(progress: &dyn Progress, line: impl AsRef<str>) {
 /// The fault of an attempt that is to end.
 pub(super) fn cancelled(stage: Stage) -> Ended {
     Ended::fault(FaultKind::Cancelled, format!("cancelled in stage {stage}"))
-}
-
-/// The fault of a sandbox that could not be made.
-pub(super) fn failed(error: &SandboxError) -> Ended {
-    if let Some((kind, what)) = shortage(&error.observed) {
-        return Ended::fault(kind, format!("{error}: {what}"));
-    }
-    // Our own calls, so the words are the system's.
-    let is_full = error.reason.contains("No space left") || error.reason.contains("ENOSPC");
-    let kind = if is_full { FaultKind::DiskFull } else { FaultKind::WorkerFailed };
-    Ended::fault(kind, error.to_string())
 }
 
 /// What package tools are run with.

@@ -4,7 +4,7 @@ use rebuilder_actors::protocol::{FaultKind, Sha256};
 use tokio::time::timeout;
 
 use super::archives::Suite;
-use super::chroot::{Chroot, Step, cancelled, failed, say};
+use super::chroot::{Chroot, Step, cancelled, say};
 use super::packages::{PackageCache, wanted};
 use super::tools::{self, KEYRING_INSIDE, Tools};
 use crate::backend::Ended;
@@ -123,7 +123,7 @@ impl Chroot<'_> {
 
     /// Deletes the writable layer.
     pub(super) async fn remove_layer(layer: &Path) -> Result<(), Ended> {
-        sandbox::remove_tree(layer).await.map_err(|error| failed(&error))
+        Ok(sandbox::remove_tree(layer).await?)
     }
 }
 

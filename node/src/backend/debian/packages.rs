@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::backend::Ended;
 use crate::distribution::debian::format::names;
-use crate::fetch::{FetchError, Fetcher, local_path, percent_decode};
+use crate::fetch::{Fetcher, local_path, percent_decode};
 
 /// A package that apt wants, as its signed lists name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl PackageCache {
             }
             match fetches.join_next().await {
                 None => break,
-                Some(Ok(fetched)) => drop(fetched.map_err(|e| fetch_failed(&e))?),
+                Some(Ok(fetched)) => drop(fetched?),
                 Some(Err(error)) => {
                     return Err(Ended::fault(FaultKind::WorkerFailed, format!("fetch: {error}")));
                 }
@@ -192,19 +192,6 @@ fn link_or_copy(from: &Path, to: &Path) -> std::io::Result<()> {
         Err(_) => std::fs::copy(from, to).map(drop),
         Ok(()) => Ok(()),
     }
-}
-
-/// Which fault a failed fetch is: a server's silence passes, a missing or wrong file does not.
-pub(super) fn fetch_failed(error: &FetchError) -> Ended {
-    let kind = match error {
-        FetchError::Unavailable { .. } => FaultKind::FetchFailed,
-        FetchError::NotFound { .. } | FetchError::Mismatch { .. } | FetchError::TooLarge { .. } => {
-            FaultKind::InputsUnavailable
-        }
-        FetchError::Io { reason, .. } if reason.contains("No space left") => FaultKind::DiskFull,
-        FetchError::Io { .. } => FaultKind::WorkerFailed,
-    };
-    Ended::fault(kind, error.to_string())
 }
 
 /// Enough to hide a mirror's latency, few enough to be polite.

@@ -54,6 +54,15 @@ impl Kind {
         }
     }
 
+    /// For dpkg-checkbuilddeps; `None`: no option.
+    pub(super) fn check_option(self) -> Option<&'static str> {
+        match self {
+            Self::Both => None,
+            Self::Independent => Some("-A"),
+            Self::Native => Some("-B"),
+        }
+    }
+
     fn of<'a>(architectures: impl Iterator<Item = &'a str>) -> Self {
         let (mut all, mut native) = (false, false);
         for architecture in architectures.filter(|&architecture| architecture != "source") {

@@ -5,7 +5,6 @@ use serde::Deserialize;
 
 use super::archives::Suite;
 use super::chroot::say;
-use super::packages::fetch_failed;
 use crate::backend::Ended;
 use crate::distribution::debian::format::Installed;
 use crate::distribution::debian::format::names;
@@ -51,7 +50,7 @@ impl Snapshot<'_> {
             match self.fetcher.get(&past.release_url(), RELEASE_BYTES_MAX).await {
                 Ok(_) => sources.push(past),
                 Err(FetchError::NotFound { .. }) => {}
-                Err(error) => return Err(fetch_failed(&error)),
+                Err(error) => return Err(error.into()),
             }
         }
         let names: Vec<String> = sources.iter().map(Suite::name).collect();
@@ -66,7 +65,7 @@ impl Snapshot<'_> {
         let bytes = match self.fetcher.get(&url, ANSWER_BYTES_MAX).await {
             Ok(bytes) => bytes,
             Err(FetchError::NotFound { .. }) => return Ok(Vec::new()),
-            Err(error) => return Err(fetch_failed(&error)),
+            Err(error) => return Err(error.into()),
         };
         Ok(parse(&bytes))
     }

@@ -4,7 +4,6 @@ use rebuilder_actors::port::Progress;
 use rebuilder_actors::protocol::{FaultKind, RemoteFile, Sha256};
 
 use super::chroot::say;
-use super::packages::fetch_failed;
 use crate::backend::Ended;
 use crate::distribution::debian::format::SourceControl;
 use crate::distribution::debian::format::names;
@@ -37,8 +36,7 @@ pub(super) async fn fetch(
     let dsc = dsc.filter(|name| name.ends_with(".dsc") && names::file(name).is_ok());
     let dsc = dsc.ok_or_else(|| unusable(format!("{} is not the URL of a .dsc", remote.url)))?;
     let path = into.join(&dsc);
-    let digest =
-        fetcher.to_file(remote, DSC_BYTES_MAX, &path).await.map_err(|e| fetch_failed(&e))?;
+    let digest = fetcher.to_file(remote, DSC_BYTES_MAX, &path).await?;
     let bytes = tokio::fs::read(&path).await.map_err(|error| Ended::io("read", &path, &error))?;
     let control = SourceControl::parse(&bytes)
         .map_err(|error| unusable(format!("{} is not usable: {error}", remote.url)))?;
@@ -48,7 +46,7 @@ pub(super) async fn fetch(
         let named =
             RemoteFile { url: url.into(), size: Some(file.size), sha256: Some(file.sha256) };
         let to = into.join(&file.name);
-        fetcher.to_file(&named, file_bytes_max, &to).await.map_err(|e| fetch_failed(&e))?;
+        fetcher.to_file(&named, file_bytes_max, &to).await?;
         total += file.size;
     }
     let (name, version, files) = (&control.source, &control.version, control.files.len());

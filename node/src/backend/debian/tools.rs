@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rebuilder_actors::protocol::FaultKind;
 
 use super::archives::Suite;
-use super::chroot::{Chroot, Step, failed};
+use super::chroot::{Chroot, Step};
 use crate::backend::Ended;
 use crate::sandbox::{self, Bind, Network, Root, User};
 
@@ -46,7 +46,7 @@ impl Tools {
         let keyring = std::fs::read(keyring).map_err(|error| Ended::io("read", keyring, &error))?;
         let binds = lay(&lower, architecture, &keyring)
             .map_err(|error| Ended::io("fill", &lower, &error))?;
-        sandbox::chown_into(&lower, User::Root).await.map_err(|error| failed(&error))?;
+        sandbox::chown_into(&lower, User::Root).await?;
         Ok(Self { folder, binds, layers: AtomicU32::new(0) })
     }
 

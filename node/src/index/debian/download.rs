@@ -169,7 +169,7 @@ pub(super) fn refused(error: FetchError) -> IndexError {
             IndexError::Fetch { url, reason: "it is not there".to_owned() }
         }
         FetchError::Unavailable { url, reason } => IndexError::Fetch { url, reason },
-        FetchError::Io { path, reason } => {
+        FetchError::Io { path, reason, .. } => {
             IndexError::Fetch { url: path.display().to_string(), reason }
         }
         FetchError::Mismatch { url, expected, found } => IndexError::Content {

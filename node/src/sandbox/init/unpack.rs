@@ -89,7 +89,7 @@ fn feed(source: File, bytes_max: u64) -> Result<i32, SandboxError> {
         Ok(true) => {
             let reason = format!("it has more than {bytes_max} bytes");
             let observed = Observed { large_file_bytes: Some(bytes_max), ..Observed::default() };
-            Err(SandboxError { action: "unpack".into(), reason, observed })
+            Err(SandboxError { observed, ..SandboxError::new("unpack", reason) })
         }
     }
 }
