@@ -73,10 +73,9 @@ pub trait FrameSend: Send + 'static {
     /// Sends one frame (length prefix added); waits while the receiver is slow.
     fn send(&mut self, frame: Bytes) -> BoxFuture<'_, Result<(), StreamError>>;
     /// Waits until the receiver wants no more of this stream, or the connection is gone; never ends
-    /// where that cannot be told.
-    fn stopped(&self) -> BoxFuture<'static, ()> {
-        Box::pin(core::future::pending())
-    }
+    /// where that cannot be told. Required, so that no wrapper forgets to pass it on: an answer
+    /// would be made for a reader that has left.
+    fn stopped(&self) -> BoxFuture<'static, ()>;
     /// No more frames: the receiver sees the end of the stream after the last one.
     fn finish(&mut self) -> Result<(), StreamError>;
 }

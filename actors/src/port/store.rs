@@ -66,10 +66,9 @@ pub trait Store: Send + 'static {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError>;
 
-    /// The file that holds it, for errors.
-    fn place(&self) -> String {
-        "the store".to_owned()
-    }
+    /// The file or folder that holds it, for errors. Required, so that no wrapper forgets to ask
+    /// the store that it is around.
+    fn place(&self) -> String;
 }
 
 impl<S: Store + ?Sized> Store for Box<S> {

@@ -78,6 +78,11 @@ impl<S: Store> Store for Caught<S> {
             None => scanned,
         }
     }
+
+    fn place(&self) -> String {
+        // Not the engine's: it may be gone.
+        self.path.display().to_string()
+    }
 }
 
 fn error(path: &Path, panic: &(dyn Any + Send)) -> StoreError {
@@ -112,6 +117,10 @@ mod tests {
         ) -> Result<(), StoreError> {
             panic!("corrupt")
         }
+
+        fn place(&self) -> String {
+            panic!("not asked")
+        }
     }
 
     #[test]
@@ -126,6 +135,7 @@ mod tests {
         let torn = damaged(path, "the engine panicked: page 7 is torn");
         assert_eq!(store.commit(&[]), Err(torn));
         assert!(store.get(b"k").unwrap_err().to_string().contains("used before"));
+        assert_eq!(store.place(), "/data/store/db");
     }
 
     #[test]

@@ -148,6 +148,10 @@ impl<D: Database> Store for DatabaseStore<D> {
     fn scan(&self, prefix: &[u8], from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         self.database.scan(prefix, from, visit)
     }
+
+    fn place(&self) -> String {
+        self.folder.display().to_string()
+    }
 }
 
 /// Makes an empty database in `folder`, beside the place where it is wanted: it is moved there

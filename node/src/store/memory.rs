@@ -40,4 +40,8 @@ impl Store for Memory {
         }
         Ok(())
     }
+
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
 }

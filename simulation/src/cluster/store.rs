@@ -123,4 +123,8 @@ impl Store for SimulatedStore {
         }
         Ok(())
     }
+
+    fn place(&self) -> String {
+        "store".to_owned()
+    }
 }

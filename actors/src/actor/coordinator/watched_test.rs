@@ -9,6 +9,8 @@ use crate::protocol::wire::CONTROL_FRAME_BYTES_MAX;
 #[derive(Clone, Default)]
 struct Deaf {
     closed: Arc<Mutex<Option<CloseReason>>>,
+    /// How long it takes for one frame; `None`: it takes none.
+    slow: Option<Duration>,
 }
 
 impl Deaf {
@@ -39,7 +41,7 @@ impl Connection for Deaf {
     }
 
     fn accept(&self, _limit: usize) -> BoxFuture<'_, Result<FrameStreams, StreamError>> {
-        Box::pin(async { Ok((Box::new(Full) as _, Box::new(Silent) as _)) })
+        Box::pin(async { Ok((Box::new(Full(self.slow)) as _, Box::new(Silent) as _)) })
     }
 
     fn open_one_way(&self) -> BoxFuture<'_, Result<Box<dyn FrameSend>, StreamError>> {
@@ -68,11 +70,21 @@ impl Connection for Deaf {
     }
 }
 
-/// Takes nothing.
-struct Full;
+/// Takes a frame in this time; `None`: nothing.
+struct Full(Option<Duration>);
 
 impl FrameSend for Full {
     fn send(&mut self, _frame: Bytes) -> BoxFuture<'_, Result<(), StreamError>> {
+        Box::pin(async {
+            match self.0 {
+                Some(time) => tokio::time::sleep(time).await,
+                None => core::future::pending().await,
+            }
+            Ok(())
+        })
+    }
+
+    fn stopped(&self) -> BoxFuture<'static, ()> {
         Box::pin(core::future::pending())
     }
 
@@ -105,6 +117,24 @@ async fn an_answer_that_is_not_read_ends_the_connection_after_a_minute() {
     assert!(matches!(sending.await.unwrap(), Err(StreamError::Closed(_))));
 }
 
+/// A slow reader keeps its connection as long as it takes something each minute, and its own
+/// stream only.
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_has_a_minute_for_each_frame() {
+    for (secs, stays) in [(1, true), (59, true), (61, false)] {
+        let slow = Deaf { slow: Some(Duration::from_secs(secs)), ..Deaf::default() };
+        let watched = Watched::new(Box::new(slow.clone()), Arc::default());
+        let (mut sender, _receiver) = watched.accept(10).await.unwrap();
+        for _ in 0..100 {
+            if sender.send(Bytes::from_static(b"x")).await.is_err() {
+                break;
+            }
+        }
+        let closed = (!stays).then_some(CloseCode::Unread as u32);
+        assert_eq!(slow.code(), closed, "{secs} s for a frame");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stranger_is_idle_a_minute_after_its_last_question() {
     let activity = Arc::<Activity>::default();
@@ -135,7 +165,7 @@ async fn a_worker_that_does_not_read_is_overrun() {
         ),
     ] {
         let deaf = Deaf::default();
-        let (outbox, task) = Outbox::new(Box::new(Full), deaf.clone_handle());
+        let (outbox, task) = Outbox::new(Box::new(Full(None)), deaf.clone_handle());
         let task = tokio::spawn(task);
         let mut pushed = 0;
         while outbox.push(frame.clone()).is_ok() {
