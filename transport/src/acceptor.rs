@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use quinn::{Connecting, ConnectionError, Incoming};
-use rebuilder_actors::domain::places::{Counted, Handshakes, Pace, SAID_EVERY, Tally};
+use rebuilder_actors::domain::places::{Counted, Handshakes, Lingering, Pace, SAID_EVERY, Tally};
 use rebuilder_actors::port::Monotonic;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, warn};
@@ -35,6 +35,7 @@ impl Acceptor {
             inside: Mutex::new(Inside {
                 handshakes: Handshakes::new(shared.limits.handshakes_max),
                 given_up: BTreeMap::new(),
+                lingering: Lingering::default(),
                 replaced: Pace::new(REPLACED_A_SECOND),
                 replaced_here: Pace::new(REPLACED_HERE_A_SECOND),
                 refused: Tally::default(),
@@ -83,7 +84,8 @@ impl Acceptor {
             incoming.refuse();
             return;
         }
-        let under_way = self.gate.under_way();
+        // Peers that begin and leave at once are a load as well as those that do not go on.
+        let under_way = self.gate.load();
         if under_way >= limits.handshakes_unproven_max && !incoming.remote_address_validated() {
             debug!(%address, under_way, "peer must prove its address");
             // Fails only for a peer that came with a token, which is validated.
@@ -129,6 +131,8 @@ struct Inside {
     handshakes: Handshakes,
     /// By number: dropped to give a handshake up.
     given_up: BTreeMap<u64, oneshot::Sender<()>>,
+    /// Those that ended before they were done.
+    lingering: Lingering,
     replaced: Pace,
     replaced_here: Pace,
     refused: Tally<Kind>,
@@ -147,10 +151,13 @@ impl Gate {
         (Place { gate: self.clone(), number }, given_up)
     }
 
-    /// True unless handshakes must be given up for others faster than QUIC forgets them.
+    /// True unless handshakes end, or must be given up for others, faster than QUIC forgets them.
     fn has_room(&self, address: SocketAddr) -> bool {
         let now = self.now();
         let inside = &mut *self.lock();
+        if !inside.lingering.has_room(now, address.ip().into()) {
+            return false;
+        }
         match inside.handshakes.ends_for(address.ip().into()) {
             None => true,
             Some(true) => inside.replaced_here.pass(now),
@@ -158,8 +165,17 @@ impl Gate {
         }
     }
 
-    fn under_way(&self) -> usize {
-        self.lock().handshakes.len()
+    /// Handshakes under way, and those that QUIC keeps though they are over.
+    fn load(&self) -> usize {
+        let now = self.now();
+        let inside = &mut *self.lock();
+        inside.handshakes.len() + inside.lingering.len(now)
+    }
+
+    /// A handshake ended before it was done.
+    fn ended(&self, address: SocketAddr) {
+        let now = self.now();
+        self.lock().lingering.ended(now, address.ip().into());
     }
 
     fn failed(&self, address: SocketAddr, reason: &str) {
@@ -243,6 +259,9 @@ impl Handshake {
         })
         .await;
         let gate = &place.gate;
+        if matches!(outcome, Some(Some(Err(_)) | None)) {
+            gate.ended(address);
+        }
         match outcome {
             Some(Some(Ok(connection))) => match QuicConnection::new(connection, &shared) {
                 // An error means that nobody accepts any more; the connection is dropped.

@@ -1,6 +1,7 @@
 //! What a peer may have under way before it is known.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rebuilder_actors::port::{Connection, Network};
@@ -90,6 +91,35 @@ async fn stuck_handshakes_of_many_addresses_make_room() {
         socket.send_to(&datagram[..len], target).await.unwrap();
     }
     let local = ([127, 8, 0, 99], 0).into();
+    let client = system::client_at(local, identity(2), Limits::default()).unwrap();
+    let (at_client, at_server) =
+        soon(async { tokio::join!(client.connect(&address, None), server.accept()) }).await;
+    assert_eq!(at_server.unwrap().remote_address().ip(), local.ip());
+    assert!(at_client.is_ok());
+}
+
+/// Peers that begin a handshake and leave at once, thousands of them from one address, fill neither
+/// the endpoint nor its memory: one that means it gets in, and an address that is forged proves
+/// nothing.
+#[tokio::test]
+async fn peers_that_leave_at_once_do_not_fill_the_endpoint() {
+    let limits = Limits { connections_max: 300, ..Limits::default() };
+    let (server, address) = server_with(limits);
+    let target: core::net::SocketAddr = address.parse().unwrap();
+    let catcher = tokio::net::UdpSocket::bind(loopback()).await.unwrap();
+    let trap = catcher.local_addr().unwrap().to_string();
+    let client = Arc::new(system::client(identity(7), Limits::default()).unwrap());
+    let socket = tokio::net::UdpSocket::bind("127.8.1.1:0").await.unwrap();
+    let mut datagram = vec![0; 2000];
+    for _ in 0..900 {
+        let (client, trap) = (client.clone(), trap.clone());
+        let dialing = tokio::spawn(async move { client.connect(&trap, None).await.map(drop) });
+        // A first datagram, or the one by which the attempt before it is given up.
+        let (len, _) = soon(catcher.recv_from(&mut datagram)).await.unwrap();
+        dialing.abort();
+        socket.send_to(&datagram[..len], target).await.unwrap();
+    }
+    let local = ([127, 8, 1, 99], 0).into();
     let client = system::client_at(local, identity(2), Limits::default()).unwrap();
     let (at_client, at_server) =
         soon(async { tokio::join!(client.connect(&address, None), server.accept()) }).await;

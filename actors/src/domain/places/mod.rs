@@ -2,6 +2,7 @@
 //! those that are refused. Pure values; the time is passed.
 
 mod handshakes;
+mod lingering;
 mod origin;
 mod pace;
 mod standing;
@@ -9,6 +10,7 @@ mod taken;
 mod tally;
 
 pub use handshakes::Handshakes;
+pub use lingering::Lingering;
 pub use origin::Origin;
 pub use pace::Pace;
 pub use standing::Standing;
