@@ -13,6 +13,7 @@ mod coordinator_killed;
 mod ctl;
 mod fencing;
 mod hostile;
+mod inside;
 mod latency;
 mod link_cut;
 mod logs;

@@ -1,12 +1,19 @@
 //! Whoever may read, reads: and keeps nobody from work.
 
 use core::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use rebuilder_actors::actor::TreeEnd;
+use rebuilder_actors::actor::coordinator::Message;
+use rebuilder_actors::actor::coordinator::queue::{Decide, Wrap};
+use rebuilder_actors::domain::queue::{Effects, Event, Fact, Moment, Now, Queue};
 use rebuilder_actors::port::{FrameReceive, FrameSend};
 use rebuilder_actors::protocol::wire::v1::ctl::{PackageFilter, Request, Response};
 use rebuilder_actors::protocol::wire::{self, CHUNK_FRAME_BYTES_MAX};
 use rebuilder_transport::Identity;
 
+use crate::inside::coordinator;
 use crate::peer::{Dialed, soon};
 use crate::tools::until_true;
 use crate::world::{Wishes, World, names};
@@ -90,4 +97,77 @@ async fn readers_that_leave_keep_nobody_from_work() {
     let _worker = world.joined_worker("w1");
     world.go("all");
     world.until_reproduced(60);
+}
+
+/// The real queue, which stands still in the middle of an order while its gate is
+/// closed.
+struct Still {
+    queue: Queue,
+    closed: Arc<AtomicBool>,
+    orders: Arc<AtomicUsize>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Decide for Still {
+    fn handle(&mut self, now: Now, event: Event) -> Effects {
+        if matches!(event, Event::Ordered(..)) {
+            self.orders.fetch_add(1, Ordering::SeqCst);
+            while self.closed.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        self.queue.handle(now, event)
+    }
+
+    fn next_deadline(&self, now: Now) -> Option<Duration> {
+        self.queue.next_deadline(now)
+    }
+
+    fn snapshot(&self) -> Vec<Fact> {
+        self.queue.snapshot()
+    }
+
+    fn moment(&self, now: Now) -> Moment {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.queue.moment(now)
+    }
+}
+
+/// Lists, logs and profiles need nothing of the queue: they are answered while it is in the middle
+/// of something that does not end. What its workers do is asked once for all who want to know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn lists_are_answered_while_the_queue_is_busy() {
+    let world = World::new(Wishes { packages: names(12), ..Wishes::default() });
+    let closed = Arc::new(AtomicBool::new(true));
+    let (orders, asked) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let (gate, begun, moments) = (closed.clone(), orders.clone(), asked.clone());
+    let wrap: Wrap = Arc::new(move |queue| {
+        let (closed, orders, asked) = (closed.clone(), orders.clone(), asked.clone());
+        Box::new(Still { queue, closed, orders, asked })
+    });
+    let (tree, ended) = coordinator(&world, wrap).await;
+    let ctl = world.ctl();
+    let reader = Dialed::as_ctl(&world.address, &Identity::from_seed([72; 32])).await;
+    for _ in 0..40 {
+        let (_send, mut receive) = reader.ask(&Request::Workers).await.unwrap();
+        assert_eq!(answer(receive.as_mut()).await, []);
+    }
+    let often = moments.load(Ordering::SeqCst);
+    assert!(often <= 5, "{often} questions to the queue for 40 of a reader");
+
+    let ordering = std::thread::spawn(move || ctl.ask(&["queue", "drop", "--name", "p00"]));
+    until_true(10, "the queue is busy", || begun.load(Ordering::SeqCst) == 1);
+    for (number, question) in questions().iter().enumerate() {
+        if matches!(question, Request::Status | Request::Workers) {
+            continue;
+        }
+        let (_send, mut receive) = reader.ask(question).await.unwrap();
+        let rows = answer(receive.as_mut()).await.len();
+        assert_eq!(rows, [0, 0, 1, 12, 0, 12, 1][number], "{question:?}");
+    }
+    assert!(!ordering.is_finished());
+    gate.store(false, Ordering::SeqCst);
+    assert_eq!(ordering.join().unwrap()["affected"], 1);
+    tree.cast(Message::Stop).unwrap();
+    assert_eq!(ended.await, Ok(TreeEnd::Stopped));
 }

@@ -88,6 +88,11 @@ impl World {
         world
     }
 
+    /// How many packages are followed.
+    pub fn packages(&self) -> usize {
+        self.wishes.packages.len()
+    }
+
     pub fn join(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::quarantine::{Quarantine, Verdict};
+use super::refusals::{Kind, Refusals};
 use super::standings::Standings;
 use super::{reader, results, session, store};
 use crate::domain::queue::{
@@ -113,6 +114,8 @@ pub struct Arguments {
     pub quarantine: Arc<Quarantine>,
     /// What every key is; it decides who may work.
     pub standings: Arc<Standings>,
+    /// What is refused, for the log.
+    pub refusals: Arc<Refusals>,
     /// See [`Wrap`].
     pub wrap: Wrap,
 }
@@ -370,7 +373,7 @@ impl State {
             let sequence = self.arguments.quarantine.keep(record.clone());
             effects.batch.put(key::quarantine(sequence), stored::write(&record));
         }
-        effects.lines.insert(0, Line { at: now.utc, warning: true, text });
+        effects.lines.insert(0, Line { at: now.utc, warning: true, text, refused: None });
         let answer = ToWorker::Answer { attempt, answer: Answer::Refused { reason } };
         // Before a new assignment: the worker drops the report first.
         effects.sends.insert(0, Send::Worker(session, answer));
@@ -382,7 +385,9 @@ impl State {
     /// What was decided is durable: it leaves.
     fn release(&mut self, ticket: Ticket) {
         for line in ticket.lines {
-            if line.warning {
+            if let Some(worker) = line.refused {
+                self.arguments.refusals.say(Kind::Report(worker), || line.text);
+            } else if line.warning {
                 tracing::warn!(target: "rebuilder", "{}", line.text);
             } else {
                 tracing::info!(target: "rebuilder", "{}", line.text);

@@ -3,6 +3,7 @@ use tokio::sync::Notify;
 
 use crate::domain::places::{Refusal, SAID_EVERY, Tally};
 use crate::port::Clock;
+use crate::protocol::PublicKey;
 use crate::protocol::wire::CloseCode;
 
 /// The log's lines about what is refused: one of each kind in some seconds, with a count.
@@ -34,6 +35,10 @@ pub enum Kind {
     Unread,
     /// A worker broke the protocol.
     Protocol,
+    /// A report of this worker: another one's are not hidden behind it.
+    Report(PublicKey),
+    /// A log or a difference of this worker.
+    Upload(PublicKey),
 }
 
 impl Refusals {

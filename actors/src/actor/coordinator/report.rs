@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::blobs::{self, log_part};
 use super::house::House;
+use super::refusals::Kind;
 use super::{queue, reader};
 use crate::domain::queue::SessionId;
 use crate::domain::report::{self, KnownKey, VerifiedReport};
@@ -26,8 +27,10 @@ pub(super) async fn take(
     _permit: reader::Permit,
 ) -> Option<Message> {
     let attempt = sent.attempt;
+    let refusals = house.refusals.clone();
     let refused = |reason: String| {
-        tracing::warn!(target: "rebuilder", "report of attempt {attempt} refused: {reason}");
+        let text = || format!("report of attempt {attempt} refused: {reason}");
+        refusals.say(Kind::Report(worker.key()), text);
         Some(Message::Answer { attempt, answer: Answer::Refused { reason } })
     };
     let turn = house.verifying.acquire().await.ok()?;

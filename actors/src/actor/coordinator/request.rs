@@ -44,15 +44,7 @@ async fn serve(
     mut receiver: Box<dyn FrameReceive>,
     (peer, address): (PublicKey, SocketAddr),
 ) {
-    let request = match tokio::time::timeout(ARRIVAL, receiver.receive()).await {
-        Ok(Ok(Some(frame))) => wire::decode::<Request>(&frame),
-        Ok(_) => return,
-        Err(_) => {
-            let text = format!("the request did not arrive within {} s", ARRIVAL.as_secs());
-            let _ = answering.refuse(RefusalCode::Invalid, &text).await;
-            return;
-        }
-    };
+    let Some(request) = arrival(receiver.as_mut()).await else { return };
     let outcome = match request {
         Ok(request) if !answering.reader.is_admin() && is_order(&request) => {
             answering.house.refusals.say(Kind::Order, || {
@@ -63,14 +55,27 @@ async fn serve(
             answering.refuse(RefusalCode::Denied, text).await
         }
         Ok(request) => answer(&mut answering, request).await,
-        Err(error) => {
-            let text = format!("the request cannot be read: {error}");
-            answering.refuse(RefusalCode::Invalid, &text).await
-        }
+        Err(text) => answering.refuse(RefusalCode::Invalid, &text).await,
     };
     match outcome {
         Ok(()) => drop(answering.sender.finish()),
         Err(Left) => tracing::debug!("ctl {peer} from {address} left before its answer ended"),
+    }
+}
+
+/// The request, or why it is refused, once it is whole or [`ARRIVAL`] is over; `None`: the peer
+/// stopped, or was cut off, in the middle of it.
+async fn arrival(receiver: &mut dyn FrameReceive) -> Option<Result<Request, String>> {
+    match tokio::time::timeout(ARRIVAL, receiver.receive()).await {
+        Ok(Ok(Some(frame))) => {
+            let request = wire::decode::<Request>(&frame);
+            Some(request.map_err(|error| format!("the request cannot be read: {error}")))
+        }
+        Ok(_) => None,
+        Err(_) => {
+            let secs = ARRIVAL.as_secs();
+            Some(Err(format!("the request did not arrive within {secs} s")))
+        }
     }
 }
 
@@ -176,7 +181,43 @@ async fn invite(to: &mut Answering, ttl_secs: u32) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use core::time::Duration;
+
     use super::*;
+    use crate::port::{BoxFuture, StreamError};
+
+    /// A peer whose request is whole after so long.
+    struct After(Duration, Result<Option<Bytes>, StreamError>);
+
+    impl FrameReceive for After {
+        fn receive(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, StreamError>> {
+            Box::pin(async {
+                tokio::time::sleep(self.0).await;
+                self.1.clone()
+            })
+        }
+
+        fn set_limit(&mut self, _limit: usize) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_has_ten_seconds_to_arrive_whole() {
+        let came = |secs, received| async move {
+            let mut peer = After(Duration::from_secs(secs), received);
+            arrival(&mut peer).await
+        };
+        let status = || Ok(Some(wire::encode(&Request::Status)));
+        assert_eq!(came(9, status()).await, Some(Ok(Request::Status)));
+        let late = Some(Err("the request did not arrive within 10 s".to_owned()));
+        assert_eq!(came(11, status()).await, late);
+        // Also one that would never be whole, or end, takes its place no longer.
+        assert_eq!(came(u64::from(u32::MAX), Ok(None)).await, late);
+        assert_eq!(came(1, Ok(None)).await, None);
+        assert_eq!(came(1, Err(StreamError::Truncated)).await, None);
+        let garbage = came(1, Ok(Some(Bytes::from_static(&[0xff; 9])))).await;
+        assert!(garbage.unwrap().unwrap_err().starts_with("the request cannot be read: "));
+    }
 
     #[test]
     fn an_invitation_names_an_address_that_can_be_reached() {

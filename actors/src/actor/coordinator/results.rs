@@ -147,12 +147,15 @@ impl Actor for ResultsActor {
             Message::Sync(profile, sync) => model.sync_state(profile, sync),
             Message::Packages { filter, after, limit, reply } => {
                 let _ = reply.send(model.packages(&filter, after, limit));
+                // A page is a millisecond of work: others are not to wait for several.
+                tokio::task::yield_now().await;
             }
             Message::Moment { age_max, reply } => state.moment(&myself, age_max, reply)?,
             Message::Now(moment) => state.now_is(Arc::new(*moment)),
             Message::Status(moment, reply) => drop(reply.send(model.status(now, &moment))),
             Message::Queue { planned, after, limit, reply } => {
                 let _ = reply.send(model.queue(now, planned, after, limit));
+                tokio::task::yield_now().await;
             }
             Message::Profiles(reply) => drop(reply.send(model.profiles())),
             Message::Log(job, reply) => drop(reply.send(model.log(job))),

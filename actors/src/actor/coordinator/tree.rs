@@ -216,6 +216,7 @@ impl State {
                     settings: parts.settings.clone(),
                     quarantine: self.quarantine.clone(),
                     standings: self.standings.clone(),
+                    refusals: self.refusals.clone(),
                     wrap: parts.wrap.clone(),
                 };
                 self.children.spawn(me.get_cell(), "queue", queue::QueueActor, arguments).await?

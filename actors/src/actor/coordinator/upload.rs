@@ -6,12 +6,13 @@ use tokio::task::JoinSet;
 use super::blobs::{self, log_part};
 use super::house::House;
 use super::queue;
+use super::refusals::Kind;
 use crate::domain::queue::{Event, SessionId};
 use crate::planted::{self, Bug};
 use crate::port::{CloseReason, Connection, FrameReceive, FrameSend};
 use crate::protocol::wire::v1::upload::{Resume, Start, Stored};
 use crate::protocol::wire::{self, CHUNK_FRAME_BYTES_MAX, CloseCode};
-use crate::protocol::{AttemptId, BuildId, Sha256};
+use crate::protocol::{AttemptId, BuildId, PublicKey, Sha256};
 
 /// Takes a worker's uploads, each on its own stream; the transport bounds how many.
 pub(super) async fn accept(connection: Box<dyn Connection>, house: House, session: SessionId) {
@@ -20,8 +21,9 @@ pub(super) async fn accept(connection: Box<dyn Connection>, house: House, sessio
         while streams.try_join_next().is_some() {}
         let (house, handle) = (house.clone(), connection.clone_handle());
         streams.spawn(async move {
-            if let Err(text) = take(&house, session, sender, receiver).await {
-                tracing::warn!(target: "rebuilder", "worker {}: upload: {text}", handle.peer());
+            let peer = handle.peer();
+            if let Err(text) = take(&house, session, peer, sender, receiver).await {
+                house.refusals.say(Kind::Upload(peer), || format!("worker {peer}: upload: {text}"));
                 handle.close(CloseReason { code: CloseCode::Protocol as u32, text });
             }
         });
@@ -32,6 +34,7 @@ pub(super) async fn accept(connection: Box<dyn Connection>, house: House, sessio
 async fn take(
     house: &House,
     session: SessionId,
+    peer: PublicKey,
     mut sender: Box<dyn FrameSend>,
     mut receiver: Box<dyn FrameReceive>,
 ) -> Result<(), String> {
@@ -46,15 +49,20 @@ async fn take(
         .await;
     let build = match allowed {
         Ok(Ok(build)) => build,
-        Ok(Err(reason)) => return refuse(&mut sender, reason).await,
+        Ok(Err(reason)) => {
+            house.refusals.say(Kind::Upload(peer), || {
+                format!("worker {peer}: upload for attempt {attempt} refused: {reason}")
+            });
+            return refuse(&mut sender, reason).await;
+        }
         Err(gone) => return refuse(&mut sender, gone.to_string()).await,
     };
     match start {
-        Start::Log { .. } => log(house, attempt, sender, receiver).await,
+        Start::Log { .. } => log(house, peer, attempt, sender, receiver).await,
         Start::Difference { file, sha256, size, .. } => {
             let Some(build) = build else { return refuse(&mut sender, "no build".into()).await };
             let what = Difference { build, file, sha256, size };
-            difference(house, attempt, what, sender, receiver).await
+            difference(house, peer, attempt, what, sender, receiver).await
         }
     }
 }
@@ -68,6 +76,7 @@ async fn refuse(sender: &mut Box<dyn FrameSend>, reason: String) -> Result<(), S
 /// A log that grows: from the durable offset on, bounded.
 async fn log(
     house: &House,
+    peer: PublicKey,
     attempt: AttemptId,
     mut sender: Box<dyn FrameSend>,
     receiver: Box<dyn FrameReceive>,
@@ -82,7 +91,7 @@ async fn log(
     if sender.send(wire::encode(&Resume::From(from))).await.is_err() {
         return Ok(());
     }
-    if let Some(length) = chunks(house, &part, from, max, receiver).await {
+    if let Some(length) = chunks(house, peer, &part, from, max, receiver).await {
         let _ = sender.send(wire::encode(&Stored { length })).await;
         let _ = sender.finish();
     }
@@ -99,6 +108,7 @@ struct Difference {
 /// A difference: whole, of the announced digest, then told to the queue.
 async fn difference(
     house: &House,
+    peer: PublicKey,
     attempt: AttemptId,
     what: Difference,
     mut sender: Box<dyn FrameSend>,
@@ -113,7 +123,7 @@ async fn difference(
     if sender.send(wire::encode(&Resume::From(from))).await.is_err() {
         return Ok(());
     }
-    let Some(length) = chunks(house, &part, from, what.size, receiver).await else {
+    let Some(length) = chunks(house, peer, &part, from, what.size, receiver).await else {
         return Ok(());
     };
     let (digest, size) = (what.sha256, what.size);
@@ -131,7 +141,10 @@ async fn difference(
             let _ = sender.send(wire::encode(&Stored { length })).await;
             let _ = sender.finish();
         }
-        Ok(Err(error)) => tracing::warn!(target: "rebuilder", "difference not kept: {error}"),
+        // Most of all, another digest than was announced.
+        Ok(Err(error)) => house.refusals.say(Kind::Upload(peer), || {
+            format!("worker {peer}: difference of attempt {attempt} not kept: {error}")
+        }),
         Err(_) => {}
     }
     Ok(())
@@ -159,6 +172,7 @@ async fn part_length(house: &House, part: &str) -> Option<u64> {
 /// length at its end; `None` when the stream broke off.
 async fn chunks(
     house: &House,
+    peer: PublicKey,
     part: &str,
     from: u64,
     max: u64,
@@ -174,7 +188,9 @@ async fn chunks(
         let length = bytes.len() as u64;
         if offset + length > max {
             // Ends this stream only; what is there is refused when it is offered again.
-            tracing::warn!(target: "rebuilder", "`{part}` is over the limit of {max} bytes");
+            house.refusals.say(Kind::Upload(peer), || {
+                format!("worker {peer}: `{part}` is over the limit of {max} bytes")
+            });
             let rest = &bytes[..usize::try_from(max - offset).unwrap_or(0)];
             append(house, part, offset, bytes.slice_ref(rest)).await;
             return None;

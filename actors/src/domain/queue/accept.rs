@@ -47,6 +47,9 @@ impl Queue {
         if let Answer::Refused { reason } = &answer {
             let text = format!("report of attempt {attempt} refused: {reason}");
             Self::line(effects, now, true, text);
+            if let Some(line) = effects.lines.last_mut() {
+                line.refused = Some(*report.worker());
+            }
         }
         effects.sends.push(Send::Worker(session, Message::Answer { attempt, answer }));
     }

@@ -131,4 +131,7 @@ pub struct Line {
     pub warning: bool,
     /// Readable by a person.
     pub text: String,
+    /// The worker whose report is refused: it can send as many as it likes, so such lines are
+    /// counted. `None`: the line stands for itself.
+    pub refused: Option<PublicKey>,
 }

@@ -151,7 +151,7 @@ impl Queue {
     /// One line for the terminal; what cannot be printed is replaced, for workers say some of it.
     pub(super) fn line(effects: &mut Effects, now: Now, warning: bool, text: String) {
         let text = if text.contains(steers) { printable(&text) } else { text };
-        effects.lines.push(Line { at: now.utc, warning, text });
+        effects.lines.push(Line { at: now.utc, warning, text, refused: None });
     }
 
     /// The next number of one kind.

@@ -13,6 +13,11 @@ impl KnownKey {
     pub fn new(key: &PublicKey) -> Self {
         Self { key: *key, verifier: Verifier::new(key), id: key_id(key) }
     }
+
+    /// The key.
+    pub fn key(&self) -> PublicKey {
+        self.key
+    }
 }
 
 /// Key id as in-toto 0.9 computes it, 64 lower-case hex digits: SHA-256 of the key's canonical
