@@ -1,10 +1,11 @@
-.PHONY: help test test-store test-damage test-hostile lint sim bench quickstart
+.PHONY: help test test-store test-damage test-hostile test-stranger lint sim bench quickstart
 
 help:
 	@echo 'make test        everything that must hold: format, clippy, tidy, tests (as the gate runs it)'
 	@echo 'make test-store  power cuts, cuts of recoveries and damaged files, thousands for each engine'
 	@echo 'make test-damage 1,000 flipped bits and 500 cut files of a data directory: none is silent'
 	@echo 'make test-hostile every hostile package there is, in real builds: half an hour'
+	@echo 'make test-stranger a minute of strangers at full speed: work, answers and memory stay in bounds'
 	@echo 'make lint        the quick half of it: format, licences, tidy, clippy'
 	@echo 'make sim         2,000 worlds that seeds make, and every bug on purpose (docs/simulation.md)'
 	@echo 'make bench       measurements on this machine'
@@ -25,6 +26,12 @@ test-damage:
 test-hostile:
 	cargo build --locked -p rebuilder-node -p rebuilder-ctl
 	REBUILDER_HOSTILE=all cargo test --locked -p rebuilder-node --test hostile -- --nocapture
+
+# Optimized, but not as one program: that takes longer to build than all else here.
+test-stranger:
+	@mkdir -p target && dir=$$(mktemp -d target/stranger.XXXXXX) && \
+	  CARGO_PROFILE_DEV_OPT_LEVEL=2 cargo run --locked -p rebuilder-node -- \
+	  bench stranger --dir $$dir && rm -r $$dir
 
 lint:
 	cargo fmt --all --check

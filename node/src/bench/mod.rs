@@ -13,6 +13,7 @@ mod process;
 pub mod queue;
 pub mod release;
 pub mod store;
+pub mod stranger;
 pub mod sync;
 pub mod worker;
 
@@ -34,6 +35,8 @@ pub enum Bench {
     },
     /// Jobs a second through a whole coordinator, and how long a free slot waits
     Queue(queue::QueuePlan),
+    /// What strangers at full speed cost those who have rights; fails when a bound does not hold
+    Stranger(stranger::StrangerPlan),
     /// A first and an unchanged read of an index
     Sync {
         /// Base URL, local directory, or `apt`
@@ -57,6 +60,7 @@ pub async fn run(what: Bench) -> Result<String, String> {
         Bench::Release(plan) => release::run(&plan).await.map(|figures| figures.to_string()),
         Bench::Worker(plan) => worker::run(&plan).await.map(|figures| figures.to_string()),
         Bench::Queue(plan) => queue::run(&plan).await.map(|figures| figures.to_string()),
+        Bench::Stranger(plan) => stranger::run(&plan).await.map(|figures| figures.to_string()),
         Bench::Store { dir, engine } => {
             let plan = store::StoreBenchPlan { engine, ..store::StoreBenchPlan::default() };
             let bench = store::run(&dir, plan);

@@ -38,8 +38,16 @@ impl Progress {
         Self { left: AtomicUsize::new(jobs), done: Notify::new() }
     }
 
+    /// It is enough, whatever is left.
+    pub(in super::super) fn end(&self) {
+        self.left.store(0, Ordering::Release);
+        self.done.notify_waiters();
+    }
+
     fn answered(&self) {
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+        let one_less = |left: usize| left.checked_sub(1);
+        let before = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
+        if before == Ok(1) {
             self.done.notify_waiters();
         }
     }

@@ -11,11 +11,28 @@ use rebuilder_actors::protocol::Sha256;
 /// What the workers saw together.
 #[derive(Debug, Default)]
 pub(in super::super) struct Load {
-    pub(super) accepted: usize,
+    pub(in super::super) accepted: usize,
     /// Reports that were not accepted, and cancelled attempts.
-    pub(super) failed: usize,
+    pub(in super::super) failed: usize,
     /// From the moment a slot was free until it had work again, ascending.
-    pub(super) waits: Vec<Duration>,
+    pub(in super::super) waits: Vec<Duration>,
+}
+
+impl Load {
+    /// What all of these saw, once they have ended.
+    pub(in super::super) async fn of_all(
+        mut workers: JoinSet<Result<Self, String>>,
+    ) -> Result<Self, String> {
+        let mut load = Self::default();
+        while let Some(ended) = workers.join_next().await {
+            let seen = ended.map_err(|e| e.to_string())??;
+            load.accepted += seen.accepted;
+            load.failed += seen.failed;
+            load.waits.extend(seen.waits);
+        }
+        load.waits.sort_unstable();
+        Ok(load)
+    }
 }
 
 /// Keys of so many workers, the same in every run.
@@ -45,13 +62,5 @@ pub(super) async fn run(
         };
         workers.spawn(worker.run());
     }
-    let mut load = Load::default();
-    while let Some(ended) = workers.join_next().await {
-        let seen = ended.map_err(|e| e.to_string())??;
-        load.accepted += seen.accepted;
-        load.failed += seen.failed;
-        load.waits.extend(seen.waits);
-    }
-    load.waits.sort_unstable();
-    Ok(load)
+    Load::of_all(workers).await
 }

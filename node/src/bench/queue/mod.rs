@@ -12,7 +12,7 @@ use rebuilder_actors::port::Clock as _;
 
 pub(super) use connection::{Progress, Worker};
 pub use figures::QueueFigures;
-pub(super) use load::identities;
+pub(super) use load::{Load, identities};
 
 use super::mirror;
 use super::process::{Coordinator, Settings, disk_bytes, used_here};
