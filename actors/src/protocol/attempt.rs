@@ -208,6 +208,9 @@ pub enum Capability {
     MemoryGroup,
     /// The kernel counted its processes.
     PidsGroup,
+    /// The kernel said of itself that it is one of 32 bits (`uname -m`: `i686`, `armv8l`), as the
+    /// architecture of the job asks for.
+    Linux32,
 }
 
 impl Sandbox {

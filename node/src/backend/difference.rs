@@ -11,7 +11,7 @@ use super::compare::{Pair, is_file_name};
 use super::rebuild::Ended;
 use super::shortage::{Found, decide};
 use crate::sandbox::{
-    self, Bind, Cancel, Exit, Limits, Network, Output, Root, Run, Spec, User, Wall,
+    self, Bind, Cancel, Exit, Limits, Network, Output, Personality, Root, Run, Spec, User, Wall,
 };
 
 /// Explains with `diffoscope` how two files differ, in a sandbox where there is nothing but the
@@ -198,6 +198,7 @@ impl Diffoscope {
                 output_bytes_per_sec: None,
             },
             wall: Wall::default(),
+            personality: Personality::Native,
         }
     }
 }

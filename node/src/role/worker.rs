@@ -25,6 +25,7 @@ use crate::blobs::FileBlobs;
 use crate::config::{DebianConfig, WorkerConfig, WorkerEnrolment};
 use crate::data_dir::DataDir;
 use crate::fetch::{FetchLimits, Fetcher};
+use crate::sandbox::supported;
 use crate::spool::FileSpool;
 
 /// The worker's private key, in its folder.
@@ -77,10 +78,14 @@ impl Opened {
         let backend = backends(config, host).await?;
         let network: Arc<dyn Network> =
             Arc::new(system::client(identity.clone(), Limits::default())?);
+        let (architectures, refusals) = supported(&config.architectures);
+        for why in refusals {
+            tracing::warn!(target: "rebuilder", "not offered: {why}");
+        }
         let offer = Offer {
             name: config.name.clone(),
             backends: backend.names(),
-            architectures: config.architectures.clone(),
+            architectures,
             tags: config.tags.clone(),
             slots: config.slots,
         };

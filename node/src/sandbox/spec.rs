@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::observed::Observed;
+use super::personality::Personality;
 use super::wall::Wall;
 
 /// One command to run in a sandbox of its own: new user, PID, mount, IPC, UTS and cgroup
@@ -28,6 +29,8 @@ pub struct Spec {
     pub limits: Limits,
     /// What it may ask the kernel for.
     pub wall: Wall,
+    /// Which machine it is on, as it sees it.
+    pub personality: Personality,
 }
 
 impl Spec {

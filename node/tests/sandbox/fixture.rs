@@ -6,8 +6,8 @@ use std::sync::Once;
 use std::time::Duration;
 
 use rebuilder_node::sandbox::{
-    Cancel, Exit, Limits, Network, Output, Root, Run, SandboxError, Settings, Spec, User, Wall,
-    chown_into, configure, run,
+    Cancel, Exit, Limits, Network, Output, Personality, Root, Run, SandboxError, Settings, Spec,
+    User, Wall, chown_into, configure, run,
 };
 use tempfile::TempDir;
 
@@ -50,6 +50,7 @@ impl Fixture {
                 output_bytes_per_sec: None,
             },
             wall: Wall::default(),
+            personality: Personality::Native,
         };
         // Nobody else may look in: the sandbox must do with the rights of root alone.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
@@ -123,7 +124,7 @@ fn lay_busybox(root: &Path) {
 
 const APPLETS: &str = "sh cat chmod chown dd echo env fallocate false find grep head hostname id \
     ip kill ln ls mkdir mknod mount mv nc ps pwd readlink rm seq setsid sleep sort stat sync tail \
-    tee test touch true truncate tty umount unshare wc wget yes";
+    tee test touch true truncate tty umount uname unshare wc wget yes";
 
 /// Host processes whose command line has `mark`, other than this one.
 pub fn processes_with(mark: &str) -> usize {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rebuilder_node::sandbox::{Bind, Exit, User};
+use rebuilder_node::sandbox::{Bind, Exit, Personality, User};
 
 use crate::fixture::Fixture;
 
@@ -25,6 +25,26 @@ async fn honest_programs_work_behind_the_wall() {
             let (exit, printed) = fixture.sh(script).await;
             assert_eq!(exit, Exit::Status(0), "{tool} as {user:?}: {printed}");
             assert!(printed.ends_with("good\n"), "{tool} as {user:?}: {printed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_machine_is_that_of_the_job_and_not_of_the_caller() {
+    let Some(mut fixture) = Fixture::new().await else { return };
+    let native = std::env::consts::ARCH;
+    let narrow = match native {
+        "x86_64" => "i686",
+        "aarch64" => "armv8l",
+        _ => native,
+    };
+    for user in [User::Builder, User::Root] {
+        for (personality, machine) in
+            [(Personality::Native, native), (Personality::Linux32, narrow)]
+        {
+            (fixture.spec.user, fixture.spec.personality) = (user, personality);
+            let (exit, printed) = fixture.sh("uname -m; sh -c 'uname -m'").await;
+            assert_eq!((exit, printed), (Exit::Status(0), format!("{machine}\n{machine}\n")));
         }
     }
 }

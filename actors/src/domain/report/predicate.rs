@@ -179,6 +179,7 @@ words!(CapabilityWord for Capability {
     IpcNamespace = "ipc-namespace", NoNewPrivileges = "no-new-privileges", Seccomp = "seccomp",
     SocketFamilies = "socket-families", NoNestedNamespaces = "no-nested-namespaces",
     Landlock = "landlock", MemoryGroup = "memory-group", PidsGroup = "pids-group",
+    Linux32 = "linux32",
 });
 words!(SignerWord for SignerKind { WorkerKey = "worker-key", Legacy = "legacy" });
 

@@ -15,7 +15,7 @@ use super::{outputs, recorded};
 use crate::backend::{Ended, Learnt};
 use crate::distribution::debian::format::Buildinfo;
 use crate::distribution::debian::format::SourceFile;
-use crate::sandbox::{self, Bind, Network, User};
+use crate::sandbox::{self, Bind, Network, Personality, User};
 
 /// One attempt, from its assignment to the folder of outputs.
 pub(super) struct Attempt<'a> {
@@ -40,7 +40,9 @@ impl Attempt<'_> {
             None => Plan::suite(self.assignment, &source.control, self.chroot.settings)?,
         };
         self.chroot.wall = self.backend.wall(&plan.architecture);
-        self.learnt.sandbox = Some(sandbox::evidence(self.chroot.wall));
+        self.chroot.personality = Personality::of(&plan.architecture);
+        let held_in = sandbox::evidence(self.chroot.wall, self.chroot.personality);
+        self.learnt.sandbox = Some(held_in);
         self.chroot.enter(Stage::Prepare, limits.stage_secs_max);
         let keyring = self.backend.keyring()?;
         let (bases, cache) = (&self.backend.bases, &self.backend.packages);

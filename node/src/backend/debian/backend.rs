@@ -13,7 +13,7 @@ use super::settings::DebianSettings;
 use super::storage;
 use crate::backend::{Ended, Learnt, Rebuild};
 use crate::fetch::Fetcher;
-use crate::sandbox::{self, Cancel, Root, Wall};
+use crate::sandbox::{self, Cancel, Personality, Root, Wall};
 
 /// Rebuilds Debian packages in sandboxes, from a `.buildinfo` or with today's suite. Needs root,
 /// apt, dpkg and the distribution's keyring on the host; everything else is in the base roots.
@@ -55,7 +55,8 @@ impl DebianBackend {
             );
         }
         // A kernel that lacks something is warned of now, and not when the first build begins.
-        tracing::info!(sandbox = ?sandbox::evidence(Wall::default()), "builds are held in");
+        let usual = sandbox::evidence(Wall::default(), Personality::Native);
+        tracing::info!(sandbox = ?usual, "builds are held in");
         let packages = PackageCache::open(
             settings.cache_dir.join("packages"),
             settings.package_cache_bytes_max,
@@ -118,6 +119,7 @@ impl DebianBackend {
             cancel: &cancel,
             binds: Vec::new(),
             wall: Wall::default(),
+            personality: Personality::Native,
             urls: Vec::new(),
             stage: Stage::Fetch,
             deadline: self.clock.monotonic(),
@@ -153,7 +155,7 @@ impl DebianBackend {
 impl Rebuild for DebianBackend {
     fn isolation(&self) -> Isolation {
         // Before it is known what is built.
-        sandbox::evidence(self.wall("")).isolation()
+        sandbox::evidence(self.wall(""), Personality::Native).isolation()
     }
 
     fn build<'a>(

@@ -9,7 +9,7 @@ use rebuilder_actors::protocol::{FaultKind, Stage};
 use super::settings::DebianSettings;
 use crate::backend::{Ended, Found, decide, faults};
 use crate::sandbox::{
-    self, Bind, Cancel, Exit, Limits, Network, Observed, Output, Root, Spec, User, Wall,
+    self, Bind, Cancel, Exit, Limits, Network, Observed, Output, Personality, Root, Spec, User, Wall,
 };
 
 /// The root of one attempt: a base root and one writable layer, in which commands run one after
@@ -24,6 +24,8 @@ pub(super) struct Chroot<'a> {
     pub(super) binds: Vec<Bind>,
     /// What a build may ask the kernel for.
     pub(super) wall: Wall,
+    /// Of the architecture that is built for: also what packages' scripts see.
+    pub(super) personality: Personality,
     /// Below which URLs packages may be fetched: what apt, which a package may have replaced by
     /// then, names elsewhere is not of the archives.
     pub(super) urls: Vec<String>,
@@ -114,6 +116,7 @@ impl Chroot<'_> {
                 nested_namespaces: self.wall.nested_namespaces && step.user == User::Builder,
                 ..self.wall
             },
+            personality: self.personality,
         };
         let run = sandbox::run(&spec, output, self.cancel).await?;
         self.observed.lock().unwrap_or_else(PoisonError::into_inner).add(run.observed);

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use rebuilder_actors::domain::architecture::narrower;
 use rebuilder_actors::protocol::{Assignment, FaultKind};
 
 use super::chroot::PATH;
@@ -8,6 +9,7 @@ use crate::backend::Ended;
 use crate::distribution::debian::format::Buildinfo;
 use crate::distribution::debian::format::SourceControl;
 use crate::distribution::debian::format::names;
+use crate::sandbox::runs_programs_of;
 
 /// What to run, decided before anything is prepared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,17 +183,14 @@ fn check_version(wanted: &str, found: &str) -> Result<(), Ended> {
 /// The native one for `all`. Another one can only be a 32-bit sibling that this processor runs.
 fn base_architecture(wanted: &str) -> Result<String, Ended> {
     let native = native_architecture();
-    let runs = match native {
-        "amd64" => &["amd64", "i386", "all"][..],
-        "arm64" => &["arm64", "armhf", "armel", "all"][..],
-        other => &[other, "all"][..],
-    };
     let name = names::architecture(wanted)
         .map_err(|error| Ended::fault(FaultKind::InputsUnavailable, error.to_string()))?;
-    if !runs.contains(&name) {
+    let is_own = name == native || name == "all";
+    if !is_own && !narrower(native).contains(&name) {
         let detail = format!("this machine ({native}) cannot build for {name}");
         return Err(Ended::fault(FaultKind::BackendMissing, detail));
     }
+    runs_programs_of(name).map_err(|why| Ended::fault(FaultKind::BackendMissing, why))?;
     Ok(if name == "all" { native } else { name }.to_owned())
 }
 

@@ -11,6 +11,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid, setsid};
 
+use crate::sandbox::Personality;
+
 /// How all processes that a script starts are kept together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Containment {
@@ -25,7 +27,7 @@ impl Containment {
     pub fn detect() -> Self {
         let mut probe = Command::new("/bin/sh");
         probe.args(["-c", ":"]).stdin(std::process::Stdio::null());
-        keep(&mut probe, Self::Namespace);
+        keep(&mut probe, Self::Namespace, Personality::Native);
         match probe.status() {
             Ok(status) if status.success() => Self::Namespace,
             _ => Self::Subreaper,
@@ -40,19 +42,19 @@ impl Containment {
 /// The keeper is what `spawn` returns. It passes on `SIGTERM`; at `SIGUSR1`, or when the thread
 /// that spawned it ends, it kills everything.
 #[expect(unsafe_code, reason = "what runs between fork and exec: only system calls, no allocation")]
-pub(super) fn keep(command: &mut Command, containment: Containment) {
+pub(super) fn keep(command: &mut Command, containment: Containment, personality: Personality) {
     use std::os::unix::process::CommandExt as _;
 
     let parent = getpid();
     // SAFETY: `contain` makes system calls only and allocates nothing, as a child of a process with
     // threads must until it executes a program.
     unsafe {
-        command.pre_exec(move || contain(containment, parent));
+        command.pre_exec(move || contain(containment, personality, parent));
     }
 }
 
 /// Returns only in the process that is to execute the command.
-fn contain(containment: Containment, parent: Pid) -> io::Result<()> {
+fn contain(containment: Containment, personality: Personality, parent: Pid) -> io::Result<()> {
     setsid()?;
     // Blocked signals wait for `sigwait`, even those that the first process of a namespace would
     // never get otherwise.
@@ -84,6 +86,7 @@ fn contain(containment: Containment, parent: Pid) -> io::Result<()> {
         }
     }
     setsid()?;
+    personality.take()?;
     prctl::set_dumpable(true)?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     Ok(())

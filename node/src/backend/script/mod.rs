@@ -23,7 +23,9 @@ use super::compare::is_file_name;
 use super::rebuild::{Ended, Learnt, Rebuild, bounded};
 use super::shortage::{Found, decide};
 use crate::fetch::Fetcher;
-use crate::sandbox::{Exit, LOOK_EVERY, Observed, Watch, machine_memory_kills};
+use crate::sandbox::{
+    Exit, LOOK_EVERY, Observed, Personality, Watch, machine_memory_kills, runs_programs_of,
+};
 
 /// Runs a program with the path of the build input as its only argument; what it leaves in the
 /// folder `$REBUILDERD_OUTDIR` is compared.
@@ -75,6 +77,8 @@ impl ScriptBackend {
     ) -> Result<PathBuf, Ended> {
         learnt.environment = EnvironmentKnowledge::Opaque;
         self.check_program().await?;
+        runs_programs_of(&assignment.key.architecture)
+            .map_err(|why| Ended::fault(FaultKind::BackendMissing, why))?;
         let secs_max = assignment.limits.stage_secs_max;
         let fetch = self.fetch_input(assignment, folder, learnt);
         let input = bounded(Stage::Fetch, secs_max, progress, fetch).await?;
@@ -94,6 +98,7 @@ impl ScriptBackend {
             environment: self.environment(folder, &outputs),
             wall,
             containment: self.containment,
+            personality: Personality::of(&assignment.key.architecture),
         };
         let end = watched(run.run(progress), &mut watch).await;
         // The machine's counter, because a script's processes are in no group of their own.

@@ -15,6 +15,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use super::keeper::{Containment, keep};
+use crate::sandbox::Personality;
 
 /// One run of a script.
 pub(super) struct Run {
@@ -26,6 +27,8 @@ pub(super) struct Run {
     /// Time from start to the first, polite, signal.
     pub(super) wall: Duration,
     pub(super) containment: Containment,
+    /// Which machine it is on, as it sees it.
+    pub(super) personality: Personality,
 }
 
 /// How it ended. Every process is gone, but after `Stuck`.
@@ -86,7 +89,7 @@ impl Run {
             .stdin(Stdio::null())
             .stdout(writer.try_clone()?)
             .stderr(writer);
-        keep(&mut command, self.containment);
+        keep(&mut command, self.containment, self.personality);
         let mut tries_left = BUSY_TRIES;
         loop {
             match command.spawn() {

@@ -269,3 +269,29 @@ async fn what_a_script_prints_is_no_evidence_of_a_full_disk() {
     assert!(matches!(ended, Err(Ended::BuildFailed { .. })), "{ended:?}");
     assert_eq!(learnt.observed.file_systems.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_is_on_the_machine_of_its_job() {
+    let house = House::new("uname -m").await;
+    let native = std::env::consts::ARCH;
+    for architecture in ["amd64", "all", "i386", "i686", "armhf"] {
+        let mut assignment = house.assignment();
+        assignment.key.architecture = architecture.into();
+        for containment in BOTH {
+            let progress = Recorder::default();
+            let (ended, _) = house.run(containment, &assignment, &progress).await;
+            if runs_programs_of(architecture).is_err() {
+                assert_eq!(kind(ended), FaultKind::BackendMissing);
+                continue;
+            }
+            ended.unwrap();
+            let text = progress.text();
+            let narrow = match (Personality::of(architecture), native) {
+                (Personality::Linux32, "x86_64") => "i686",
+                (Personality::Linux32, "aarch64") => "armv8l",
+                _ => native,
+            };
+            assert_eq!(text, format!("{narrow}\n"), "{architecture}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The last steps before the command.
 
 use std::ffi::{CString, NulError};
+use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
@@ -9,12 +10,19 @@ use nix::sys::stat::{Mode, umask};
 use super::super::cgroup::Layout;
 use super::super::spec::{Limits, SandboxError, Spec, User};
 use super::super::wall::{self, Kernel};
-use super::{privileges, system};
+use super::inherited::FILES_HARD;
+use super::{privileges, sockets, system};
 
-/// Becomes the command. Returns only when that cannot be tried; a program that is absent ends this
+/// Becomes the command; `sockets` leads to the process that makes sockets for it, where there is
+/// one. Returns only when that cannot be tried; a program that is absent ends this
 /// process with 127, one that cannot be executed with 126, as a shell does.
-pub(super) fn become_command(spec: &Spec, layout: &Layout, kernel: Kernel) -> SandboxError {
-    match try_become(spec, layout, kernel) {
+pub(super) fn become_command(
+    spec: &Spec,
+    layout: &Layout,
+    kernel: Kernel,
+    sockets: Option<&UnixStream>,
+) -> SandboxError {
+    match try_become(spec, layout, kernel, sockets) {
         Ok(error) => {
             let name = spec.command.first().map_or("", String::as_str);
             let line = format!("{name}: {}\n", error.desc());
@@ -26,13 +34,21 @@ pub(super) fn become_command(spec: &Spec, layout: &Layout, kernel: Kernel) -> Sa
     }
 }
 
-fn try_become(spec: &Spec, layout: &Layout, kernel: Kernel) -> Result<Errno, SandboxError> {
+fn try_become(
+    spec: &Spec,
+    layout: &Layout,
+    kernel: Kernel,
+    sockets: Option<&UnixStream>,
+) -> Result<Errno, SandboxError> {
     let failed = |error: Errno| SandboxError::new("leave the first process", error);
     let (programs, arguments, environment) = strings(spec)
         .map_err(|error| SandboxError::new("pass arguments and environment", error))?;
     nix::unistd::setsid().map_err(failed)?;
     system::reset_signals().map_err(failed)?;
     limit(&spec.limits, layout).map_err(|error| SandboxError::new("set the limits", error))?;
+    spec.personality
+        .take()
+        .map_err(|error| SandboxError::new("choose the machine that it sees", error))?;
     umask(Mode::from_bits_truncate(0o022));
     if spec.user == User::Builder {
         privileges::become_builder()
@@ -42,7 +58,11 @@ fn try_become(spec: &Spec, layout: &Layout, kernel: Kernel) -> Result<Errno, San
         SandboxError::new(format!("enter {} inside", spec.directory.display()), error)
     })?;
     system::close_from(3, true).map_err(failed)?;
-    wall::build(spec.wall, spec.network, kernel)?;
+    let listener = wall::build(spec.wall, spec.network, kernel)?;
+    if let (Some(listener), Some(to)) = (listener, sockets) {
+        sockets::hand_over(to, &listener)
+            .map_err(|error| SandboxError::new("hand sockets over", error))?;
+    }
     let mut last = Errno::ENOENT;
     for program in &programs {
         let Err(error) = nix::unistd::execve(program, &arguments, &environment);
@@ -102,5 +122,4 @@ fn set_up_to_hard(resource: Resource, soft: u64, hard: u64) -> nix::Result<()> {
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What service managers give.
 const FILES_SOFT: u64 = 1024;
-const FILES_HARD: u64 = 524_288;
 const STACK_BYTES: u64 = 8 << 20;
