@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::settings::settings;
+
 /// Below which folders the groups of runs are made. Existing groups are never changed, but for one:
 /// a unified group that was delegated to this process is split into leaves, as version 2 demands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +23,7 @@ pub(super) enum Layout {
 }
 
 /// What this machine offers; found once.
-pub(super) fn layout() -> &'static Layout {
+fn layout() -> &'static Layout {
     static FOUND: OnceLock<Layout> = OnceLock::new();
     FOUND.get_or_init(|| {
         let found = detect();
@@ -41,6 +43,11 @@ pub(super) fn layout() -> &'static Layout {
         }
         found
     })
+}
+
+/// The same, unless the settings forbid it.
+pub(super) fn usable() -> Layout {
+    if settings().control_groups { layout().clone() } else { Layout::Absent }
 }
 
 /// What the control groups in which this process is leave for it and its children; `None`: no

@@ -138,6 +138,13 @@ impl Group {
         !self.refusals.is_empty()
     }
 
+    /// Whether this run alone was refused so many processes that it does nothing else any more: a
+    /// fork bomb keeps a processor busy by asking.
+    pub(super) fn is_bomb(&self) -> bool {
+        // The groups above, which come next, count for others too.
+        self.refusals.first().is_some_and(|own| own.grown() >= REFUSALS_MAX)
+    }
+
     /// What was counted since the groups were made.
     pub(super) fn counts(&self) -> Counts {
         Counts {
@@ -166,8 +173,7 @@ fn set_processes(folder: &Path, limits: &Limits) -> Result<(), SandboxError> {
     if limits.processes == u32::MAX {
         return Ok(());
     }
-    // One more: the first process, which is ours.
-    set(folder, "pids.max", &(limits.processes + 1).to_string())
+    set(folder, "pids.max", &limits.processes.saturating_add(OUR_PROCESSES).to_string())
 }
 
 fn set(folder: &Path, file: &str, value: &str) -> Result<(), SandboxError> {
@@ -184,6 +190,11 @@ fn set_if_present(folder: &Path, file: &str, value: &str) -> Result<(), SandboxE
     }
 }
 
+/// The first process, and the one that makes sockets.
+const OUR_PROCESSES: u32 = 2;
+/// Programs that are refused a process give up or wait a second; a shell tries four times. A bomb
+/// needs less than a second for as many.
+const REFUSALS_MAX: u64 = 20_000;
 /// Names that are tried: others can only be left over from monitors that were killed.
 const NAMES_MAX: u32 = 16;
 /// Two seconds.
@@ -212,7 +223,7 @@ mod tests {
         let group = Group::create(&layout, &limits()).unwrap();
         let folder = group.folders[0].clone();
         let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-        assert_eq!((read("memory.max").as_str(), read("pids.max").as_str()), ("1048576", "10"));
+        assert_eq!((read("memory.max").as_str(), read("pids.max").as_str()), ("1048576", "11"));
         group.admit(77).unwrap();
         assert_eq!(read("cgroup.procs"), "77");
         assert_eq!(group.counts(), Counts::default());
@@ -243,6 +254,11 @@ mod tests {
         assert_eq!(group.counts(), Counts { memory_kills: 1, forks_refused: 2 });
         fs::write(pids.join("pids.events"), "max 5\n").unwrap();
         assert_eq!(group.counts().forks_refused, 5);
+        // A neighbour's bomb is not this run's.
+        fs::write(parents[1].path().join("pids.events"), "max 90000\n").unwrap();
+        assert!(!group.is_bomb());
+        fs::write(pids.join("pids.events"), "max 20000\n").unwrap();
+        assert!(group.is_bomb());
     }
 
     #[test]

@@ -1,7 +1,6 @@
 use std::path::Path;
 
-use tokio::process::Command;
-
+use super::ownership;
 use super::settings::settings;
 use super::spec::{SandboxError, User};
 
@@ -22,39 +21,19 @@ pub fn builder_id() -> u32 {
 }
 
 /// Gives a folder of the host and all that is in it to a user of the sandbox. Symbolic links are
-/// not followed.
+/// not followed, and mounts neither entered nor given away.
 ///
 /// # Errors
-/// When the path is absent, or the caller is not root.
+/// When the path is absent, the caller is not root, or somebody moves folders meanwhile.
 pub async fn chown_into(path: &Path, user: User) -> Result<(), SandboxError> {
     let id = match user {
         User::Root => root_id(),
         User::Builder => builder_id(),
     };
-    let mut command = Command::new("chown");
-    // The host's chown walks trees of any depth without following links.
-    command.args(["-hR", "--"]).arg(format!("{id}:{id}")).arg(path);
-    succeed(command, || format!("give {} to the sandbox", path.display())).await
+    let failed = |reason: String| {
+        SandboxError::new(format!("give {} to the sandbox", path.display()), reason)
+    };
+    let tree = path.to_owned();
+    let given = tokio::task::spawn_blocking(move || ownership::give(&tree, id)).await;
+    given.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
 }
-
-/// Runs one of the host's small tools to its end.
-pub(super) async fn succeed(
-    mut command: Command,
-    action: impl Fn() -> String,
-) -> Result<(), SandboxError> {
-    let output = command
-        .env("LC_ALL", "C")
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| SandboxError::new(action(), error))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let printed = String::from_utf8_lossy(&output.stderr);
-    let reason: String = printed.trim().chars().take(REASON_CHARS_MAX).collect();
-    Err(SandboxError::new(action(), format!("{reason} ({})", output.status)))
-}
-
-/// A tool may complain about every file of a tree.
-const REASON_CHARS_MAX: usize = 1000;

@@ -15,8 +15,20 @@ use super::wall::Kernel;
 /// Worker to monitor, once. The end of the stream asks the monitor to end everything.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Job {
-    Run { spec: Box<Spec>, id_base: u32, layout: Layout, kernel: Kernel },
-    Unpack { tar: PathBuf, into: PathBuf, id_base: u32, bytes_max: u64, kernel: Kernel },
+    Run {
+        spec: Box<Spec>,
+        id_base: u32,
+        layout: Layout,
+        kernel: Kernel,
+    },
+    Unpack {
+        tar: PathBuf,
+        into: PathBuf,
+        id_base: u32,
+        bytes_max: u64,
+        layout: Layout,
+        kernel: Kernel,
+    },
 }
 
 /// Monitor to worker, once, when every process is gone.

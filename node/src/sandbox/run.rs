@@ -1,7 +1,7 @@
 use std::path::absolute;
 
 use super::Cancel;
-use super::cgroup::{Layout, layout};
+use super::cgroup::usable;
 use super::drive::{Bounds, drive};
 use super::job::Job;
 use super::settings::settings;
@@ -33,9 +33,7 @@ pub async fn run(
     for bind in &mut spec.binds {
         bind.source = absolute(&bind.source).map_err(failed)?;
     }
-    let settings = settings();
-    let layout = if settings.control_groups { layout().clone() } else { Layout::Absent };
-    let (id_base, kernel) = (settings.id_base, kernel());
+    let (id_base, layout, kernel) = (settings().id_base, usable(), kernel());
     let job = Job::Run { spec: Box::new(spec.clone()), id_base, layout, kernel };
     let bounds = Bounds {
         wall: spec.limits.wall,

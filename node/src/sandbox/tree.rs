@@ -8,6 +8,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
 
 use super::Cancel;
+use super::cgroup::usable;
 use super::drive::{Bounds, drive};
 use super::job::Job;
 use super::removal;
@@ -36,8 +37,8 @@ pub async fn import_tar_of(tar: &Path, into: &Path, bytes_max: u64) -> Result<()
             .map_err(|error| SandboxError::new(format!("find {}", path.display()), error))
     };
     let (from, to) = (absolute(tar)?, absolute(into)?);
-    let (id_base, kernel) = (settings().id_base, kernel());
-    let job = Job::Unpack { tar: from, into: to, id_base, bytes_max, kernel };
+    let (id_base, layout, kernel) = (settings().id_base, usable(), kernel());
+    let job = Job::Unpack { tar: from, into: to, id_base, bytes_max, layout, kernel };
     let mut complaints = Complaints::default();
     let bounds = Bounds { wall: UNPACK_MAX, usage: None, output_bytes_per_sec: None };
     let run = drive(&job, bounds, &mut complaints, &Cancel::new()).await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::archive::{Archive, architecture};
-use crate::node::{Node, Running};
+use crate::node::{Node, Running, quoted};
 use crate::packages::{self, HONEST};
 use crate::reference::suites;
 use crate::tools::{self, now, run};
@@ -61,8 +61,12 @@ impl House {
             packages::publish(&archive, making.path(), trial);
         }
         archive.publish();
-        let node = Node::new(folder.path().join("node"));
-        node.configure(&sections(folder.path(), &archive));
+        let odd = folder.path().join(ODD);
+        std::fs::create_dir(&odd).unwrap();
+        let keyring = odd.join("own keyring.gpg");
+        std::fs::copy(&archive.keyring, &keyring).unwrap();
+        let node = Node::new(odd.join("node"));
+        node.configure(&sections(&odd, &keyring, &archive.server.url()));
         limit_worker(&node);
         // What a worker does not have yet it cannot build: all jobs wait to be asked for.
         let serving = node.serve();
@@ -199,7 +203,7 @@ impl House {
              done; }; below \"$1\"";
         let mounts = "cut -d' ' -f5 /proc/self/mountinfo | grep -F \"$1/\" || true";
         // The name of a group has the process that made it and removes it.
-        let groups = "find /sys/fs/cgroup -type d -name 'rebuilder-*' 2>/dev/null | \
+        let groups = "find /sys/fs/cgroup -type d -name 'rebuilder-[0-9]*' 2>/dev/null | \
              while read -r g; do n=${g##*/rebuilder-}; [ -d \"/proc/${n%%-*}\" ] || echo \"$g\"; \
              done; true";
         let root = Path::new("/");
@@ -240,23 +244,23 @@ fn disk() -> Disk {
     Disk(folder)
 }
 
-fn sections(folder: &Path, archive: &Archive) -> String {
+/// `odd`: where everything is that can be configured.
+fn sections(odd: &Path, keyring: &Path, url: &str) -> String {
     let items: Vec<String> = suites()
         .iter()
         .map(|(url, suite, component)| {
             format!("{{ url = \"{url}\", suite = \"{suite}\", components = [\"{component}\"] }}")
         })
         .collect();
-    let (url, keyring) = (archive.server.url(), archive.keyring.display());
+    let (cache, keyring) = (quoted(&odd.join("cache")), quoted(keyring));
     format!(
         "memory_bytes_max = \"700 MiB\"\nprocesses_max = 400\ndisk_bytes_max = \"1500 MiB\"\n\
-         [debian]\ncache_dir = \"{cache}/cache\"\nkeyrings = [\n\
-         \"/usr/share/keyrings/debian-archive-keyring.gpg\", \"{keyring}\"]\n\
+         [debian]\ncache_dir = {cache}\nkeyrings = [\n\
+         \"/usr/share/keyrings/debian-archive-keyring.gpg\", {keyring}]\n\
          [diffoscope]\nenabled = true\ntimeout = 60\n\
          [profile.\"own\"]\ndistribution = \"debian\"\nindex = \"debian\"\nsource = \"{url}/own\"\n\
          releases = [\"test\"]\ncomponents = [\"main\"]\narchitectures = [\"{native}\"]\n\
-         environment = \"suite\"\nkeyring = \"{keyring}\"\narchives = [{archives}]\n",
-        cache = folder.display(),
+         environment = \"suite\"\nkeyring = {keyring}\narchives = [{archives}]\n",
         native = architecture(),
         archives = items.join(", "),
     )
@@ -273,6 +277,9 @@ fn limit_worker(node: &Node) {
     std::fs::write(file, text).unwrap();
 }
 
+/// A folder that means something to shells, to mount options, to lists of apt and to URLs: all
+/// trials run in it.
+const ODD: &str = "a b'c\"d[e]{f}\u{e9},g:h\\i%20#j?k\n-l $(m) `n`;&*";
 /// From the order to the end of the attempt, which has limits of its own.
 const TRIAL_TIME_MAX: Duration = Duration::from_secs(400);
 /// How long removal may take: a million of small files in a deep folder.

@@ -10,12 +10,13 @@ use std::time::Duration;
 use rebuilder_actors::protocol::{FaultKind, Stage};
 use rebuilder_node::backend::{Ended, Found, decide};
 use rebuilder_node::sandbox::{
-    Bind, Exit, Observed, Run, SandboxError, import_tar, import_tar_of, remove_tree,
+    Bind, Exit, Observed, Run, SandboxError, User, import_tar, import_tar_of, remove_tree,
 };
 
 use crate::fixture::Fixture;
 use crate::limits::no_groups;
 use crate::small_disk::SmallDisk;
+use crate::wall::bind_program;
 
 /// What becomes of a build that ended so; `None`: it stands.
 fn fault(run: &Run) -> Option<FaultKind> {
@@ -65,12 +66,17 @@ async fn a_killed_process_is_seen_whatever_its_parents_make_of_it() {
 /// more, in a control group of 80 MB.
 #[tokio::test]
 async fn a_limit_of_the_worker_itself_kills_as_well() {
-    let group = Path::new("/sys/fs/cgroup/memory/rebuilder-test-outer");
-    if no_groups() || (!group.exists() && fs::create_dir(group).is_err()) {
-        eprintln!("SKIPPED: no memory group of version 1 here");
+    let (old, new) = (Path::new("/sys/fs/cgroup/memory"), Path::new("/sys/fs/cgroup"));
+    let (top, limit) = match old.join("memory.limit_in_bytes").exists() {
+        true => (old, "memory.limit_in_bytes"),
+        false => (new, "memory.max"),
+    };
+    let group = &top.join("rebuilder-test-outer");
+    if !group.exists() && fs::create_dir(group).is_err() {
+        eprintln!("SKIPPED: no memory group can be made here");
         return;
     }
-    fs::write(group.join("memory.limit_in_bytes"), "80000000").unwrap();
+    fs::write(group.join(limit), "80000000").unwrap();
     let entered = "echo 0 > \"$0\"/cgroup.procs && exec \"$@\"";
     let ran = Command::new("sh")
         .args(["-c", entered])
@@ -122,6 +128,24 @@ async fn refused_processes_are_seen_though_the_failure_is_swallowed() {
     fixture.spec.limits.processes = 200;
     let run = fixture.observe(&format!("{bomb}; exit 1")).await;
     assert_eq!(fault(&run), None, "{run:?}");
+}
+
+/// One that does nothing but ask would keep a processor busy until its time is up.
+#[tokio::test]
+async fn a_fork_bomb_is_ended_before_its_time() {
+    let Some(mut fixture) = Fixture::new().await else { return };
+    if no_groups() {
+        return;
+    }
+    fixture.spec.limits.processes = 60;
+    fixture.spec.limits.wall = Duration::from_secs(60);
+    bind_program(&mut fixture);
+    for user in [User::Builder, User::Root] {
+        fixture.spec.user = user;
+        let run = fixture.observe("/probe/probe bomb; exit 1").await;
+        assert_eq!(run.exit, Exit::Status(137), "{run:?}");
+        assert_eq!(fault(&run), Some(FaultKind::WorkerFailed), "{run:?}");
+    }
 }
 
 #[tokio::test]

@@ -198,3 +198,7 @@ const UNLISTED_BYTES_MIN: u64 = 16 << 20;
 const DECODER_BYTES_MAX: u64 = 128 << 20;
 /// Bytes read from disk at a time.
 const BUFFER_BYTES: usize = 128 * 1024;
+
+#[cfg(test)]
+#[path = "download_test.rs"]
+mod tests;

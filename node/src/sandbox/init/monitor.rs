@@ -20,7 +20,7 @@ use super::super::spec::{Network, SandboxError, Spec, User};
 use super::super::wall::Kernel;
 use super::super::watch::{Crowd, LOOK_EVERY, Watch, open};
 use super::system::{self, Side};
-use super::{first, privileges};
+use super::{first, inherited, privileges};
 
 /// The worker's socket; everything else that came from the worker is closed.
 pub(super) fn take_control() -> std::io::Result<UnixStream> {
@@ -49,6 +49,7 @@ pub(super) fn run(
     // The pipe belongs to the command's user, so that `/dev/stderr` can be opened inside.
     nix::unistd::fchown(std::io::stdout(), Some(owner.into()), Some(owner.into()))
         .map_err(|error| SandboxError::new("hand the output pipe over", error))?;
+    inherited::settle()?;
     let group = Group::create(layout, &spec.limits)?;
     let mut namespaces = SEPARATE;
     if spec.network == Network::Host {
@@ -133,7 +134,7 @@ pub(super) fn supervise(
         .admit(pid.as_raw())
         .and_then(|()| job::send(&channel, &()).map_err(failed))
         .and_then(|()| {
-            follow(control, &channel, pid, &mut seen, |seen| {
+            follow(control, &channel, pid, &mut seen, watched.group, |seen| {
                 if watched.inside {
                     seen.enter(pid, watched.group).map_err(failed)?;
                 }
@@ -162,13 +163,14 @@ pub(super) fn supervise(
 }
 
 /// Serves the first process until it has ended (it is still to be waited for), and looks at the
-/// file systems meanwhile. Once the file system inside is made, and before anything of the command
-/// runs, `unshared` is called.
+/// file systems meanwhile; a fork bomb is ended. Once the file system inside is made, and before
+/// anything of the command runs, `unshared` is called.
 fn follow(
     control: &UnixStream,
     channel: &UnixStream,
     pid: Pid,
     seen: &mut Seen,
+    group: &Group,
     unshared: impl Fn(&mut Seen) -> Result<(), SandboxError>,
 ) -> Result<(), SandboxError> {
     let failed = |error| SandboxError::new("watch the first process", error);
@@ -185,6 +187,9 @@ fn follow(
         }
         let waited = poll(&mut watched, pause);
         seen.look();
+        if group.is_bomb() {
+            kill(pid, Signal::SIGKILL).map_err(failed)?;
+        }
         match waited {
             Err(nix::errno::Errno::EINTR) => continue,
             result => result.map_err(failed)?,

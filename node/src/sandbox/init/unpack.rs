@@ -8,18 +8,28 @@ use std::os::unix::fs::lchown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::exit;
+use std::time::Duration;
 
 use nix::sched::CloneFlags;
 use nix::sys::wait::{WaitStatus, waitpid};
 
-use super::super::group::Group;
+use super::super::cgroup::Layout;
+use super::super::group::{Counts, Group};
 use super::super::job;
 use super::super::observed::Observed;
-use super::super::spec::{Network, SandboxError};
+use super::super::spec::{Limits, Network, SandboxError};
 use super::super::wall::{self, Kernel, Wall};
 use super::first::fail;
 use super::system::{self, Side};
-use super::{monitor, privileges};
+use super::{inherited, monitor, privileges};
+
+/// What one tarball may take.
+pub(super) struct Bounds {
+    /// Bytes of the decompressed tarball.
+    pub(super) bytes_max: u64,
+    /// Where its control groups are made.
+    pub(super) layout: Layout,
+}
 
 /// The status of the unpacking; its complaints are the output.
 pub(super) fn run(
@@ -27,7 +37,7 @@ pub(super) fn run(
     tar: &Path,
     into: &Path,
     id_base: u32,
-    bytes_max: u64,
+    bounds: &Bounds,
     kernel: Kernel,
 ) -> Result<(i32, Observed), SandboxError> {
     // Opened with the host's rights: the folders above may be closed to everybody else.
@@ -40,13 +50,25 @@ pub(super) fn run(
     .map_err(|error| SandboxError::new(format!("make {}", into.display()), error))?;
     std::env::set_current_dir(into)
         .map_err(|error| SandboxError::new(format!("enter {}", into.display()), error))?;
-    let (group, places) = (Group::default(), [into]);
+    inherited::settle()?;
+    let (group, places) = (Group::create(&bounds.layout, &LIMITS)?, [into]);
     let watched = monitor::Watched { group: &group, places: &places, inside: false };
-    let (status, seen) =
-        monitor::supervise(control, monitor::SEPARATE, id_base, &watched, |channel| {
-            first(&channel, source, bytes_max, kernel)
-        })?;
-    Ok((status, Observed { file_systems: seen.watch.finish(), ..Observed::default() }))
+    let ended = monitor::supervise(control, monitor::SEPARATE, id_base, &watched, |channel| {
+        first(&channel, source, bounds.bytes_max, kernel)
+    });
+    let Counts { memory_kills, forks_refused } = group.counts();
+    group.remove();
+    let counted = Observed { memory_kills, forks_refused, ..Observed::default() };
+    match ended {
+        Ok((status, seen)) => {
+            Ok((status, Observed { file_systems: seen.watch.finish(), ..counted }))
+        }
+        // What was counted says more than the end of a pipe to a process that was killed.
+        Err(mut error) => {
+            error.observed.add(counted);
+            Err(error)
+        }
+    }
 }
 
 fn first(channel: &UnixStream, source: File, bytes_max: u64, kernel: Kernel) -> i32 {
@@ -54,7 +76,7 @@ fn first(channel: &UnixStream, source: File, bytes_max: u64, kernel: Kernel) -> 
         .map_err(|error| SandboxError::new("wait to be let in", error))
         .and_then(|()| privileges::enter_user_namespace(channel))
         .and_then(|()| wall::build(Wall::default(), Network::Loopback, kernel))
-        .and_then(|()| feed(source, bytes_max));
+        .and_then(|_no_listener| feed(source, bytes_max));
     match entered {
         Ok(status) => status,
         Err(error) => fail(channel, error),
@@ -109,6 +131,16 @@ fn decompress(mut source: File) -> io::Result<Box<dyn Read>> {
         _ => Box::new(source),
     })
 }
+
+/// A decoder's window, at most 4 GiB by the format of `xz`, and `tar`, which has one process.
+const LIMITS: Limits = Limits {
+    wall: Duration::MAX,
+    memory_bytes: Some(1 << 30),
+    processes: 16,
+    file_bytes: None,
+    disk_bytes: None,
+    output_bytes_per_sec: None,
+};
 
 fn become_tar(input: &io::PipeReader) -> nix::Result<Infallible> {
     nix::unistd::dup2_stdin(input)?;
