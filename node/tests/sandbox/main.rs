@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so, loudly")]
 
+mod cgroup2;
 mod ends;
 mod fixture;
 mod hidden;

@@ -2,6 +2,8 @@
  * Wrong pointers and descriptors make every call harmless where nothing refuses it. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -9,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -165,7 +168,97 @@ static void ways_around(void) {
     APART("later", syscall(470, 0, 0, 0));
     APART("far", syscall(100000, 0, 0, 0));
 }
+
+/* As the C library of i386 makes sockets: the arguments are in memory, below 4 GiB. */
+static volatile int raced[3] = {AF_UNIX, SOCK_STREAM, 0};
+static int made_of(int family, int type, int protocol) {
+    static int arguments[3];
+    arguments[0] = family, arguments[1] = type, arguments[2] = protocol;
+    return old(102, 1, (long)arguments, 0);
+}
+
+static void *flip(void *nothing) {
+    for (;;) {
+        raced[0] = AF_VSOCK;
+        raced[0] = AF_INET;
+    }
+    return nothing;
+}
+
+static void *make_many(void *nothing) {
+    for (int i = 0; i < 200; i++) {
+        int arguments[3] = {AF_INET, SOCK_STREAM, 0};
+        int *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+        memcpy(low, arguments, sizeof arguments);
+        int made = old(102, 1, (long)low, 0);
+        int family = 0;
+        socklen_t size = sizeof family;
+        if (made < 0 || getsockopt(made, SOL_SOCKET, SO_DOMAIN, &family, &size) || family != AF_INET)
+            return (void *)1;
+        close(made);
+        munmap(low, 4096);
+    }
+    return nothing;
+}
+
+static void by_socketcall(void) {
+    static int pair[4];
+    for (int family = 0; family <= 46; family++) {
+        char name[64];
+        int found = made_of(family, SOCK_DGRAM, 0);
+        if (found < 0 && errno != EAFNOSUPPORT)
+            found = made_of(family, SOCK_STREAM, 0);
+        snprintf(name, sizeof name, "family-%d", family);
+        show(name, found);
+        static int both[2];
+        pair[0] = family, pair[1] = SOCK_DGRAM, pair[2] = 0, pair[3] = (int)(long)both;
+        snprintf(name, sizeof name, "pair-%d", family);
+        show(name, old(102, 8, (long)pair, 0));
+        if (family == AF_UNIX && both[0] > 0 && both[1] > 0) {
+            char text[4] = "";
+            int sent = write(both[0], "abc", 4) == 4 && read(both[1], text, 4) == 4;
+            show("talks", sent && !strcmp(text, "abc") ? 0 : -1);
+        }
+    }
+    show("bad-pointer", old(102, 1, 1, 0));
+    pair[0] = AF_UNIX, pair[1] = SOCK_STREAM, pair[3] = 1;
+    show("bad-pair", old(102, 8, (long)pair, 0));
+    show("bad-type", made_of(AF_INET, 77, 0));
+    show("negative", made_of(-1, SOCK_STREAM, 0));
+    int found = made_of(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    show("closes", fcntl(found, F_GETFD) == FD_CLOEXEC ? 0 : -1);
+    found = made_of(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    show("stays", fcntl(found, F_GETFD) == 0 ? 0 : -1);
+    show("does-not-block", fcntl(found, F_GETFL) & O_NONBLOCK ? 0 : -1);
+    show("raw", made_of(AF_INET, SOCK_RAW, 255));
+    /* bind, of a descriptor that is not there: not handed over. */
+    static int bind_arguments[3] = {-1, 0, 0};
+    show("others", old(102, 2, (long)bind_arguments, 0));
+    pthread_t threads[4];
+    pthread_create(&threads[0], NULL, flip, NULL);
+    int wrong = 0;
+    for (int i = 0; i < 2000; i++) {
+        int family = AF_INET;
+        socklen_t size = sizeof family;
+        found = old(102, 1, (long)raced, 0);
+        if (found >= 0 && (getsockopt(found, SOL_SOCKET, SO_DOMAIN, &family, &size) || family == AF_VSOCK))
+            wrong = 1;
+        if (found >= 0)
+            close(found);
+    }
+    errno = EEXIST;
+    show("raced", wrong ? -1 : 0);
+    void *ended = NULL;
+    wrong = 0;
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, make_many, NULL);
+    for (int i = 0; i < 4; i++)
+        if (pthread_join(threads[i], &ended) || ended)
+            wrong = 1;
+    show("threads", wrong ? -1 : 0);
+}
 #else
+static void by_socketcall(void) {}
 static void ways_around(void) { APART("later", syscall(470, 0, 0, 0)); }
 #endif
 
@@ -192,6 +285,11 @@ int main(int count, char **arguments) {
         namespaces();
     else if (count == 2 && !strcmp(arguments[1], "families"))
         families();
+    else if (count == 2 && !strcmp(arguments[1], "socketcall"))
+        by_socketcall();
+    else if (count == 2 && !strcmp(arguments[1], "bomb"))
+        for (;;)
+            fork();
     else if (count == 2 && !strcmp(arguments[1], "around"))
         ways_around();
     else

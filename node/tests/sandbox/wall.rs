@@ -7,8 +7,9 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use rebuilder_node::sandbox::{Bind, Exit, Kernel, Network, User, Wall};
+use rebuilder_node::sandbox::{Bind, Cancel, Exit, Kernel, Network, User, Wall};
 
 use crate::fixture::Fixture;
 
@@ -123,6 +124,94 @@ async fn there_is_no_way_around_by_another_numbering_of_calls() {
     }
 }
 
+/// i386's C library makes sockets by `socketcall`, here from a 64-bit program.
+#[tokio::test]
+async fn sockets_of_32_bit_programs_have_the_usual_families_only() {
+    let Some(mut fixture) = Fixture::new().await else { return };
+    if std::env::consts::ARCH != "x86_64" || !Kernel::detect().listens {
+        eprintln!("SKIPPED: no 32-bit calls here, or they cannot be handed over");
+        return;
+    }
+    let outside = on_the_host("families");
+    fixture.spec.wall = Wall { socketcall: true, ..Wall::default() };
+    for (user, network) in PHASES {
+        (fixture.spec.user, fixture.spec.network) = (user, network);
+        let inside = probe(&fixture, "socketcall").await;
+        for family in 0..=46 {
+            let local = family == 1 && network == Network::Loopback;
+            for kind in ["family", "pair"] {
+                let name = format!("{kind}-{family}");
+                if local || [2, 10, 16].contains(&family) {
+                    assert_eq!(inside[&name], outside[&name], "{name} of {user:?} {network:?}");
+                } else {
+                    assert_eq!(inside[&name], "EAFNOSUPPORT", "{name} of {user:?} {network:?}");
+                }
+            }
+        }
+        for (name, expected) in [
+            ("bad-pointer", "EFAULT"),
+            ("bad-pair", if network == Network::Host { "EAFNOSUPPORT" } else { "EFAULT" }),
+            ("bad-type", "EINVAL"),
+            ("negative", "EAFNOSUPPORT"),
+            ("closes", "ok"),
+            ("stays", "ok"),
+            ("does-not-block", "ok"),
+            ("raw", "EPERM"),
+            ("others", "EBADF"),
+            ("raced", "ok"),
+            ("threads", "ok"),
+        ] {
+            assert_eq!(inside[name], expected, "{name} of {user:?} with {network:?}");
+        }
+        if network == Network::Loopback {
+            assert_eq!(inside["talks"], "ok");
+        }
+        // What makes the sockets is out of reach: a builder has no right, and for root there is
+        // Landlock, or else the run ends in an error.
+        match fixture.try_sh("cat /proc/3/environ; kill -9 3; exit 5", &Cancel::new()).await {
+            Ok((exit, printed)) => {
+                assert_eq!(exit, Exit::Status(5), "{printed}");
+                assert_eq!(printed.matches("not permitted").count(), 1, "{printed}");
+                assert_eq!(printed.matches("denied").count(), 1, "{printed}");
+            }
+            Err(error) => assert!(error.to_string().contains("make sockets"), "{error}"),
+        }
+    }
+    // Killed from outside, as for want of memory: that is no verdict about a package.
+    let cancel = Cancel::new();
+    let (ended, ()) = tokio::join!(fixture.try_sh("sleep 60", &cancel), kill_third());
+    let error = ended.unwrap_err().to_string();
+    assert!(error.contains("cannot make sockets: the process has ended"), "{error}");
+}
+
+/// Kills the third process of a sandbox of this very process, once it is there.
+async fn kill_third() {
+    let children = |id: &str| {
+        let file = format!("/proc/{id}/task/{id}/children");
+        fs::read_to_string(file).unwrap_or_default()
+    };
+    let own = std::process::id();
+    loop {
+        for task in fs::read_dir(format!("/proc/{own}/task")).unwrap() {
+            let listed = fs::read_to_string(task.unwrap().path().join("children"));
+            for monitor in listed.unwrap_or_default().split_whitespace() {
+                for first in children(monitor).split_whitespace() {
+                    for id in children(first).split_whitespace() {
+                        let status = fs::read_to_string(format!("/proc/{id}/status"));
+                        if status.unwrap_or_default().contains(&format!("NSpid:\t{id}\t3\n")) {
+                            assert!(
+                                Command::new("kill").args(["-9", id]).status().unwrap().success()
+                            );
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn the_hosts_sockets_are_out_of_reach_whatever_they_are_called() {
     let Some(mut fixture) = Fixture::new().await else { return };
@@ -190,7 +279,7 @@ fn parse(printed: &str) -> BTreeMap<String, String> {
     all
 }
 
-fn bind_program(fixture: &mut Fixture) {
+pub fn bind_program(fixture: &mut Fixture) {
     let source = program().parent().unwrap().to_owned();
     let bind = Bind { source, target: PathBuf::from("/probe"), read_only: true };
     fixture.spec.binds.push(bind);

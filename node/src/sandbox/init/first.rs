@@ -15,7 +15,7 @@ use super::super::job::{self, Stage};
 use super::super::spec::{Network, SandboxError, Spec};
 use super::super::wall::Kernel;
 use super::system::{self, Side};
-use super::{command, mounts, privileges};
+use super::{command, mounts, privileges, sockets};
 
 /// The command's status: when this process exits with it, all else in the namespaces is killed.
 pub(super) fn run(
@@ -28,7 +28,7 @@ pub(super) fn run(
     let started =
         prepare(channel, spec, id_base).and_then(|()| start(channel, spec, layout, kernel));
     match started {
-        Ok(pid) => reap(pid),
+        Ok((command, sockets)) => reap(channel, command, sockets),
         Err(error) => fail(channel, error),
     }
 }
@@ -55,33 +55,64 @@ fn prepare(channel: &UnixStream, spec: &Spec, id_base: u32) -> Result<(), Sandbo
     privileges::enter_user_namespace(channel)
 }
 
+/// Starts the command, and then what makes sockets for it, where it needs that.
 fn start(
     channel: &UnixStream,
     spec: &Spec,
     layout: &Layout,
     kernel: Kernel,
-) -> Result<Pid, SandboxError> {
+) -> Result<(Pid, Option<Pid>), SandboxError> {
     let failed = |error| SandboxError::new("start the command", error);
+    let needs_sockets = spec.wall.hands_sockets_over(kernel);
+    let pair = needs_sockets.then(UnixStream::pair).transpose();
+    let (from, to) = pair.map_err(|error| SandboxError::new("make a stream", error))?.unzip();
+    let command = match system::fork_into(CloneFlags::empty()).map_err(failed)? {
+        Side::Child => {
+            drop(from);
+            exit(fail(channel, command::become_command(spec, layout, kernel, to.as_ref())))
+        }
+        Side::Parent(pid) => pid,
+    };
+    drop(to);
+    // Neither this process nor the next one prints anything.
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null");
+    let null = null.map_err(|error| SandboxError::new("open /dev/null", error))?;
+    nix::unistd::dup2_stdin(&null)
+        .and_then(|()| nix::unistd::dup2_stdout(&null))
+        .and_then(|()| nix::unistd::dup2_stderr(&null))
+        .map_err(failed)?;
+    let sockets = match from {
+        Some(from) => Some(start_sockets(&from, spec.network)?),
+        None => None,
+    };
+    // Nor does this one need any right to wait.
+    system::drop_capabilities().map_err(failed)?;
+    Ok((command, sockets))
+}
+
+fn start_sockets(from: &UnixStream, network: Network) -> Result<Pid, SandboxError> {
+    let failed = |error| SandboxError::new("start what makes sockets", error);
     match system::fork_into(CloneFlags::empty()).map_err(failed)? {
-        Side::Child => exit(fail(channel, command::become_command(spec, layout, kernel))),
-        Side::Parent(pid) => {
-            // This process prints nothing and needs no right to wait.
-            let null = OpenOptions::new().read(true).write(true).open("/dev/null");
-            let null = null.map_err(|error| SandboxError::new("open /dev/null", error))?;
-            nix::unistd::dup2_stdin(&null)
-                .and_then(|()| nix::unistd::dup2_stdout(&null))
-                .and_then(|()| nix::unistd::dup2_stderr(&null))
-                .and_then(|()| system::drop_capabilities())
-                .map_err(failed)?;
-            Ok(pid)
+        Side::Parent(pid) => Ok(pid),
+        Side::Child => {
+            let served = system::keep_access_to_memory()
+                .map_err(Into::into)
+                .and_then(|()| sockets::serve(from, network));
+            exit(i32::from(served.is_err()))
         }
     }
 }
 
 /// Waits for the command, and for every orphan meanwhile.
-fn reap(command: Pid) -> i32 {
+fn reap(channel: &UnixStream, command: Pid, sockets: Option<Pid>) -> i32 {
+    let is_sockets = |pid| Some(pid) == sockets;
     loop {
         match wait() {
+            Ok(WaitStatus::Exited(pid, 0)) if is_sockets(pid) => {}
+            // Every socket would be refused from now on, as if the kernel had none: no verdict.
+            Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) if is_sockets(pid) => {
+                return fail(channel, SandboxError::new("make sockets", "the process has ended"));
+            }
             Ok(WaitStatus::Exited(pid, status)) if pid == command => return status,
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == command => {
                 return 128 + signal as i32;

@@ -3,9 +3,12 @@
 mod command;
 mod devices;
 mod first;
+mod inherited;
 mod monitor;
 mod mounts;
+pub(super) mod notify;
 mod privileges;
+mod sockets;
 pub(super) mod system;
 mod unpack;
 mod view;
@@ -18,6 +21,11 @@ use super::observed::Observed;
 use super::spec::SandboxError;
 
 pub(super) use system::extended_attribute;
+
+/// Has every descriptor from `first` on closed in whatever program this process becomes or starts.
+pub(crate) fn close_at_exec(first: u32) -> std::io::Result<()> {
+    system::close_from(first, true).map_err(Into::into)
+}
 
 /// The first argument with which the program is started to become a monitor.
 pub const INIT_ARGUMENT: &str = "sandbox-init";
@@ -44,8 +52,9 @@ fn answer(control: &UnixStream) -> Result<(i32, Observed), SandboxError> {
         Job::Run { spec, id_base, layout, kernel } => {
             monitor::run(control, &spec, id_base, &layout, kernel)
         }
-        Job::Unpack { tar, into, id_base, bytes_max, kernel } => {
-            unpack::run(control, &tar, &into, id_base, bytes_max, kernel)
+        Job::Unpack { tar, into, id_base, bytes_max, layout, kernel } => {
+            let bounds = unpack::Bounds { bytes_max, layout };
+            unpack::run(control, &tar, &into, id_base, &bounds, kernel)
         }
     }
 }

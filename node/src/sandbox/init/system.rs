@@ -116,8 +116,23 @@ pub(super) fn drop_from_bounding_set(capability: u32) -> nix::Result<bool> {
 }
 
 /// Gives up every capability of this process.
-#[expect(unsafe_code, reason = "no safe wrapper for capset")]
 pub(super) fn drop_capabilities() -> nix::Result<()> {
+    keep_capabilities(0)
+}
+
+/// Gives up every capability but those that it takes to reach the memory of processes of this user
+/// namespace, of whichever user.
+pub(super) fn keep_access_to_memory() -> nix::Result<()> {
+    /// `CAP_SYS_PTRACE` of `linux/capability.h`.
+    const PTRACE: u32 = 19;
+    /// `CAP_DAC_OVERRIDE`: the file that stands for the memory is its owner's.
+    const DAC_OVERRIDE: u32 = 1;
+    keep_capabilities(1 << PTRACE | 1 << DAC_OVERRIDE)
+}
+
+/// Keeps those of the first 32 that have their bit in `kept`, as permitted and effective.
+#[expect(unsafe_code, reason = "no safe wrapper for capset")]
+fn keep_capabilities(kept: u32) -> nix::Result<()> {
     #[repr(C)]
     struct Header {
         version: u32,
@@ -126,9 +141,9 @@ pub(super) fn drop_capabilities() -> nix::Result<()> {
     /// Version 3 of `linux/capability.h`: two words for each of the three sets.
     const VERSION: u32 = 0x2008_0522;
     let header = Header { version: VERSION, pid: 0 };
-    let nothing = [0_u32; 6];
+    let sets = [kept, kept, 0, 0, 0, 0_u32];
     // SAFETY: both structures have the layout that the kernel reads for this version.
-    let dropped = unsafe { libc::syscall(libc::SYS_capset, &header, nothing.as_ptr()) };
+    let dropped = unsafe { libc::syscall(libc::SYS_capset, &header, sets.as_ptr()) };
     Errno::result(dropped).map(drop)
 }
 
@@ -144,8 +159,18 @@ pub(in crate::sandbox) fn has_seccomp() -> bool {
 
 /// Has the kernel ask `program` about every system call of this process from now on, besides those
 /// that were installed before. Needs `no_new_privs`.
-#[expect(unsafe_code, reason = "no safe wrapper for seccomp")]
 pub(in crate::sandbox) fn filter_calls(program: &[seccompiler::sock_filter]) -> nix::Result<()> {
+    // Linux before 5.16 switches mitigations on for a filtered process that are meant for one which
+    // keeps secrets from code in itself; they cost a compiler a tenth and more.
+    install_filter(program, libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW).map(drop)
+}
+
+/// The same with flags of seccomp(2); what the kernel answers.
+#[expect(unsafe_code, reason = "no safe wrapper for seccomp")]
+pub(super) fn install_filter(
+    program: &[seccompiler::sock_filter],
+    flags: libc::c_ulong,
+) -> nix::Result<i32> {
     /// `struct sock_fprog` of `linux/filter.h`.
     #[repr(C)]
     struct Program {
@@ -154,13 +179,10 @@ pub(in crate::sandbox) fn filter_calls(program: &[seccompiler::sock_filter]) -> 
     }
     let length = libc::c_ushort::try_from(program.len()).map_err(|_| Errno::E2BIG)?;
     let program = Program { length, instructions: program.as_ptr() };
-    // Linux before 5.16 switches mitigations on for a filtered process that are meant for one which
-    // keeps secrets from code in itself; they cost a compiler a tenth and more.
-    let flags = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     let install = libc::SECCOMP_SET_MODE_FILTER;
     // SAFETY: `sock_filter` has the kernel's layout, and the instructions outlive the call.
     let installed = unsafe { libc::syscall(libc::SYS_seccomp, install, flags, &raw const program) };
-    Errno::result(installed).map(drop)
+    Ok(i32::try_from(Errno::result(installed)?).expect("a descriptor fits an int"))
 }
 
 /// Version of Landlock's interface; `None`: the kernel has none, or does not let us.

@@ -1,16 +1,19 @@
+use std::os::fd::OwnedFd;
+
 use landlock::{AccessFs, Ruleset, RulesetAttr, RulesetError, RulesetStatus, Scope};
 
-use super::super::init::system;
+use super::super::init::{notify, system};
 use super::super::spec::{Network, SandboxError};
 use super::{Kernel, Wall, filter};
 
 /// Puts the wall up around this process and everything that it starts, for ever. To be called when
-/// nothing is left to do but to become the command.
+/// nothing is left to do but to become the command. The descriptor on which the kernel hands calls
+/// over, where the wall asks for it (`hands_sockets_over`).
 pub(in crate::sandbox) fn build(
     wall: Wall,
     network: Network,
     kernel: Kernel,
-) -> Result<(), SandboxError> {
+) -> Result<Option<OwnedFd>, SandboxError> {
     // Nothing gains rights by being executed. Root inside has them already, and scripts of packages
     // step down by setuid(2), never up by a file's bit.
     nix::sys::prctl::set_no_new_privs()
@@ -29,8 +32,12 @@ pub(in crate::sandbox) fn build(
         for program in &programs {
             system::filter_calls(program).map_err(|error| failed(error.to_string()))?;
         }
+        if wall.hands_sockets_over(kernel) {
+            let listener = notify::filter_with_listener(&filter::handed_over());
+            return listener.map(Some).map_err(|error| failed(error.to_string()));
+        }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Sockets and processes outside are out of reach, whatever name or number they are called by.

@@ -22,6 +22,25 @@ pub(super) fn programs(wall: Wall, network: Network) -> Result<Vec<BpfProgram>, 
     refusals(wall, network)?.iter().map(|refusal| program(refusal, abis)).collect()
 }
 
+/// The program that hands the calls over whose family lies in memory; every other one passes it.
+pub(super) fn handed_over() -> BpfProgram {
+    let number = number("socketcall", Abi::X86).and_then(|number| u32::try_from(number).ok());
+    let socketcall = number.expect("the call is listed");
+    let word = |value: u64| u32::try_from(value).expect("a small number");
+    vec![
+        load(ARCHITECTURE_AT),
+        jump(libc::BPF_JEQ, Abi::X86.audit(), 0, 5),
+        load(NUMBER_AT),
+        jump(libc::BPF_JEQ, socketcall, 0, 3),
+        // The argument is in a register, which no other thread can change meanwhile.
+        load(FIRST_ARGUMENT_AT),
+        jump(libc::BPF_JEQ, word(SYS_SOCKET), 2, 0),
+        jump(libc::BPF_JEQ, word(SYS_SOCKETPAIR), 1, 0),
+        answer(libc::SECCOMP_RET_ALLOW),
+        answer(libc::SECCOMP_RET_USER_NOTIF),
+    ]
+}
+
 /// Calls that are refused with one error.
 struct Refusal {
     errno: i32,
@@ -69,7 +88,7 @@ fn refusals(wall: Wall, network: Network) -> Result<[Refusal; 3], BackendError> 
 
 /// For the phase that has the host's network also without `AF_UNIX`: sockets with abstract names
 /// belong to the network, so the host's would be in reach.
-fn families(network: Network) -> Vec<u64> {
+pub(in crate::sandbox) fn families(network: Network) -> Vec<u64> {
     let internet = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
     let local = (network == Network::Loopback).then_some(libc::AF_UNIX);
     internet.into_iter().chain(local).map(|family| family.unsigned_abs().into()).collect()
@@ -180,12 +199,14 @@ fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
 /// Offsets in `struct seccomp_data`.
 const NUMBER_AT: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
+/// Its lower half: all machines that have `socketcall` here are little-endian.
+const FIRST_ARGUMENT_AT: u32 = 16;
 /// Instructions before the first question that is ours.
 const HEAD: usize = 3;
 
 /// Calls of `socketcall` whose family lies in memory.
-const SYS_SOCKET: u64 = 1;
-const SYS_SOCKETPAIR: u64 = 8;
+pub(in crate::sandbox) const SYS_SOCKET: u64 = 1;
+pub(in crate::sandbox) const SYS_SOCKETPAIR: u64 = 8;
 
 /// `CLONE_NEWTIME`, `NEWNS`, `NEWCGROUP`, `NEWUTS`, `NEWIPC`, `NEWUSER`, `NEWPID`, `NEWNET`.
 const NAMESPACE_FLAGS: u64 = 0x7e02_0080;

@@ -244,3 +244,29 @@ fn usual_calls_are_allowed() {
         assert_eq!(judge(CLOSED, Network::Host, ABIS[0], &call), Outcome::Allowed, "{number}");
     }
 }
+
+#[test]
+fn calls_with_their_arguments_in_memory_are_handed_over() {
+    let program = handed_over();
+    let socketcall = u32::try_from(number("socketcall", Abi::X86).unwrap()).unwrap();
+    for (abi, number, kind, expected) in [
+        (Abi::X86, socketcall, 1, libc::SECCOMP_RET_USER_NOTIF),
+        (Abi::X86, socketcall, 8, libc::SECCOMP_RET_USER_NOTIF),
+        (Abi::X86, socketcall, 0x1_0000_0008, libc::SECCOMP_RET_USER_NOTIF),
+        (Abi::X86, socketcall, 2, libc::SECCOMP_RET_ALLOW),
+        (Abi::X86, socketcall, 0, libc::SECCOMP_RET_ALLOW),
+        (Abi::X86, 3, 1, libc::SECCOMP_RET_ALLOW),
+        (Abi::X86, 359, 1, libc::SECCOMP_RET_ALLOW),
+        // setuid of amd64.
+        (Abi::X86_64, socketcall, 1, libc::SECCOMP_RET_ALLOW),
+    ] {
+        let call = Call { audit: abi.audit(), number, arguments: [kind, 0, 0, 0, 0, 0] };
+        assert_eq!(run(&program, &call), expected, "{abi:?} {number} {kind}");
+    }
+    // What is refused is refused before: the kernel takes the strictest answer.
+    let closed = run(
+        &self::program(&refusals(CLOSED, Network::Host).unwrap()[1], ABIS[0]).unwrap(),
+        &Call { audit: Abi::X86.audit(), number: socketcall, arguments: [1, 0, 0, 0, 0, 0] },
+    );
+    assert!(closed < libc::SECCOMP_RET_USER_NOTIF, "{closed:x}");
+}

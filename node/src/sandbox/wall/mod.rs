@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use build::build;
 pub use evidence::evidence;
+pub(super) use filter::{SYS_SOCKET, SYS_SOCKETPAIR, families};
 pub use kernel::Kernel;
 pub(super) use kernel::kernel;
 
@@ -24,13 +25,19 @@ pub struct Wall {
     /// True: may mount, with the rights that it has, in the namespaces of its own that it needs for
     /// that (mount, PID, IPC, host name): for programs of ours that make root file systems.
     pub mounts: bool,
-    /// True: i386 programs may make sockets of every family, as the C library of i386 needs it to
-    /// make any: it gives the family in memory, where no filter sees it. The verdict of such a
-    /// build does not say `isolation: full`.
+    /// True: i386 programs may make sockets by `socketcall`, as the C library of i386 needs it to
+    /// make any: it gives the family in memory, where no filter sees it. A process of ours makes
+    /// the sockets then, of the usual families. Where the kernel cannot hand calls over they may
+    /// have any family, and the verdict of such a build does not say `isolation: full`.
     pub socketcall: bool,
 }
 
 impl Wall {
+    /// Whether a process of ours has to make sockets.
+    pub(super) fn hands_sockets_over(self, kernel: Kernel) -> bool {
+        self.socketcall && kernel.seccomp && kernel.listens
+    }
+
     fn may_mount(self) -> bool {
         self.mounts || self.nested_namespaces
     }
