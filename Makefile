@@ -26,6 +26,8 @@ test-damage:
 test-hostile:
 	cargo build --locked -p rebuilder-node -p rebuilder-ctl
 	REBUILDER_HOSTILE=all cargo test --locked -p rebuilder-node --test hostile -- --nocapture
+	cargo test --locked -p rebuilder-node --lib sandbox:: -- --ignored --nocapture
+	.ci/cgroup2
 
 # Optimized, but not as one program: that takes longer to build than all else here.
 test-stranger:

@@ -16,6 +16,7 @@ pub mod fetch;
 #[cfg(test)]
 mod full_disk_tests;
 pub mod index;
+pub mod inherited;
 pub mod log_lines;
 #[cfg(test)]
 mod power_cut;

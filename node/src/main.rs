@@ -9,7 +9,7 @@ use rebuilder_actors::protocol::text::printable;
 use rebuilder_node::config::{Config, Role};
 use rebuilder_node::log_lines::Lines;
 use rebuilder_node::store::{self, Converted, Engine, StoreOptions};
-use rebuilder_node::{bench, check, role, sandbox};
+use rebuilder_node::{bench, check, inherited, role, sandbox};
 use tracing_subscriber::EnvFilter;
 
 /// Rebuilds published packages from source and says, signed, whether they are bit for bit the same.
@@ -101,8 +101,12 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == sandbox::INIT_ARGUMENT) {
         sandbox::init_main();
     }
+    let settled = inherited::settle();
     let cli = Cli::parse();
     log_to_stderr(cli.verbose);
+    for said in settled {
+        tracing::warn!(target: "rebuilder", "{said}");
+    }
     match cli.command {
         Some(Command::Bench { what }) => {
             return with_runtime(async { report(bench::run(what).await) });

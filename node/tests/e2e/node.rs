@@ -43,11 +43,12 @@ impl Node {
 
     /// Writes the configuration: what every test has, and `more` sections.
     pub fn configure(&self, more: &str) {
-        let (address, folder) = (&self.address, self.folder.display());
+        let address = &self.address;
+        let (data, work) = (quoted(&self.data_dir()), quoted(&self.work_dir()));
         let text = format!(
-            "[coordinator]\nlisten = \"{address}\"\ndata_dir = \"{folder}/coordinator\"\n\
+            "[coordinator]\nlisten = \"{address}\"\ndata_dir = {data}\n\
              [limits]\nbuild_secs_max = 120\nstage_secs_max = 400\n\
-             [worker]\nname = \"e2e\"\nslots = 2\nwork_dir = \"{folder}/worker\"\n{more}"
+             [worker]\nname = \"e2e\"\nslots = 2\nwork_dir = {work}\n{more}"
         );
         std::fs::write(self.folder.join("node.toml"), text).unwrap();
     }
@@ -176,6 +177,11 @@ impl Drop for Running {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// A path as the configuration has it, whatever characters it is of.
+pub fn quoted(path: &Path) -> String {
+    toml::Value::String(path.to_str().unwrap().to_owned()).to_string()
 }
 
 /// Fails unless the row says so; `evidence` is index/environment/isolation.
