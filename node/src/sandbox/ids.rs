@@ -30,10 +30,10 @@ pub async fn chown_into(path: &Path, user: User) -> Result<(), SandboxError> {
         User::Root => root_id(),
         User::Builder => builder_id(),
     };
-    let failed = |reason: String| {
-        SandboxError::new(format!("give {} to the sandbox", path.display()), reason)
-    };
+    let action = || format!("give {} to the sandbox", path.display());
     let tree = path.to_owned();
     let given = tokio::task::spawn_blocking(move || ownership::give(&tree, id)).await;
-    given.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+    given
+        .map_err(|error| SandboxError::new(action(), error))?
+        .map_err(|error| SandboxError::new(action(), error))
 }

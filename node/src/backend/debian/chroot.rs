@@ -9,7 +9,8 @@ use rebuilder_actors::protocol::{FaultKind, Stage};
 use super::settings::DebianSettings;
 use crate::backend::{Ended, Found, decide, faults};
 use crate::sandbox::{
-    self, Bind, Cancel, Exit, Limits, Network, Observed, Output, Personality, Root, Spec, User, Wall,
+    self, Bind, Cancel, Exit, Limits, Network, Observed, Output, Personality, Root, Spec, User,
+    Wall,
 };
 
 /// The root of one attempt: a base root and one writable layer, in which commands run one after
