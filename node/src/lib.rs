@@ -18,6 +18,7 @@ mod full_disk_tests;
 pub mod index;
 pub mod inherited;
 pub mod log_lines;
+mod packing;
 #[cfg(test)]
 mod power_cut;
 pub mod role;

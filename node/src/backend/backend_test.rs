@@ -11,6 +11,7 @@ use rebuilder_actors::protocol::{
 
 use super::testing::{Recorder, Server, artifact, assignment, fetcher, script};
 use super::*;
+use crate::distribution::debian::format::made;
 
 /// A folder with outputs, a server with published files.
 struct Place {
@@ -75,6 +76,60 @@ async fn what_the_index_names_is_not_fetched() {
     let output = found.rebuilt[2].output.unwrap();
     assert_eq!(output.size, 4);
     assert_eq!(output.sha512, rebuilder_actors::protocol::Sha512::of(b"same"));
+}
+
+/// What is called `file` where it is published, with the digest of these bytes.
+fn epoch(place: &Place, file: &str, bytes: &[u8]) -> Artifact {
+    let (name, version, architecture) = ("epoch".into(), "1:2".into(), "all".into());
+    Artifact { name, version, architecture, ..place.artifact(file, Some(bytes)) }
+}
+
+#[tokio::test]
+async fn a_package_is_compared_whatever_its_file_is_called() {
+    for published in ["epoch_1%3a2_all.deb", "epoch_1:2_all.deb", "epoch_2_all.deb", "other.deb"] {
+        for left in ["epoch_2_all.deb", published] {
+            let place = Place::new().await;
+            let bytes = made::package("epoch", "1:2", "all", b"content");
+            std::fs::write(place.out(left), &bytes).unwrap();
+            std::fs::write(place.out("a_1_all.deb"), made::package("a", "1:2", "all", b""))
+                .unwrap();
+            let (found, log) = place.compare(vec![epoch(&place, published, &bytes)]).await;
+            let rebuilt = &found.unwrap().rebuilt[0];
+            assert_eq!(&*rebuilt.file, published);
+            let output = rebuilt.output.unwrap_or_else(|| panic!("{published} of {left}: {log}"));
+            assert_eq!(output.sha256, Sha256::of(&bytes));
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_version_published_as_two_files_is_judged_twice() {
+    let place = Place::new().await;
+    let bytes = made::package("epoch", "1:2", "all", b"content");
+    let other = made::package("epoch", "1:2", "all", b"other content");
+    std::fs::write(place.out("epoch_2_all.deb"), &bytes).unwrap();
+    for files in [["epoch_2_all.deb", "vendor-epoch.deb"], ["epoch_2_all.deb"; 2]] {
+        let [one, two] = files;
+        let artifacts = vec![epoch(&place, one, &other), epoch(&place, two, &bytes)];
+        let (found, _) = place.compare(artifacts).await;
+        let found = found.unwrap().rebuilt;
+        assert_eq!(found.len(), 2);
+        for rebuilt in found {
+            assert_eq!(rebuilt.output.unwrap().sha256, Sha256::of(&bytes), "{}", rebuilt.file);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_that_name_that_is_another_package_is_not_taken_for_a_missing_one() {
+    let place = Place::new().await;
+    let wrong = made::package("epoch", "2", "all", b"content");
+    std::fs::write(place.out("epoch_2_all.deb"), &wrong).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", place.out("link.deb")).unwrap();
+    let (found, _) = place.compare(vec![epoch(&place, "epoch_2_all.deb", b"published")]).await;
+    assert_eq!(found.unwrap().rebuilt[0].output.unwrap().sha256, Sha256::of(&wrong));
+    let (found, _) = place.compare(vec![epoch(&place, "x_1%3a2_all.deb", b"published")]).await;
+    assert_eq!(found.unwrap().rebuilt[0].output, None);
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use rebuilder_actors::protocol::{
 };
 use sha2::Digest as _;
 
-use super::faults;
 use super::rebuild::{Ended, within};
+use super::{faults, matching};
 use crate::fetch::{FetchError, Fetcher};
 
 /// What comparing found.
@@ -40,7 +40,8 @@ pub struct Pair {
 /// ([`Assignment::check_published`]). To be called only when the build's processes are
 /// gone.
 ///
-/// Only regular files count: anything else under an artifact's name is as good as absent.
+/// Files are matched by the package, version and architecture that they say themselves, not by
+/// their names (see `matching`). Only regular files count: anything else is as good as absent.
 ///
 /// # Errors
 /// Faults only. `InputsUnavailable` when a published file is not the one that the index names: a
@@ -57,17 +58,11 @@ pub async fn compare(
     progress.stage(Stage::Compare);
     let secs_max = assignment.limits.stage_secs_max;
     let mut found = Comparison { rebuilt: Vec::new(), pairs: BTreeMap::new() };
-    for artifact in &assignment.artifacts {
-        let digest = digest_output(outputs, &artifact.file);
-        let output = match within(Stage::Compare, secs_max, progress, digest).await? {
-            Output::File(digest) => Some(digest),
-            Output::Missing => None,
-            Output::Other(what) => {
-                say(progress, &format!("{} is {what}: not compared", artifact.file));
-                None
-            }
-        };
-        found.rebuilt.push(Rebuilt { file: artifact.file.clone(), output, published: None });
+    let outputs_of = outputs_of(assignment, outputs, progress);
+    let outputs_of = within(Stage::Compare, secs_max, progress, outputs_of).await?;
+    for (artifact, (_, output)) in assignment.artifacts.iter().zip(&outputs_of) {
+        let (file, output) = (artifact.file.clone(), *output);
+        found.rebuilt.push(Rebuilt { file, output, published: None });
     }
     for (number, artifact) in assignment.artifacts.iter().enumerate() {
         let Some(output) = found.rebuilt[number].output else { continue };
@@ -88,8 +83,47 @@ pub async fn compare(
                 .await
                 .map_err(|error| Ended::io("remove", &path, &error))?;
         } else {
-            let pair = Pair { output: outputs.join(&*artifact.file), published: path };
+            let pair = Pair { output: outputs.join(&outputs_of[number].0), published: path };
             found.pairs.entry(artifact.file.clone()).or_insert(pair);
+        }
+    }
+    Ok(found)
+}
+
+/// For each artifact the name of the file that was built, and its digest; `None`: it was not built.
+/// A file of the artifact's own name and digest needs no further look; else it is looked for by
+/// what the built files say of themselves.
+async fn outputs_of(
+    assignment: &Assignment,
+    outputs: &Path,
+    progress: &dyn Progress,
+) -> Result<Vec<(String, Option<FileDigest>)>, Ended> {
+    let mut found = Vec::new();
+    let mut built = None;
+    for artifact in &assignment.artifacts {
+        let own = digest_output(outputs, &artifact.file, progress).await?;
+        if own.is_some_and(|own| Some(own.sha256) == artifact.sha256) {
+            found.push((String::from(&*artifact.file), own));
+            continue;
+        }
+        if built.is_none() {
+            let (folder, artifacts) = (outputs.to_owned(), assignment.artifacts.clone());
+            let looked = tokio::task::spawn_blocking(move || {
+                matching::look(&folder, Path::new(""), &artifacts)
+                    .map_err(|error| Ended::io("look at", &folder, &error))
+            });
+            built = Some(looked.await.unwrap_or_else(|error| {
+                Err(Ended::fault(FaultKind::WorkerFailed, error.to_string()))
+            })?);
+        }
+        let file = matching::of(artifact, built.as_deref().unwrap_or_default());
+        match file.map(|file| file.name.clone()).filter(|name| **name != *artifact.file) {
+            None => found.push((String::from(&*artifact.file), own)),
+            Some(name) => {
+                say(progress, &format!("{name} is what is published as {}", artifact.file));
+                let output = digest_output(outputs, &name, progress).await?;
+                found.push((name, output));
+            }
         }
     }
     Ok(found)
@@ -171,7 +205,12 @@ enum Output {
     Other(&'static str),
 }
 
-async fn digest_output(outputs: &Path, name: &str) -> Result<Output, Ended> {
+/// `None`: there is no regular file of this name.
+async fn digest_output(
+    outputs: &Path,
+    name: &str,
+    progress: &dyn Progress,
+) -> Result<Option<FileDigest>, Ended> {
     if !is_file_name(name) {
         let detail = format!("artifact `{name}` is not the name of a file");
         return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
@@ -184,7 +223,16 @@ async fn digest_output(outputs: &Path, name: &str) -> Result<Output, Ended> {
     });
     let digested = task.await;
     drop(stop);
-    digested.unwrap_or_else(|error| Err(Ended::fault(FaultKind::WorkerFailed, error.to_string())))
+    let failed =
+        |error: tokio::task::JoinError| Ended::fault(FaultKind::WorkerFailed, error.to_string());
+    Ok(match digested.map_err(failed)?? {
+        Output::File(digest) => Some(digest),
+        Output::Missing => None,
+        Output::Other(what) => {
+            say(progress, &format!("{name} is {what}: not compared"));
+            None
+        }
+    })
 }
 
 /// Ends the reading of a file whose digest nobody waits for any more (a hostile build can leave one

@@ -5,6 +5,7 @@ mod compare;
 pub mod debian;
 mod difference;
 mod faults;
+mod matching;
 mod rebuild;
 mod script;
 mod shortage;

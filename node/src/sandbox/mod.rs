@@ -35,6 +35,8 @@ pub use personality::{Personality, runs_programs_of, supported};
 pub use run::run;
 pub use settings::{ID_BASE, Settings, configure};
 pub use spec::{Bind, Exit, Limits, Network, Output, Root, Run, SandboxError, Spec, User};
-pub use tree::{import_tar, import_tar_of, open_file, remove_tree, remove_tree_blocking};
+pub use tree::{
+    import_tar, import_tar_of, list_folder, open_file, remove_tree, remove_tree_blocking,
+};
 pub use wall::{Kernel, Wall, evidence};
 pub use watch::{LOOK_EVERY, Watch, machine_memory_kills};

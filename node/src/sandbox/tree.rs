@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -90,6 +91,29 @@ pub fn open_file(tree: &Path, path: &Path) -> io::Result<File> {
     }
     let what = if kind.is_fifo() { "a pipe" } else { "not a regular file" };
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is {what}", path.display())))
+}
+
+/// The names in a folder that was written inside, in no order. `path` is relative to `tree`;
+/// nothing on the way may be a symbolic link.
+///
+/// # Errors
+/// As for any folder.
+pub fn list_folder(tree: &Path, path: &Path) -> io::Result<Vec<OsString>> {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    let folder = open(tree, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(openat2(&folder, path, how)?)? {
+        let name = entry?.file_name().to_bytes().to_vec();
+        if name != b"." && name != b".." {
+            names.push(OsString::from_vec(name));
+        }
+    }
+    Ok(names)
 }
 
 /// The first of what `tar` says.

@@ -12,13 +12,13 @@ use super::matches::{Found, Matches};
 use super::turn::{Reader, Turn};
 use super::{blobs, queue, results, store};
 use crate::domain::queue::Order;
-use crate::domain::report::{self, SignedReport};
+use crate::domain::report::{self, SignedLink, SignedReport};
 use crate::domain::results::{KeptLog, LogPlace, PackagePage};
 use crate::port::FrameSend;
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire;
 use crate::protocol::wire::v1::ctl::{Package, PackageFilter, RefusalCode, Response};
-use crate::protocol::{AttemptId, InputId, Sha256};
+use crate::protocol::{AttemptId, InputId, Sha256, Verdict};
 
 /// `Err`: the reader went away.
 pub(super) type Outcome = Result<(), Left>;
@@ -234,7 +234,10 @@ impl Answering {
         turn.made();
         match signed {
             Ok(Some(signed)) => {
-                for link in signed.links.iter().filter(|l| *l.file == package.file) {
+                // A link is about bytes: another published file of this name has no share in it.
+                let is_reproduced = package.verdict == Some(Verdict::Reproduced);
+                let is_its = |link: &&SignedLink| is_reproduced && *link.file == *package.file;
+                for link in signed.links.iter().filter(is_its) {
                     let signer = self.house.signer.as_ref();
                     let link = match report::countersign_link(&link.metablock, signer) {
                         Ok(link) => link,

@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
+
 use crate::domain::queue::Whereabouts;
 use crate::protocol::stored::v1::{Outcome, ReportRecord};
 use crate::protocol::wire::v1::ctl::PackageStatus;
-use crate::protocol::{EnvironmentKnowledge, Sha256, Verdict};
+use crate::protocol::{Artifact, EnvironmentKnowledge, Sha256, Verdict};
 
 /// What is shown of one artifact.
 pub(super) struct Shown {
@@ -12,10 +14,14 @@ pub(super) struct Shown {
 }
 
 /// From the shown report and the place of the job.
-pub(super) fn shown(record: Option<&ReportRecord>, place: &Whereabouts, file: &str) -> Shown {
+pub(super) fn shown(
+    record: Option<&ReportRecord>,
+    place: &Whereabouts,
+    artifact: &Artifact,
+) -> Shown {
     let none = |status, reason| Shown { status, verdict: None, rebuilt: None, reason };
     match record.map(|record| &record.outcome) {
-        Some(Outcome::Verdicts(rows)) => match rows.iter().find(|(name, ..)| **name == *file) {
+        Some(Outcome::Verdicts(rows)) => match rows.iter().find(|row| is_about(row, artifact)) {
             Some((_, verdict, rebuilt)) => Shown {
                 status: match verdict {
                     Verdict::Reproduced => PackageStatus::Reproduced,
@@ -38,6 +44,19 @@ pub(super) fn shown(record: Option<&ReportRecord>, place: &Whereabouts, file: &s
     }
 }
 
+/// Whether this is the verdict about `artifact`: archives publish different files under one name,
+/// of which at most one can have been reproduced.
+fn is_about(row: &(Box<str>, Verdict, Option<Sha256>), artifact: &Artifact) -> bool {
+    let (file, verdict, rebuilt) = row;
+    let fits = match (artifact.sha256, rebuilt) {
+        (Some(published), Some(rebuilt)) => {
+            (*verdict == Verdict::Reproduced) == (published == *rebuilt)
+        }
+        _ => true,
+    };
+    *file == artifact.file && fits
+}
+
 /// How good an environment is: smaller is better (DESIGN §7: recorded before suite).
 pub(super) fn rank(environment: EnvironmentKnowledge) -> u8 {
     match environment {
@@ -50,8 +69,16 @@ pub(super) fn rank(environment: EnvironmentKnowledge) -> u8 {
 /// True when two reports say different things about one artifact.
 pub(super) fn contradict(a: &ReportRecord, b: &ReportRecord) -> bool {
     match (&a.outcome, &b.outcome) {
-        (Outcome::Verdicts(a), Outcome::Verdicts(b)) => a.iter().any(|(file, verdict, _)| {
-            b.iter().any(|(other, found, _)| file == other && verdict != found)
+        // Of several published files of one name each has its verdict: all of them are compared.
+        (Outcome::Verdicts(a), Outcome::Verdicts(b)) => a.iter().any(|(file, ..)| {
+            let verdicts = |rows: &[(Box<str>, Verdict, Option<Sha256>)]| -> BTreeSet<Verdict> {
+                rows.iter()
+                    .filter(|(name, ..)| name == file)
+                    .map(|(_, verdict, _)| *verdict)
+                    .collect()
+            };
+            let (one, other) = (verdicts(a), verdicts(b));
+            !other.is_empty() && one != other
         }),
         (Outcome::Verdicts(_), Outcome::BuildFailed { .. })
         | (Outcome::BuildFailed { .. }, Outcome::Verdicts(_)) => true,

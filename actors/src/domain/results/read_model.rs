@@ -255,7 +255,7 @@ impl ReadModel {
 
     fn package(&self, view: &View, membership: &Membership, artifact: &Artifact) -> Package {
         let (record, place) = (view.best(), view.whereabouts());
-        let seen = shown(record, &place, &artifact.file);
+        let seen = shown(record, &place, artifact);
         let build = record.and_then(|record| record.build);
         let fault = match &place {
             Whereabouts::Parked(fault) if seen.verdict.is_none() => Some(fault.kind),

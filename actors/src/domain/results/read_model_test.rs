@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::queue::{Fact, Job, Stand};
+use crate::domain::queue::{Fact, Job, Stand, Whereabouts};
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{
     DifferenceRecord, Membership, Outcome, Place, ReportRecord, Waiting,
@@ -110,6 +110,51 @@ fn a_fault_is_never_shown_as_a_verdict() {
     assert_eq!((row.status, row.verdict, row.evidence), (PackageStatus::Parked, None, None));
     assert_eq!((row.fault, row.reason.as_deref()), (Some(FaultKind::DiskFull), Some("no space")));
     assert!(!row.gate_grade);
+}
+
+#[test]
+fn each_of_several_files_of_one_name_has_its_own_verdict() {
+    let file = |digest| {
+        let Fact::Job(job) = job() else { panic!("a job") };
+        let mut artifact = job.artifacts().remove(0);
+        artifact.sha256 = Some(Sha256([digest; 32]));
+        artifact
+    };
+    let built = |digest| {
+        let row = |published| {
+            let is_it = published == digest;
+            let verdict = if is_it { Verdict::Reproduced } else { Verdict::Differs };
+            ("hello_1_amd64.deb".into(), verdict, Some(Sha256([digest; 32])))
+        };
+        let Fact::Accepted(record, _) =
+            report(1, Outcome::Verdicts(vec![row(1), row(2)]), EnvironmentKnowledge::Recorded)
+        else {
+            panic!("a report")
+        };
+        record
+    };
+    let status = |record: &ReportRecord, digest| {
+        artifact::shown(Some(record), &Whereabouts::Decided, &file(digest)).status
+    };
+    use PackageStatus::{Differs, Reproduced, Unknown};
+    for (digest, expected) in
+        [(1, [Reproduced, Differs]), (2, [Differs, Reproduced]), (9, [Differs; 2])]
+    {
+        let record = built(digest);
+        assert_eq!([status(&record, 1), status(&record, 2)], expected, "built {digest}");
+    }
+    // One that joined after the report is not the built one either, or nothing is known of it.
+    assert_eq!(status(&built(1), 3), Differs);
+    let Outcome::Verdicts(mut rows) = built(1).outcome.clone() else { panic!("verdicts") };
+    rows.truncate(1);
+    let Fact::Accepted(one, _) = report(1, Outcome::Verdicts(rows), EnvironmentKnowledge::Recorded)
+    else {
+        panic!("a report")
+    };
+    assert_eq!(status(&one, 3), Unknown);
+    use artifact::contradict;
+    assert!(!contradict(&built(1), &built(1)) && !contradict(&built(9), &built(9)));
+    assert!(contradict(&built(1), &built(9)));
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Tally {
         let place = view.whereabouts();
         for membership in view.job.memberships() {
             for (_, artifact) in &membership.artifacts {
-                let status = shown(view.best(), &place, &artifact.file).status;
+                let status = shown(view.best(), &place, artifact).status;
                 change(self.statuses.entry(status).or_default(), 1);
             }
             let (jobs, artifacts) = self.profiles.entry(membership.profile.clone()).or_default();

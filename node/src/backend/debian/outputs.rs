@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
@@ -6,11 +7,11 @@ use rebuilder_actors::protocol::{Assignment, FaultKind};
 use super::attempt::parent;
 use super::chroot::{Chroot, say};
 use super::plan::Plan;
-use crate::backend::Ended;
-use crate::distribution::debian::format::names;
+use crate::backend::{Ended, matching};
 use crate::sandbox;
 
-/// Copies what the build made, of what the assignment names, out of its writable layer into `out`.
+/// Copies what the build made of what the assignment names, whatever it is called, out of its
+/// writable layer into `out`.
 /// Nothing but regular files is opened, no link is followed, no file and not all of them together
 /// may be larger than allowed.
 pub(super) async fn collect(
@@ -22,23 +23,34 @@ pub(super) async fn collect(
     std::fs::create_dir_all(out).map_err(|error| Ended::io("make", out, &error))?;
     let from = Path::new(parent(&plan.path).trim_start_matches('/'));
     let mut left = chroot.settings.outputs_bytes_max.unwrap_or(u64::MAX);
+    let (tree, folder) = (chroot.root.upper.clone(), from.to_owned());
+    let artifacts = assignment.artifacts.clone();
+    let looked = tokio::task::spawn_blocking(move || {
+        let built = matching::look(&tree, &folder, &artifacts)?;
+        let found = artifacts.iter().filter_map(|artifact| matching::of(artifact, &built));
+        Ok(found.map(|file| file.name.clone()).collect::<BTreeSet<_>>())
+    });
+    let stopped = |error: tokio::task::JoinError| {
+        Ended::fault(FaultKind::WorkerFailed, format!("cannot look at the outputs: {error}"))
+    };
+    let names = looked.await.map_err(stopped)?;
+    let names = names.map_err(|error: std::io::Error| Ended::io("list", from, &error))?;
     for artifact in &assignment.artifacts {
-        let Ok(name) = names::file(&artifact.file) else {
-            say(chroot.progress, format!("{:?} is no name of a Debian package", artifact.file));
-            continue;
-        };
+        if !names.contains(&*artifact.file) {
+            say(chroot.progress, format!("did not make a file called {:?}", artifact.file));
+        }
+    }
+    for name in &names {
         let (tree, path) = (chroot.root.upper.clone(), from.join(name));
         let (to, bytes_max) = (out.join(name), chroot.settings.package_bytes_max.min(left));
         let copied = tokio::task::spawn_blocking(move || copy(&tree, &path, &to, bytes_max));
-        let copied = copied.await.map_err(|error| {
-            Ended::fault(FaultKind::WorkerFailed, format!("cannot copy {name}: {error}"))
-        })?;
+        let copied = copied.await.map_err(stopped)?;
         match copied {
             Ok(bytes) => {
                 left = left.saturating_sub(bytes);
                 say(chroot.progress, format!("made {name} ({bytes} bytes)"));
             }
-            Err(error) if is_absence(&error) => {
+            Err(error) if matching::is_absence(&error) => {
                 say(chroot.progress, format!("did not make {name}: {error}"));
             }
             Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
@@ -70,11 +82,4 @@ fn copy(tree: &Path, path: &Path, to: &Path, bytes_max: u64) -> std::io::Result<
         made.write_all(&buffer[..n])?;
         total += n as u64;
     }
-}
-
-/// Not there, a link, or something that is not a file: the build did not make it.
-fn is_absence(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
-    let is_link = error.raw_os_error() == Some(nix::libc::ELOOP);
-    is_link || matches!(error.kind(), NotFound | NotADirectory | InvalidInput)
 }

@@ -8,6 +8,7 @@ use sha2::Digest as _;
 use super::cache::Cache;
 use super::release::{IndexFile, ReleaseFile};
 use crate::fetch::{FetchError, Fetcher};
+use crate::packing::{PACKINGS, Packing};
 
 /// An index file on this machine that is what the release says.
 #[derive(Clone, Debug)]
@@ -18,14 +19,6 @@ pub(super) struct LocalIndex {
     packing: Packing,
     /// Bytes that it has unpacked, at most.
     bytes_max: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Packing {
-    Zstd,
-    Xz,
-    Gzip,
-    None,
 }
 
 /// Gets the index `path` (`main/source/Sources`) of the release at `folder` in the best packing
@@ -39,8 +32,8 @@ pub(super) async fn index_file(
 ) -> Result<Option<LocalIndex>, IndexError> {
     let mut last = None;
     let plain = release.files.get(path);
-    for (packing, suffix) in PACKINGS {
-        let packed = format!("{path}{suffix}");
+    for packing in PACKINGS {
+        let packed = format!("{path}{}", packing.suffix());
         let Some(file) = release.files.get(&packed) else { continue };
         let url = format!("{folder}/{packed}");
         match fetch(fetcher, cache, release.by_hash, &url, file).await {
@@ -127,20 +120,7 @@ impl LocalIndex {
     /// The content, unpacked while it is read; an error where it has more bytes than announced.
     pub(super) fn open(&self) -> std::io::Result<Box<dyn Read>> {
         let file = BufReader::with_capacity(BUFFER_BYTES, std::fs::File::open(&self.path)?);
-        let unpacked: Box<dyn Read> = match self.packing {
-            Packing::None => Box::new(file),
-            Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
-            Packing::Xz => {
-                let flags = liblzma::stream::CONCATENATED;
-                let stream = liblzma::stream::Stream::new_stream_decoder(DECODER_BYTES_MAX, flags)?;
-                Box::new(liblzma::bufread::XzDecoder::new_stream(file, stream))
-            }
-            Packing::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(file)?;
-                decoder.window_log_max(DECODER_BYTES_MAX.ilog2())?;
-                Box::new(decoder)
-            }
-        };
+        let unpacked = self.packing.unpack(file)?;
         Ok(Box::new(Bounded { inner: unpacked, left: self.bytes_max }))
     }
 }
@@ -182,9 +162,6 @@ pub(super) fn refused(error: FetchError) -> IndexError {
     }
 }
 
-/// Smallest first: the network is what costs.
-const PACKINGS: [(Packing, &str); 4] =
-    [(Packing::Zstd, ".zst"), (Packing::Xz, ".xz"), (Packing::Gzip, ".gz"), (Packing::None, "")];
 /// Largest index file as published: ten times Debian's.
 const PACKED_BYTES_MAX: u64 = 512 << 20;
 /// Largest index file unpacked.
@@ -194,8 +171,6 @@ const UNPACKED_BYTES_MAX: u64 = 1 << 30;
 const UNLISTED_RATIO_MAX: u64 = 100;
 /// Small indexes pack better than that: a header of the format and repeated lines.
 const UNLISTED_BYTES_MIN: u64 = 16 << 20;
-/// Memory that a decoder may take: what `xz -9` needs.
-const DECODER_BYTES_MAX: u64 = 128 << 20;
 /// Bytes read from disk at a time.
 const BUFFER_BYTES: usize = 128 * 1024;
 

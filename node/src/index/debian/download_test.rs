@@ -1,25 +1,8 @@
-use std::io::Write as _;
-
 use super::*;
 
 /// `bytes` of one letter, packed.
 fn pack(packing: Packing, bytes: usize) -> Vec<u8> {
-    let plain = vec![b'x'; bytes];
-    match packing {
-        Packing::Zstd => zstd::encode_all(&plain[..], 3).unwrap(),
-        Packing::Xz => {
-            let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
-            encoder.write_all(&plain).unwrap();
-            encoder.finish().unwrap()
-        }
-        Packing::Gzip => {
-            let mut encoder =
-                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(&plain).unwrap();
-            encoder.finish().unwrap()
-        }
-        Packing::None => plain,
-    }
+    packing.pack(&vec![b'x'; bytes])
 }
 
 /// Bytes that are read of an index whose unpacked form the release does not list, and how reading

@@ -47,6 +47,13 @@ impl<'a> Row<'a> {
         self.table.texts.get(self.binary.version)
     }
 
+    /// What tells published files of one version apart: name and digest, where one is known.
+    fn file(&self) -> (&'a str, Option<Sha256>) {
+        let path = self.table.texts.get(self.binary.path);
+        let name = path.rsplit('/').next().unwrap_or(path);
+        (if self.binary.sha256.is_some() { name } else { path }, self.binary.sha256)
+    }
+
     fn source(&self) -> (&'a str, &'a str) {
         let texts = &self.table.texts;
         (texts.get(self.binary.source), texts.get(self.binary.source_version))
@@ -71,7 +78,8 @@ impl<'a> Grouping<'a> {
         Ok(())
     }
 
-    /// Every package once; of several suites only the newest version of each.
+    /// Every package once; of several suites only the newest version of each. One version that is
+    /// published as two files is two rows, and each is judged.
     fn rows(&self) -> Result<Vec<Row<'a>>, IndexError> {
         let mut rows = Vec::new();
         for suite in self.suites {
@@ -84,10 +92,10 @@ impl<'a> Grouping<'a> {
                 }));
             }
         }
-        // Stable: of equal versions the one of the suite that was configured first stays first.
-        rows.sort_by_key(|row| (row.name(), row.binary.architecture));
+        // Stable: of equal files the one of the suite that was configured first stays first.
+        rows.sort_by_key(|row| (row.name(), row.binary.architecture, row.version(), row.file()));
+        rows.dedup_by_key(|row| (row.name(), row.binary.architecture, row.version(), row.file()));
         if self.suites.len() == 1 {
-            rows.dedup_by_key(|row| (row.name(), row.binary.architecture, row.version()));
             return Ok(rows);
         }
         let mut newest = Vec::with_capacity(rows.len());
@@ -101,7 +109,7 @@ impl<'a> Grouping<'a> {
                     best = *row;
                 }
             }
-            newest.push(best);
+            newest.extend(versions.iter().filter(|row| row.version() == best.version()));
         }
         Ok(newest)
     }
@@ -203,7 +211,7 @@ impl<'a> Grouping<'a> {
         let first = &rows[0];
         let (source, source_version, suffix) = first.build();
         let mut artifacts: Vec<_> = rows.iter().map(|row| self.artifact(row)).collect();
-        artifacts.sort_unstable_by(|a, b| a.file.cmp(&b.file));
+        artifacts.sort_unstable_by(|a, b| (&a.file, a.sha256).cmp(&(&b.file, b.sha256)));
         let source_file =
             self.find_source(source, source_version).and_then(|(suite, table, found)| {
                 let dsc = found.dsc?;

@@ -21,7 +21,11 @@ pub use settings::{AptPaths, DebianSettings, Environment, Release};
 #[cfg(test)]
 mod agreement_test;
 #[cfg(test)]
+mod bare_test;
+#[cfg(test)]
 mod mirror_test;
+#[cfg(test)]
+mod odd_test;
 #[cfg(test)]
 mod reader_test;
 #[cfg(test)]

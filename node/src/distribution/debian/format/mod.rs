@@ -4,6 +4,7 @@
 
 mod buildinfo;
 pub(crate) mod control;
+mod deb;
 mod dsc;
 mod environment;
 pub(crate) mod names;
@@ -11,7 +12,11 @@ mod paragraph;
 pub(crate) mod signed;
 
 pub use buildinfo::{Buildinfo, Installed};
+#[cfg(test)]
+pub(crate) use deb::made;
+pub(crate) use deb::{Identity, identity};
 pub(crate) use dsc::checksum;
 pub use dsc::{ControlError, SourceControl, SourceFile};
 pub use names::InvalidName;
+pub(crate) use paragraph::Paragraph;
 pub use paragraph::ParseParagraphError;
