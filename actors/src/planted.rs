@@ -132,6 +132,8 @@ bugs! {
     StallCountedAsSilence = "stall-counted-as-silence", Core;
     /// A second process with a worker's key takes the place of one that answers.
     CopiedMachineLetIn = "copied-machine-let-in", Core;
+    /// A worker whose attempts all end in faults of its own is given work as any other.
+    FailingWorkerKept = "failing-worker-kept", Core;
     /// A fault is kept as a verdict, with a build.
     FaultIsVerdict = "fault-is-verdict", Core;
 }

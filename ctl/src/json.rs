@@ -260,6 +260,47 @@ impl<'a> From<&'a ctl::Profile> for ProfileRow<'a> {
     }
 }
 
+/// Something that is wrong; part of other rows.
+#[derive(Debug, Serialize)]
+pub struct TroubleRow<'a> {
+    pub kind: &'static str,
+    pub worker: Option<i32>,
+    pub profile: Option<&'a str>,
+    pub release: Option<&'a str>,
+    pub job: Option<i32>,
+    pub text: &'a str,
+    pub times: u32,
+    pub next_at: Option<String>,
+}
+
+impl<'a> From<&'a ctl::Trouble> for TroubleRow<'a> {
+    fn from(trouble: &'a ctl::Trouble) -> Self {
+        let mut row = Self {
+            kind: "job",
+            worker: None,
+            profile: None,
+            release: None,
+            job: None,
+            text: &trouble.text,
+            times: trouble.times,
+            next_at: trouble.next.and_then(rfc3339),
+        };
+        match &trouble.subject {
+            ctl::Subject::Worker(id) => (row.kind, row.worker) = ("worker", Some(id.0)),
+            ctl::Subject::Leftover(id) => (row.kind, row.worker) = ("leftover", Some(id.0)),
+            ctl::Subject::Profile(profile) => {
+                (row.kind, row.profile) = ("profile", Some(profile.as_str()));
+            }
+            ctl::Subject::Release { profile, release } => {
+                row.kind = "release";
+                (row.profile, row.release) = (Some(profile.as_str()), Some(release.as_str()));
+            }
+            ctl::Subject::Job(id) => row.job = Some(id.0),
+        }
+        row
+    }
+}
+
 /// Of `quarantine ls`.
 #[derive(Debug, Serialize)]
 pub struct QuarantinedRow<'a> {
@@ -299,6 +340,7 @@ pub struct StatusRow<'a> {
     pub artifacts: ArtifactCountsRow,
     pub running: Vec<RunningRow<'a>>,
     pub quarantined: u32,
+    pub troubles: Vec<TroubleRow<'a>>,
 }
 
 /// Jobs by where they are.
@@ -358,6 +400,8 @@ impl<'a> From<&'a ctl::Status> for StatusRow<'a> {
             artifacts: artifact_counts(&status.artifacts),
             running: status.running.iter().map(RunningRow::from).collect(),
             quarantined: status.quarantined,
+            // Asked for apart.
+            troubles: Vec::new(),
         }
     }
 }

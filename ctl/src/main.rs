@@ -21,6 +21,7 @@ mod session;
 mod status;
 mod table;
 mod text;
+mod troubles;
 mod words;
 
 use std::future::{pending, poll_fn};

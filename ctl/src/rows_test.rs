@@ -307,7 +307,7 @@ build  bash    5-1      amd64  debian        oak     1m 1s  2.0 KiB  9-2
             r#""distribution":"debian","backend":"debian","source":"bash","version":"5-1","#,
             r#""architecture":"amd64","input":"bash_5-1_amd64.buildinfo","worker":1,"#,
             r#""worker_name":"oak","stage":"build","age_ms":61000,"log_bytes":2048}}],"#,
-            r#""quarantined":1}}"#
+            r#""quarantined":1,"troubles":[]}}"#
         ),
         key
     );

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rebuilder_actors::port::{CloseReason, Network, UtcMillis};
 use rebuilder_actors::protocol::wire::v1::ctl::{
-    Package, PackageFilter, Profile, Queued, Request, Response, Worker,
+    Package, PackageFilter, Profile, Queued, Request, Response, Subject, Worker,
 };
 use rebuilder_actors::protocol::wire::{BootId, CloseCode};
 use rebuilder_transport::{Limits, system};
@@ -18,12 +18,13 @@ use crate::args::{
 use crate::content::{self, Form};
 use crate::failure::Failure;
 use crate::filter::FilterArgs;
-use crate::json::{self, DoneRow, InvitationRow, StatusRow};
+use crate::json::{self, DoneRow, InvitationRow, StatusRow, TroubleRow};
 use crate::keys::{self, Keys};
 use crate::list::{Row, Show, list};
 use crate::output::Output;
 use crate::rows::Quarantined;
 use crate::session::{Answer, Session, misplaced};
+use crate::troubles::{Troubled, Troubles};
 use crate::{human, status, text};
 
 /// Sends something after so long a silence, so that a log can be followed, or a pager left open,
@@ -161,7 +162,7 @@ async fn carry_out(
     paging: &AtomicBool,
 ) -> Result<(), Failure> {
     match plan {
-        Plan::Status => single(session, &Request::Status, show).await,
+        Plan::Status => status(session, show).await,
         Plan::Invite { ttl_secs } => {
             single(session, &Request::Invite { ttl_secs: *ttl_secs }, show).await
         }
@@ -170,11 +171,23 @@ async fn carry_out(
             let count = listed::<Package>(session, &request, show).await?;
             nothing_matched(count, &filter.to_wire())
         }
-        Plan::Workers => listed::<Worker>(session, &Request::Workers, show).await.map(drop),
-        Plan::Profiles => listed::<Profile>(session, &Request::Profiles, show).await.map(drop),
+        Plan::Workers => {
+            let troubles = Troubles::ask(session, &Request::Troubles).await?;
+            let troubles =
+                troubles.only(|s| matches!(s, Subject::Worker(_) | Subject::Leftover(_)));
+            troubled::<Worker>(session, &Request::Workers, &troubles, show).await
+        }
+        Plan::Profiles => {
+            let troubles = Troubles::ask(session, &Request::Troubles).await?;
+            let troubles =
+                troubles.only(|s| matches!(s, Subject::Profile(_) | Subject::Release { .. }));
+            troubled::<Profile>(session, &Request::Profiles, &troubles, show).await
+        }
         Plan::Queue { planned, limit } => {
             let request = Request::Queue { planned: *planned, limit: *limit };
-            listed::<Queued>(session, &request, show).await.map(drop)
+            let faults = Request::Faults(PackageFilter::default());
+            let troubles = Troubles::ask(session, &faults).await?;
+            troubled::<Queued>(session, &request, &troubles, show).await
         }
         Plan::Quarantine => {
             listed::<Quarantined>(session, &Request::Quarantine, show).await.map(drop)
@@ -211,6 +224,41 @@ async fn listed<R: Row>(session: &Session, request: &Request, show: Show) -> Res
     settle(counted, output).await
 }
 
+/// A list, and behind it what is wrong with its rows.
+async fn troubled<R: Troubled>(
+    session: &Session,
+    request: &Request,
+    troubles: &Troubles,
+    show: Show,
+) -> Result<(), Failure> {
+    if show.json {
+        let mut answer = session.ask(request).await?;
+        let mut output = Output::to(io::stdout());
+        let counted = troubles.json_list::<R>(&mut answer, &mut output).await;
+        return settle(counted, output).await.map(drop);
+    }
+    listed::<R>(session, request, show).await?;
+    let lines = troubles.lines(show.now);
+    if lines.is_empty() { Ok(()) } else { print(&format!("\n{lines}")).await }
+}
+
+/// What is wrong comes first.
+async fn status(session: &Session, show: Show) -> Result<(), Failure> {
+    let troubles = Troubles::ask(session, &Request::Troubles).await?;
+    let status = match session.ask(&Request::Status).await?.single().await? {
+        Response::Status(status) => status,
+        other => return Err(misplaced(&other)),
+    };
+    if show.json {
+        let mut row = StatusRow::from(&status);
+        row.troubles = troubles.0.iter().map(TroubleRow::from).collect();
+        return print(&(json::to_line(&row) + "\n")).await;
+    }
+    let lines = troubles.lines(show.now);
+    let before = if lines.is_empty() { String::new() } else { format!("{lines}\n") };
+    print(&(before + &status::text(&status, show))).await
+}
+
 /// What was read is written whatever happened; why writing failed is the better reason.
 async fn settle<T>(result: Result<T, Failure>, output: Output) -> Result<T, Failure> {
     match (result, output.finish().await) {
@@ -222,8 +270,6 @@ async fn settle<T>(result: Result<T, Failure>, output: Output) -> Result<T, Fail
 
 async fn single(session: &Session, request: &Request, show: Show) -> Result<(), Failure> {
     let text = match session.ask(request).await?.single().await? {
-        Response::Status(status) if show.json => json::to_line(&StatusRow::from(&status)) + "\n",
-        Response::Status(status) => status::text(&status, show),
         Response::Invitation { token, expires } if show.json => {
             json::to_line(&InvitationRow::new(&token, expires)) + "\n"
         }

@@ -145,6 +145,7 @@ pub fn misplaced(response: &Response) -> Failure {
         Response::Quarantined { .. } => "a quarantined message",
         Response::Ambiguous { .. } => "a choice",
         Response::Refused { .. } => "a refusal",
+        Response::Trouble(_) => "a trouble",
     };
     Failure::Protocol(format!("{what} that does not answer the request"))
 }

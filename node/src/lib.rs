@@ -15,6 +15,7 @@ mod durable;
 pub mod fetch;
 #[cfg(test)]
 mod full_disk_tests;
+pub mod health;
 pub mod index;
 pub mod inherited;
 pub mod log_lines;

@@ -144,7 +144,11 @@ fn canned(request: &Request) -> Vec<Response> {
             "lost" => (0..10).map(|n| Response::Package(package(n))).collect(),
             _ => Vec::new(),
         },
-        Request::Workers | Request::Profiles | Request::Queue { .. } => Vec::new(),
+        Request::Workers
+        | Request::Profiles
+        | Request::Queue { .. }
+        | Request::Troubles
+        | Request::Faults(_) => Vec::new(),
         Request::Log { filter, .. } => match name(filter) {
             "two" => {
                 let rows = (0..2).map(|n| Response::Package(package(n)));

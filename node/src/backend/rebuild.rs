@@ -21,6 +21,11 @@ pub trait Rebuild: Send + Sync + 'static {
     /// How much this backend isolates a build of which [`Learnt::sandbox`] says nothing.
     fn isolation(&self) -> Isolation;
 
+    /// Why nothing can be built now, for people: what is missing, and what to do. `None`: all that
+    /// this machine needs is there. It is asked at start, after faults, and every half minute while
+    /// it is ill; it may take a second.
+    fn ailment(&self) -> BoxFuture<'_, Option<String>>;
+
     /// Builds, and returns the folder that holds what was built: the published names directly in
     /// it. Comparison opens only regular files there and follows no link, so the folder's content
     /// may be hostile; the folder itself must not be (it is `folder` or lies below it).

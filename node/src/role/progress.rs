@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ractor::ActorRef;
 use rebuilder_actors::actor::coordinator::{Gone, House, Message, results};
 use rebuilder_actors::domain::architecture;
+use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::text::printable;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Place, Profile, Queued, Status, Worker,
@@ -26,6 +27,8 @@ const LINE: u32 = 20;
 const PATIENCE: u32 = 60;
 /// Looks, 60 s, after which what does not change is not waited for.
 const LONG: u32 = 120;
+/// Looks, five minutes, for which a failed sync is tried again.
+const SYNC_PATIENCE: u32 = 600;
 
 /// What is waited for.
 pub(super) struct Until<'a> {
@@ -64,7 +67,7 @@ pub(super) async fn until_idle(
                             look.status.jobs.ready
                         );
                     }
-                    table::print(&look.house, until.expected).await?;
+                    table::print(&look.house, until.expected, look.unfit.as_deref()).await?;
                     return failed(&look.profiles);
                 }
             }
@@ -94,6 +97,8 @@ struct Look {
     profiles: Vec<Profile>,
     /// Every configured profile ended a sync of this process.
     synced: bool,
+    /// One failed, and its next try is due soon or running: a server may be back by then.
+    sync_due: bool,
     /// What the ready jobs ask for when none of the connected workers can do one of them.
     unfit: Option<String>,
     /// Artifacts whose difference a connected worker may still be making.
@@ -111,7 +116,9 @@ async fn look(tree: &ActorRef<Message>, until: &Until<'_>) -> Result<Look, Gone>
     let ended = profiles.iter().filter(|profile| profile.next_at.is_some()).count();
     let synced = ended >= until.profiles;
     let status = house.status(Duration::ZERO).await?;
-    let mut look = Look { house, status, profiles, synced, unfit: None, unexplained: 0 };
+    let now = house.clock.utc();
+    let sync_due = profiles.iter().any(|profile| is_due_again(profile, now));
+    let mut look = Look { house, status, profiles, synced, sync_due, unfit: None, unexplained: 0 };
     if !look.at_rest() {
         return Ok(look);
     }
@@ -125,6 +132,11 @@ async fn look(tree: &ActorRef<Message>, until: &Until<'_>) -> Result<Look, Gone>
         look.unexplained = unexplained(house, &workers).await?;
     }
     Ok(look)
+}
+
+/// True when the last sync failed and is tried again within [`SOON`].
+fn is_due_again(profile: &Profile, now: UtcMillis) -> bool {
+    profile.error.is_some() && profile.next_at.is_some_and(|next| next <= now.plus(SOON))
 }
 
 /// `debian/arm64, …`; `None` when a worker can do one of the ready jobs.
@@ -182,6 +194,8 @@ struct Waits {
     /// The same differences are missing.
     unexplained: u32,
     missing: usize,
+    /// A profile's sync failed and will be tried again soon.
+    failing: u32,
 }
 
 impl Waits {
@@ -192,6 +206,10 @@ impl Waits {
         let same = look.unexplained > 0 && look.unexplained == self.missing;
         self.unexplained = if same { self.unexplained + 1 } else { 0 };
         self.missing = look.unexplained;
+        self.failing = if look.sync_due { self.failing + 1 } else { 0 };
+        if look.sync_due && self.failing < SYNC_PATIENCE {
+            return false;
+        }
         if !look.at_rest() {
             return false;
         }
@@ -222,7 +240,11 @@ impl Look {
             .collect();
         let shown =
             if running.is_empty() { String::new() } else { format!(" ({})", running.join(", ")) };
-        let sync = if self.synced { "" } else { ", syncing" };
+        let sync = match (self.synced, self.sync_due) {
+            (false, _) => ", syncing",
+            (true, true) => ", a failed sync is tried again",
+            (true, false) => "",
+        };
         let differences = match self.unexplained {
             0 => String::new(),
             missing => format!(", {missing} differences to come"),

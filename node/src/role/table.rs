@@ -1,16 +1,26 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use comfy_table::{Table, presets};
 use rebuilder_actors::actor::coordinator::{House, results};
+use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::text::printable;
-use rebuilder_actors::protocol::wire::v1::ctl::{Package, PackageFilter, PackageStatus};
-use rebuilder_actors::protocol::{EnvironmentKnowledge, Evidence, IndexTrust, Isolation};
+use rebuilder_actors::protocol::wire::v1::ctl::{
+    Package, PackageFilter, PackageStatus, Subject, Trouble,
+};
+use rebuilder_actors::protocol::{EnvironmentKnowledge, Evidence, IndexTrust, InputId, Isolation};
 
 use super::error::RoleError;
 use super::expected::Expected;
 
-/// Prints one row for each artifact, and how many there are of each result.
-pub(super) async fn print(house: &House, expected: &Expected) -> Result<(), RoleError> {
+/// Prints one row for each artifact, and how many there are of each result. `unfit`: what the ready
+/// jobs ask for when no connected worker can do one of them.
+pub(super) async fn print(
+    house: &House,
+    expected: &Expected,
+    unfit: Option<&str>,
+) -> Result<(), RoleError> {
+    let open = Open { faults: faults(house).await?, waits: waits(house, unfit).await? };
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["PACKAGE", "VERSION", "ARCH", "RESULT", "EVIDENCE", "WHY"]);
@@ -23,7 +33,7 @@ pub(super) async fn print(house: &House, expected: &Expected) -> Result<(), Role
             printable(&package.architecture),
             word(&package).to_owned(),
             package.evidence.map_or_else(String::new, evidence),
-            printable(&why(&package, expected)),
+            printable(&why(&package, expected, &open, house.clock.utc())),
         ]);
     }
     let counts = counts.iter().map(|(status, n)| format!("{n} {}", plain(*status)));
@@ -33,6 +43,48 @@ pub(super) async fn print(house: &House, expected: &Expected) -> Result<(), Role
         println!("{}\n\n{counts}", table.trim_fmt());
     }
     Ok(())
+}
+
+/// Why artifacts have no verdict.
+#[derive(Default)]
+struct Open {
+    /// Last faults, by job.
+    faults: BTreeMap<InputId, Trouble>,
+    /// Of jobs without one.
+    waits: String,
+}
+
+async fn faults(house: &House) -> Result<BTreeMap<InputId, Trouble>, RoleError> {
+    let (mut faults, mut after) = (BTreeMap::new(), None);
+    loop {
+        let filter = PackageFilter::default();
+        let ask = |reply| results::Message::Faults { filter, after, reply };
+        let page = house.ask(&house.results, ask).await;
+        let page = page.map_err(|gone| RoleError::GaveUp(gone.to_string()))?;
+        let page = page.map_err(|error| RoleError::GaveUp(error.to_string()))?;
+        for trouble in page.rows {
+            if let Subject::Job(job) = trouble.subject {
+                faults.insert(job, trouble);
+            }
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(faults),
+        }
+    }
+}
+
+/// What jobs without a fault wait for.
+async fn waits(house: &House, unfit: Option<&str>) -> Result<String, RoleError> {
+    let moment = house.moment(Duration::ZERO).await;
+    let moment = moment.map_err(|gone| RoleError::GaveUp(gone.to_string()))?;
+    let of_workers = moment.troubles.iter().filter_map(|trouble| match trouble.subject {
+        Subject::Worker(id) => Some(format!("worker {id} {}", trouble.text)),
+        _ => None,
+    });
+    let unfit = unfit.map(|asked| format!("no connected worker can do {asked}"));
+    let reasons: Vec<String> = unfit.into_iter().chain(of_workers).collect();
+    Ok(if reasons.is_empty() { "not built yet".to_owned() } else { reasons.join("; ") })
 }
 
 async fn packages(house: &House) -> Result<Vec<Package>, RoleError> {
@@ -94,14 +146,56 @@ fn evidence(evidence: Evidence) -> String {
     format!("{index}/{environment}/{isolation}")
 }
 
-fn why(package: &Package, expected: &Expected) -> String {
-    let difference = package
-        .has_difference
-        .then(|| format!("see: rebuilder-ctl pkgs diffoscope --name {}", package.name));
+/// Empty only where the artifact is reproduced.
+fn why(package: &Package, expected: &Expected, open: &Open, now: UtcMillis) -> String {
     let note = expected.note(&package.source, plain(package.status));
-    let fault = package.fault.map(|kind| format!("{kind}: "));
-    let reason = package.reason.as_ref();
-    let reason = reason.map(|reason| format!("{}{reason}", fault.unwrap_or_default()));
-    let parts = [note, reason, difference];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let reason = match package.status {
+        PackageStatus::Reproduced => None,
+        PackageStatus::Differs if package.has_difference => {
+            Some(format!("see: rebuilder-ctl pkgs diffoscope --name {}", package.name))
+        }
+        PackageStatus::Differs => Some("other bytes; no difference is kept".to_owned()),
+        PackageStatus::Missing => Some("the build made no such file".to_owned()),
+        PackageStatus::BuildFailed => package.reason.clone(),
+        PackageStatus::Unknown | PackageStatus::Parked => {
+            Some(match open.faults.get(&package.job) {
+                Some(trouble) => told(trouble, now),
+                None => open.waits.clone(),
+            })
+        }
+    };
+    [note, reason].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// `FetchFailed: …; 3 times in a row; next try in 45 s`.
+fn told(trouble: &Trouble, now: UtcMillis) -> String {
+    let times = match trouble.times {
+        1 => String::new(),
+        times => format!("; {times} times in a row"),
+    };
+    let next = trouble.next.map(|next| {
+        let secs = next.0.saturating_sub(now.0).max(0) / 1000;
+        format!("; next try in {secs} s")
+    });
+    format!("{}{times}{}", trouble.text, next.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_told_with_its_number_and_next_try() {
+        let trouble = |times, next: Option<i64>| Trouble {
+            subject: Subject::Job(InputId(1)),
+            text: "FetchFailed: refused".into(),
+            times,
+            next: next.map(UtcMillis),
+        };
+        let now = UtcMillis(5_000);
+        assert_eq!(told(&trouble(1, None), now), "FetchFailed: refused");
+        let text = "FetchFailed: refused; 3 times in a row; next try in 45 s";
+        assert_eq!(told(&trouble(3, Some(50_000)), now), text);
+        assert_eq!(told(&trouble(1, Some(1)), now), "FetchFailed: refused; next try in 0 s");
+    }
 }

@@ -25,6 +25,7 @@ use crate::blobs::FileBlobs;
 use crate::config::{DebianConfig, WorkerConfig, WorkerEnrolment};
 use crate::data_dir::DataDir;
 use crate::fetch::{FetchLimits, Fetcher};
+use crate::health::{Attentive, Health};
 use crate::sandbox::supported;
 use crate::spool::FileSpool;
 
@@ -46,6 +47,8 @@ pub(super) struct Running {
     pub(super) ended: oneshot::Receiver<TreeEnd>,
     tree: ActorRef<Message>,
     network: Arc<dyn Network>,
+    /// Looks at the machine.
+    watch: tokio::task::JoinHandle<()>,
     _data_dir: DataDir,
 }
 
@@ -75,7 +78,7 @@ impl Opened {
     ) -> Result<Running, RoleError> {
         let Self { data_dir, identity } = self;
         let credentials = credentials(config, host, &data_dir, &identity, known)?;
-        let backend = backends(config, host).await?;
+        let (backend, health) = backends(config, host).await?;
         let network: Arc<dyn Network> =
             Arc::new(system::client(identity.clone(), Limits::default())?);
         let (architectures, refusals) = supported(&config.architectures);
@@ -97,6 +100,7 @@ impl Opened {
         tracing::info!(target: "rebuilder", "a build has at most {}", config.bounds);
         let (spool_dir, logs_dir) = (data_dir.clone(), data_dir.clone());
         let disk = config.work_dir.clone();
+        let watch = tokio::spawn(health.clone().watch());
         let parts = Parts {
             spool: Arc::new(move || Ok(Box::new(FileSpool::open(&spool_dir)?))),
             logs: Arc::new(move || Ok(Box::new(FileBlobs::open(&logs_dir)?))),
@@ -106,17 +110,18 @@ impl Opened {
             network: network.clone(),
             credentials,
             offer,
-            backend: Arc::new(backend),
+            backend: Arc::new(Attentive::new(backend, health.clone())),
             measure: Arc::new(move || {
                 (memory_available().unwrap_or(0), disk_free(&disk).unwrap_or(0))
             }),
+            condition: Arc::new(move || health.condition()),
             log_bytes_max: LOG_BYTES_MAX,
         };
         let (end, ended) = oneshot::channel();
         let (tree, _) = Worker::spawn(None, Worker, (parts, end))
             .await
             .map_err(|error| RoleError::Start(error.to_string()))?;
-        Ok(Running { ended, tree, network, _data_dir: data_dir })
+        Ok(Running { ended, tree, network, watch, _data_dir: data_dir })
     }
 }
 
@@ -126,6 +131,7 @@ impl Running {
         if self.tree.cast(Message::Stop).is_ok() {
             let _ = self.tree.wait(Some(STOP)).await;
         }
+        self.watch.abort();
         let text = "the worker stops".to_owned();
         self.network.close(CloseReason { code: 0, text }).await;
     }
@@ -221,13 +227,18 @@ fn debian_settings(config: &WorkerConfig, debian: &DebianConfig) -> DebianSettin
     }
 }
 
-/// What this worker can build with.
-async fn backends(config: &WorkerConfig, host: &Host) -> Result<Backends, RoleError> {
+/// What this worker can build with, and whether it can.
+async fn backends(
+    config: &WorkerConfig,
+    host: &Host,
+) -> Result<(Backends, Arc<Health>), RoleError> {
     let fetcher = Fetcher::new(FetchLimits::default())?;
     let mut backends: BTreeMap<String, Arc<dyn Rebuild>> = BTreeMap::new();
+    let mut debian_work = Vec::new();
     if let Some(debian) = &config.debian {
         let settings = debian_settings(config, debian);
         let at = settings.work_dir.clone();
+        debian_work.extend(settings.memory_dir.clone().into_iter().chain([at.clone()]));
         let backend = DebianBackend::new(settings, fetcher.clone(), host.clock.clone());
         let backend = backend.map_err(RoleError::io("prepare", &at))?;
         backends.insert("debian".into(), Arc::new(backend));
@@ -245,5 +256,9 @@ async fn backends(config: &WorkerConfig, host: &Host) -> Result<Backends, RoleEr
         clock: host.clock.clone(),
         diffoscope: diffoscope.enabled.then(|| Diffoscope::new(diffoscope.clone())),
     };
-    Backends::open(setup).await.map_err(RoleError::io("prepare", &folder))
+    let known = setup.backends.clone();
+    let backends = Backends::open(setup).await.map_err(RoleError::io("prepare", &folder))?;
+    let layers = debian_work.iter().map(|work| work.join("layers"));
+    let health = Health::new(known, [folder].into_iter().chain(layers).collect()).await;
+    Ok((backends, health))
 }

@@ -69,7 +69,10 @@ fn acknowledged(workers: &[Node]) -> BTreeMap<i64, usize> {
     for said in workers.iter().map(Node::said) {
         for line in said.lines() {
             let Some((_, rest)) = line.split_once("report of attempt ") else { continue };
-            let Some((attempt, "accepted")) = rest.split_once(' ') else { continue };
+            let Some((attempt, answer)) = rest.split_once(' ') else { continue };
+            if answer != "accepted: 1 reproduced" {
+                continue;
+            }
             let (job, _) = attempt.split_once('-').unwrap();
             *jobs.entry(job.parse().unwrap()).or_insert(0) += 1;
         }

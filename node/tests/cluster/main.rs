@@ -9,6 +9,7 @@
 #![expect(clippy::print_stderr, reason = "a failed test shows what its processes said")]
 
 mod archive;
+mod condition;
 mod coordinator_killed;
 mod ctl;
 mod fencing;

@@ -174,6 +174,12 @@ impl World {
         self.start(name, "worker")
     }
 
+    /// Starts a worker with words before its program.
+    pub fn worker_with(&self, name: &str, prefix: Vec<String>) -> Node {
+        let config = self.join(&format!("{name}.toml"));
+        Node::start(&NodeCommand { name: name.into(), prefix, role: "worker", config })
+    }
+
     /// Starts a worker and waits until it is let in.
     pub fn joined_worker(&self, name: &str) -> Node {
         let node = self.worker(name);

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use rebuilder_actors::domain::queue::Settings;
-use rebuilder_actors::protocol::stored::v1::Place;
-use rebuilder_actors::protocol::{GrantNumber, InputId};
+use rebuilder_actors::protocol::stored::v1::{Outcome, Place};
+use rebuilder_actors::protocol::{FaultKind, GrantNumber, InputId};
 
 use super::Checker;
 use super::farm::Farm;
@@ -13,6 +13,8 @@ use crate::observation::Observation;
 pub(super) struct NoProgressIsNoticed {
     farm: Farm,
     workers: BTreeMap<usize, Told>,
+    /// Attempts in a row that ended in faults of the machine, and since when that is so.
+    failing: BTreeMap<usize, (u32, u64)>,
     due_since: BTreeMap<InputId, u64>,
 }
 
@@ -29,6 +31,8 @@ struct Told {
 /// Longest time between a status and the assignment that it leads to, milliseconds: a commit of 5
 /// seconds, and those that wait before it.
 const GRANT_MS_MAX: u64 = 180_000;
+/// A worker whose attempts fail is set aside for at most so long, milliseconds.
+const ASIDE_MS_MAX: u64 = 3_600_000;
 /// A worker that was silent for longer begins anew.
 const SILENCE_MS_MAX: u64 = 14_000;
 /// Every so many milliseconds of a worker's statuses the jobs are looked through.
@@ -51,7 +55,23 @@ impl Checker for NoProgressIsNoticed {
     ) -> Result<(), String> {
         self.farm.observe(settings, observation);
         match observation {
+            Observation::Accepted(record, _) => {
+                let Some(worker) = self.farm.index(record.worker) else { return Ok(()) };
+                match &record.outcome {
+                    Outcome::Fault(fault) if is_of_the_machine(fault.kind) => {
+                        let (count, since) = self.failing.entry(worker).or_default();
+                        (*count, *since) = (*count + 1, now);
+                    }
+                    Outcome::Fault(_) => {}
+                    _ => drop(self.failing.remove(&worker)),
+                }
+            }
+            // The coordinator's own stall does not count for that hour either.
+            Observation::Stalled(ms) => {
+                self.failing.values_mut().for_each(|(_, since)| *since += ms);
+            }
             Observation::CoordinatorStarted => {
+                self.failing.clear();
                 self.workers.clear();
                 self.due_since.clear();
             }
@@ -72,7 +92,10 @@ impl Checker for NoProgressIsNoticed {
                 told.heard = now;
                 // A worker whose reports do not get through is given nothing either.
                 let free = running.len() < usize::from(offer.slots) && spooled.is_empty();
-                if !free || told.sent > *seen || !steady {
+                // One that fails again and again is left alone for an hour at most.
+                let failing = self.failing.get(worker);
+                let aside = failing.is_some_and(|(n, since)| *n >= 4 && now < since + ASIDE_MS_MAX);
+                if !free || told.sent > *seen || !steady || aside {
                     told.idle_since = None;
                     return Ok(());
                 }
@@ -86,6 +109,10 @@ impl Checker for NoProgressIsNoticed {
         }
         Ok(())
     }
+}
+
+fn is_of_the_machine(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::WorkerFailed | FaultKind::DiskFull | FaultKind::BackendMissing)
 }
 
 impl NoProgressIsNoticed {

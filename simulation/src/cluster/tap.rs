@@ -369,6 +369,7 @@ fn says(message: &FromWorker) -> String {
             )
         }
         FromWorker::Report(report) => format!("report of {}", report.attempt),
+        FromWorker::Condition(told) => format!("{told:?}"),
     }
 }
 

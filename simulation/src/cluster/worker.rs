@@ -8,6 +8,7 @@ use rebuilder_actors::actor::TreeEnd;
 use rebuilder_actors::actor::worker::{Credentials, Message, Parts, Secret, Worker};
 use rebuilder_actors::port::{Clock, CloseReason, Network};
 use rebuilder_actors::protocol::PublicKey;
+use rebuilder_actors::protocol::wire::v1::worker::Condition;
 use rebuilder_actors::protocol::wire::{EnrolmentKind, Offer};
 use tokio::sync::oneshot;
 
@@ -170,6 +171,7 @@ impl WorkerNode {
                 temper: self.temper.clone(),
             }),
             measure: Arc::new(move || (memory, 100 * GIB)),
+            condition: Arc::new(Condition::default),
             log_bytes_max: 1 << 30,
         }
     }

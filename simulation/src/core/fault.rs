@@ -71,6 +71,8 @@ faults! {
     Stall = "stall";
     /// An operator pushes and drops jobs.
     Operator = "operator";
+    /// For a day, every build of a worker ends in a fault of its machine.
+    BrokenMachine = "broken-machine";
 }
 
 impl fmt::Display for Fault {

@@ -14,7 +14,7 @@ use super::calendar::Happening;
 use super::fault::Fault;
 use super::packages::{any_fault, fault};
 use super::worker::{Kept, Worker};
-use super::world::{MINUTE, SECOND, World};
+use super::world::{DAY, MINUTE, SECOND, World};
 use crate::observation::Observation;
 
 /// A build that goes on.
@@ -63,6 +63,10 @@ impl World {
         if running.hangs {
             return fault(FaultKind::TimedOut(Stage::Build));
         }
+        if self.is_broken(number) {
+            let kinds = [FaultKind::WorkerFailed, FaultKind::BackendMissing, FaultKind::DiskFull];
+            return fault(kinds[number % kinds.len()]);
+        }
         let assignment = &running.assignment;
         let package = self.packages.iter().find(|p| *p.name() == *assignment.key.source);
         let Some(package) = package else { return fault(FaultKind::InputsUnavailable) };
@@ -80,6 +84,13 @@ impl World {
             return any_fault(&mut self.random);
         }
         package.build(&mut self.random, assignment)
+    }
+
+    /// True on the days of one worker after the other; more days are bad where it is often so.
+    fn is_broken(&self, number: usize) -> bool {
+        let strength = self.strength(Fault::BrokenMachine);
+        let day = self.now / DAY + number as u64;
+        strength > 0 && day.is_multiple_of(18 / strength)
     }
 
     /// Signs a report with the key of worker `signer` and keeps it on the disk of worker `number`.

@@ -225,6 +225,11 @@ impl World {
                 }
             }
             Effect::Send(FromWorker::Report(report)) => self.send_report(number, report),
+            Effect::Send(FromWorker::Condition(told)) => {
+                if let Some(session) = self.workers[number].session {
+                    self.send_in(session, Event::Condition(session, told));
+                }
+            }
             Effect::Start(assignment) => self.start_build(number, *assignment),
             Effect::Stop(attempt, _) => {
                 let boot = self.workers[number].boot;

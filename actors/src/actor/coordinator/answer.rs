@@ -13,7 +13,7 @@ use super::turn::{Reader, Turn};
 use super::{blobs, queue, results, store};
 use crate::domain::queue::Order;
 use crate::domain::report::{self, SignedLink, SignedReport};
-use crate::domain::results::{KeptLog, LogPlace, PackagePage};
+use crate::domain::results::{FaultPage, KeptLog, LogPlace, PackagePage};
 use crate::port::FrameSend;
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire;
@@ -111,6 +111,47 @@ impl Answering {
         match rows {
             Ok(rows) => self.rows(rows.into_iter().map(Response::Profile).collect()).await,
             Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
+        }
+    }
+
+    /// What is wrong with workers, then with profiles.
+    pub(super) async fn troubles(&mut self) -> Outcome {
+        let mut turn = self.turn().await?;
+        let moment = self.house.moment(self.reader.moment_age()).await;
+        let profiles = self.house.ask(&self.house.results, results::Message::Troubles).await;
+        turn.made();
+        match (moment, profiles) {
+            (Ok(moment), Ok(profiles)) => {
+                let rows = moment.troubles.iter().cloned().chain(profiles);
+                self.rows(rows.map(Response::Trouble).collect()).await
+            }
+            (Err(gone), _) | (_, Err(gone)) => {
+                self.refuse(RefusalCode::Internal, &gone.to_string()).await
+            }
+        }
+    }
+
+    /// The last faults of jobs, page by page.
+    pub(super) async fn faults(&mut self, filter: PackageFilter) -> Outcome {
+        let mut after = None;
+        loop {
+            let mut turn = self.turn().await?;
+            let filter = filter.clone();
+            let ask = |reply| results::Message::Faults { filter, after, reply };
+            let page = self.house.ask(&self.house.results, ask).await;
+            turn.made();
+            let FaultPage { rows, next } = match page {
+                Ok(Ok(page)) => page,
+                Ok(Err(error)) => {
+                    return self.refuse(RefusalCode::Invalid, &error.to_string()).await;
+                }
+                Err(gone) => return self.refuse(RefusalCode::Internal, &gone.to_string()).await,
+            };
+            self.rows(rows.into_iter().map(Response::Trouble).collect()).await?;
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
         }
     }
 

@@ -95,7 +95,9 @@ fn is_order(request: &Request) -> bool {
         | Request::Difference { .. }
         | Request::Attestation { .. }
         | Request::Queue { .. }
-        | Request::Quarantine => false,
+        | Request::Quarantine
+        | Request::Troubles
+        | Request::Faults(_) => false,
     }
 }
 
@@ -120,6 +122,8 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
                 Err(gone) => to.refuse(RefusalCode::Internal, &gone.to_string()).await,
             }
         }
+        Request::Troubles => to.troubles().await,
+        Request::Faults(filter) => to.faults(filter).await,
         Request::Packages(filter) => to.packages(filter).await,
         Request::Log { filter, follow } => to.log(filter, follow).await,
         Request::Difference { filter } => to.difference(filter).await,

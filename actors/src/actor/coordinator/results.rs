@@ -11,13 +11,13 @@ use super::{queue, store};
 use crate::domain::filter::FilterError;
 use crate::domain::queue::{Fact, Moment};
 use crate::domain::results::{
-    LogPlace, PackagePage, QueuePage, QueuePosition, ReadModel, SyncState,
+    FaultPage, LogPlace, PackagePage, QueuePage, QueuePosition, ReadModel, SyncState,
 };
 use crate::port::{Clock, Monotonic};
 use crate::protocol::stored::key::table;
 use crate::protocol::stored::v1::{DifferenceRecord, ReportRecord};
 use crate::protocol::stored::{self, RecordError};
-use crate::protocol::wire::v1::ctl::{PackageFilter, Profile, Status};
+use crate::protocol::wire::v1::ctl::{PackageFilter, Profile, Status, Trouble};
 use crate::protocol::{BuildId, InputId};
 
 /// To the results.
@@ -59,6 +59,17 @@ pub enum Message {
         /// The page.
         reply: oneshot::Sender<QueuePage>,
     },
+    /// A page of jobs whose last attempts ended in faults.
+    Faults {
+        /// Which.
+        filter: PackageFilter,
+        /// After this job.
+        after: Option<InputId>,
+        /// The page.
+        reply: oneshot::Sender<Result<FaultPage, FilterError>>,
+    },
+    /// What is wrong with profiles.
+    Troubles(oneshot::Sender<Vec<Trouble>>),
     /// All profiles.
     Profiles(oneshot::Sender<Vec<Profile>>),
     /// Where the newest log of a job is.
@@ -157,6 +168,11 @@ impl Actor for ResultsActor {
                 let _ = reply.send(model.queue(now, planned, after, limit));
                 tokio::task::yield_now().await;
             }
+            Message::Faults { filter, after, reply } => {
+                let _ = reply.send(model.faults(&filter, after));
+                tokio::task::yield_now().await;
+            }
+            Message::Troubles(reply) => drop(reply.send(model.troubles())),
             Message::Profiles(reply) => drop(reply.send(model.profiles())),
             Message::Log(job, reply) => drop(reply.send(model.log(job))),
             Message::Difference(build, file, reply) => {

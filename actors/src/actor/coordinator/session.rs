@@ -262,6 +262,10 @@ impl State {
                 let _ = self.house.queue.cast(queue::Message::Paced(told, permit));
             }
             Ok(FromWorker::Report(report)) => self.report(myself, report, permit),
+            Ok(FromWorker::Condition(condition)) => {
+                let told = Box::new(Event::Condition(self.id, condition));
+                let _ = self.house.queue.cast(queue::Message::Paced(told, permit));
+            }
             Err(error) => self.breach(format!("a control frame cannot be read: {error}")),
         }
         while self.tasks.try_join_next().is_some() {}

@@ -162,7 +162,7 @@ impl State {
                 self.failures += 1;
                 let name = &self.arguments.profile.name;
                 tracing::warn!(target: "rebuilder", "profile {name} not synced: {text}");
-                let soon = Duration::from_secs(60 << self.failures.min(6));
+                let soon = retry_after(self.failures);
                 (Some(text.clone()), interval.min(soon), Err(text))
             }
         };
@@ -184,9 +184,26 @@ impl State {
     fn tell(&self, error: Option<String>, next_at: Option<UtcMillis>) {
         let profile = &self.arguments.profile;
         let distribution = profile.distribution.clone();
-        let state = SyncState { distribution, error, next_at, looked_at: self.looked_at };
+        let state = SyncState {
+            distribution,
+            error,
+            next_at,
+            looked_at: self.looked_at,
+            troubles: Vec::new(),
+        };
         let _ = self.arguments.results.cast(results::Message::Sync(profile.name.clone(), state));
     }
+}
+
+/// When a sync is tried again after so many failures in a row: soon at first, as a server may be
+/// back in a minute, then doubling up to an hour.
+fn retry_after(failures: u32) -> Duration {
+    Duration::from_secs(match failures {
+        0 | 1 => 15,
+        2 => 30,
+        3..=5 => 60,
+        more => 60 << (more - 5).min(6),
+    })
 }
 
 /// Up to a tenth more, by the profile's name, so that profiles do not all ask a mirror at once.
@@ -243,5 +260,17 @@ impl Run {
             .cast(queue::Message::Sync(Box::new(event), done))
             .map_err(|_| "the coordinator is restarting".to_owned())?;
         wait.await.map_err(gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_sync_is_tried_five_times_in_four_minutes_and_then_ever_later() {
+        let waits: Vec<u64> = (1..=13).map(|n| retry_after(n).as_secs()).collect();
+        assert_eq!(waits[..5].iter().sum::<u64>(), 225);
+        assert_eq!(waits[5..], [120, 240, 480, 960, 1920, 3840, 3840, 3840]);
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::worker::{Effect, Event, Machine, Spooled};
 use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Monotonic, Network};
 use crate::protocol::AttemptId;
 use crate::protocol::wire::v1::coordinator::Message as FromCoordinator;
-use crate::protocol::wire::v1::worker::Message as ToCoordinator;
+use crate::protocol::wire::v1::worker::{Condition, Message as ToCoordinator};
 use crate::protocol::wire::{self, CloseCode, Offer};
 
 /// To the link.
@@ -66,6 +66,8 @@ pub struct Arguments {
     pub spool: ActorRef<spool::Message>,
     /// Free memory and disk, bytes.
     pub measure: Arc<dyn Fn() -> (u64, u64) + Send + Sync>,
+    /// How the machine is; at once.
+    pub condition: Arc<dyn Fn() -> Condition + Send + Sync>,
     pub(super) logs: Logs,
     /// Told when the coordinator will not let this worker in again.
     pub(super) tree: ActorRef<tree::Message>,
@@ -152,6 +154,11 @@ impl Actor for LinkActor {
             Message::Event(event) => {
                 if let Event::Ended(attempt) = &event {
                     state.logs.remove(attempt);
+                }
+                if let Event::Kept(..) = &event {
+                    // What the attempt met is told before the slot is said to be free.
+                    let condition = (state.arguments.condition)();
+                    state.decide(&myself, Event::Condition(condition));
                 }
                 state.decide(&myself, event);
             }
@@ -259,6 +266,7 @@ impl State {
         self.live = Some(Live { connection, writer, reports, tasks });
         let (free_memory, free_disk) = (self.arguments.measure)();
         self.decide(myself, Event::Measured { free_memory, free_disk });
+        self.decide(myself, Event::Condition((self.arguments.condition)()));
         self.decide(myself, Event::Connected);
     }
 
@@ -312,6 +320,7 @@ impl State {
             self.decide(myself, Event::LogGrew(attempt, log.length()));
         }
         self.decide(myself, Event::Measured { free_memory, free_disk });
+        self.decide(myself, Event::Condition((self.arguments.condition)()));
         self.decide(myself, Event::Ticked);
     }
 
@@ -348,7 +357,7 @@ impl State {
             Effect::Send(message) => {
                 if let Some(live) = &self.live {
                     let stream = match &message {
-                        ToCoordinator::Status(_) => &live.writer,
+                        ToCoordinator::Status(_) | ToCoordinator::Condition(_) => &live.writer,
                         ToCoordinator::Report(_) => &live.reports,
                     };
                     let _ = stream.send(wire::encode(&message));

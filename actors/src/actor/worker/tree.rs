@@ -12,6 +12,7 @@ use crate::port::{
     Backend, BlobError, Blobs, Blocking, Clock, CloseReason, Network, Signer, Spool, SpoolError,
 };
 use crate::protocol::wire::Offer;
+use crate::protocol::wire::v1::worker::Condition;
 
 /// All that a worker needs of the world.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ pub struct Parts {
     pub backend: Arc<dyn Backend>,
     /// Free memory and disk, bytes.
     pub measure: Arc<dyn Fn() -> (u64, u64) + Send + Sync>,
+    /// How the machine is; at once.
+    pub condition: Arc<dyn Fn() -> Condition + Send + Sync>,
     /// Bytes of one log that are kept.
     pub log_bytes_max: u64,
 }
@@ -138,6 +141,7 @@ impl State {
                     clock: parts.clock,
                     spool: spool.clone(),
                     measure: parts.measure,
+                    condition: parts.condition,
                     logs: self.logs.clone(),
                     tree: me.clone(),
                 };

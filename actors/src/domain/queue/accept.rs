@@ -129,6 +129,7 @@ impl Queue {
         let reproduced = match judgement {
             Judgement::Fault(fault) => {
                 self.mark_answered(attempt);
+                self.setback(now, worker, &fault, effects);
                 self.fault(now, attempt.job, fault, effects);
                 return Answer::Accepted;
             }
@@ -137,6 +138,7 @@ impl Queue {
                 verdicts.iter().all(|(_, v)| *v == Verdict::Reproduced)
             }
         };
+        self.succeeded(worker);
         self.verdict(now, worker, attempt, &assigned.artifacts, reproduced, effects);
         Answer::Accepted
     }

@@ -92,6 +92,11 @@ pub struct Stand {
     pub place: Place,
     /// Number of the newest attempt; 0: there was none.
     pub epoch: Epoch,
+    /// Faults in a row, of the attempts since the last verdict.
+    pub faults: u32,
+    /// The last of these; `None`: there is none, or it was before the coordinator's start, and an
+    /// accepted report may tell of it.
+    pub fault: Option<Arc<Fault>>,
 }
 
 impl Stand {

@@ -156,6 +156,8 @@ impl Queue {
                     spooled: Default::default(),
                     session: None,
                     last_seen: None,
+                    condition: Default::default(),
+                    setback: Default::default(),
                 };
                 self.workers.insert(id, worker);
             }
@@ -176,10 +178,13 @@ impl Queue {
         }
         self.sessions.insert(join.session, id);
         worker.last_seen = Some(now.utc);
+        // Of the process before: what still holds is told again.
+        worker.condition = Default::default();
         worker.session = Some(Session {
             id: join.session,
             boot: join.boot,
             address: join.address,
+            offered: join.offer.backends.clone(),
             offer: join.offer,
             heard: now.monotonic,
             told: false,

@@ -4,7 +4,7 @@ use super::lane::Standing;
 use super::packed::Packed;
 use crate::port::Group;
 use crate::protocol::stored::v1::{JobState, Membership, Place};
-use crate::protocol::{Artifact, Epoch, InputId, JobKey};
+use crate::protocol::{Artifact, Epoch, Fault, InputId, JobKey};
 
 /// A job's fixed part, shared with readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub(super) struct Entry {
     pub(super) state: JobState,
     /// `None` while the job does not stand among the ready ones.
     pub(super) ready: Option<Standing>,
+    /// The last fault of this process' time, for people.
+    pub(super) fault: Option<Arc<Fault>>,
 }
 
 impl Entry {
@@ -81,7 +83,7 @@ impl Entry {
             avoid: None,
             memory_over: None,
         };
-        Self { job, state, ready: None }
+        Self { job, state, ready: None, fault: None }
     }
 
     /// True when a membership is left.

@@ -1,7 +1,7 @@
 use crate::domain::report::{SignedReport, VerifiedReport};
 use crate::port::{Group, IndexState, Monotonic, UtcMillis};
 use crate::protocol::wire::v1::ctl::PackageFilter;
-use crate::protocol::wire::v1::worker::Status;
+use crate::protocol::wire::v1::worker::{Condition, Status};
 use crate::protocol::wire::{BootId, Enrolment, Offer};
 use crate::protocol::{AttemptId, BuildId, PublicKey, Sha256};
 
@@ -57,6 +57,8 @@ pub enum Event {
     },
     /// A worker told what it is doing.
     Told(SessionId, Status),
+    /// A worker told how its machine is.
+    Condition(SessionId, Condition),
     /// A worker reported; signatures and log are verified.
     Reported {
         /// Over which connection.

@@ -60,8 +60,7 @@ impl Queue {
     /// nobody.
     fn somebody_suits(&self, now: Now, lane: &Lane) -> bool {
         self.workers.iter().any(|(id, worker)| {
-            let session = worker.session.as_ref().filter(|session| session.is_attentive(now));
-            session.is_some_and(|session| lane.suits(*id, session))
+            worker.attentive(now).is_some_and(|session| lane.suits(*id, session))
         })
     }
 
@@ -72,8 +71,7 @@ impl Queue {
         lane.memory_over.is_some()
             && !planted::is(Bug::SmallestTriesAgain)
             && self.workers.iter().any(|(id, worker)| {
-                let session = worker.session.as_ref().filter(|session| session.is_attentive(now));
-                session.is_some_and(|session| {
+                worker.attentive(now).is_some_and(|session| {
                     is_larger(session.free_memory, free) && lane.fits(*id, &session.offer)
                 })
             })

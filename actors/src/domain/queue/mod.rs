@@ -5,6 +5,7 @@
 
 mod accept;
 mod attention;
+mod condition;
 mod effect;
 mod enrol;
 mod entry;
@@ -19,6 +20,7 @@ mod place;
 mod queue_state;
 mod restore;
 mod retry;
+mod setback;
 mod settings;
 mod status;
 mod sync;

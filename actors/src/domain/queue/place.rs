@@ -189,5 +189,7 @@ fn parked_times(entry: &Entry) -> u32 {
 
 /// As readers see it.
 pub(super) fn stand(entry: &Entry) -> Stand {
-    Stand { place: entry.state.place.clone(), epoch: entry.state.epoch }
+    let faults = entry.state.faults;
+    let fault = entry.fault.clone().filter(|_| faults > 0);
+    Stand { place: entry.state.place.clone(), epoch: entry.state.epoch, faults, fault }
 }

@@ -46,6 +46,8 @@ pub struct Queue {
     pub(super) leases: Leases,
     /// Workers that may have a free slot.
     pub(super) idle: BTreeSet<WorkerId>,
+    /// Ends of the times for which workers are set aside.
+    pub(super) aside: BTreeSet<(Monotonic, WorkerId)>,
     pub(super) started: Now,
     pub(super) attention: Attention,
 }
@@ -76,6 +78,9 @@ impl Queue {
                 self.probed(now, session, answered, &mut effects);
             }
             Event::Told(session, status) => self.told(now, session, status, &mut effects),
+            Event::Condition(session, told) => {
+                self.condition(now, session, told, &mut effects);
+            }
             Event::Reported { session, report, countersigned } => {
                 self.report(now, session, &report, &countersigned, &mut effects);
             }
@@ -101,6 +106,7 @@ impl Queue {
         }
         self.expire_leases(now, &mut effects);
         self.wake(now, &mut effects);
+        self.end_setbacks(now);
         self.grant_all(now, &mut effects);
         if core::mem::take(&mut self.counters_changed) && !planted::is(Bug::NumbersReused) {
             effects.batch.put(key::counters(), stored::write(&self.counters));
@@ -142,10 +148,8 @@ impl Queue {
             Duration::from_millis(at.0.saturating_sub(now.utc.0).max(0).unsigned_abs())
         });
         let due = due.filter(|_| !planted::is(Bug::DueNotWoken));
-        match (lease, due) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let aside = self.aside.first().map(|(at, _)| at.since(time));
+        [lease, due, aside].into_iter().flatten().min()
     }
 
     /// One line for the terminal; what cannot be printed is replaced, for workers say some of it.

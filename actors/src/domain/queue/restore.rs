@@ -134,6 +134,8 @@ impl Restored {
                 spooled: Default::default(),
                 session: None,
                 last_seen: None,
+                condition: Default::default(),
+                setback: Default::default(),
             };
             queue.workers.insert(worker.record.id, worker);
         }
@@ -171,6 +173,7 @@ impl Queue {
             parked: Default::default(),
             leases: Leases::default(),
             idle: Default::default(),
+            aside: Default::default(),
             started: now,
             attention,
         }
@@ -219,7 +222,7 @@ impl Queue {
             }
         }
         self.by_key.insert(job.key.clone(), id);
-        self.entries.insert(id, Box::new(Entry { job, state, ready: None }));
+        self.entries.insert(id, Box::new(Entry { job, state, ready: None, fault: None }));
         self.index(now, id);
     }
 }

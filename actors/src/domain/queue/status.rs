@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::effect::{Effects, Send};
 use super::event::{Now, SessionId};
@@ -259,6 +260,7 @@ impl Queue {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let Place::Leased { waiting, .. } = entry.state.place else { return };
         let label = entry.job.label();
+        entry.fault = Some(Arc::new(fault.clone()));
         let state = &mut entry.state;
         state.faults = state.faults.saturating_add(1);
         state.retries += u32::from(planted::is(Bug::FaultCountedAsRetry));

@@ -2,7 +2,7 @@ use super::event::Now;
 use super::queue_state::Queue;
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::Place;
-use crate::protocol::wire::v1::ctl::{JobCounts, Worker};
+use crate::protocol::wire::v1::ctl::{JobCounts, Trouble, Worker};
 use crate::protocol::{AttemptId, PublicKey, Stage, WorkerId};
 
 /// What only the queue knows and never writes: how its workers are, at one moment. All else that
@@ -19,6 +19,8 @@ pub struct Moment {
     pub workers: Vec<Worker>,
     /// By job.
     pub leases: Vec<LeaseNow>,
+    /// What is wrong with workers, by number.
+    pub troubles: Vec<Trouble>,
 }
 
 /// What a worker last told of an attempt.
@@ -74,6 +76,7 @@ impl Queue {
             key: self.settings.enrolment.coordinator,
             workers: self.worker_rows(),
             leases: leases.collect(),
+            troubles: self.troubles(now),
         }
     }
 

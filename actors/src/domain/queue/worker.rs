@@ -3,10 +3,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::{Now, SessionId};
 use super::lease::STEP;
+use super::setback::Setback;
 use crate::planted::{self, Bug};
 use crate::port::{Monotonic, UtcMillis};
 use crate::protocol::stored::v1::WorkerRecord;
-use crate::protocol::wire::v1::worker::Running;
+use crate::protocol::wire::v1::worker::{Condition, Running};
 use crate::protocol::wire::{BootId, Offer};
 use crate::protocol::{AttemptId, GrantNumber, InputId, PublicKey};
 
@@ -24,6 +25,10 @@ pub(super) struct Worker {
     pub(super) session: Option<Session>,
     /// `None`: never since the start.
     pub(super) last_seen: Option<UtcMillis>,
+    /// As last told, since its last connection.
+    pub(super) condition: Condition,
+    /// Whether its attempts fail for reasons of its own.
+    pub(super) setback: Setback,
 }
 
 /// A worker's live connection.
@@ -32,7 +37,10 @@ pub(super) struct Session {
     pub(super) id: SessionId,
     pub(super) boot: BootId,
     pub(super) address: String,
+    /// Without the backends that it cannot build with now.
     pub(super) offer: Offer,
+    /// All backends that it said it has.
+    pub(super) offered: Vec<String>,
     pub(super) heard: Monotonic,
     /// False until its first status: before it nothing is granted, as nobody knows what it does.
     pub(super) told: bool,
@@ -74,6 +82,12 @@ impl Session {
 }
 
 impl Worker {
+    /// Its connection, when it may be given work: it tells what it does, and is not set aside.
+    pub(super) fn attentive(&self, now: Now) -> Option<&Session> {
+        let session = self.session.as_ref().filter(|session| session.is_attentive(now));
+        session.filter(|_| self.setback.aside(now.monotonic).is_none())
+    }
+
     /// Slots that nothing occupies: neither an attempt that it tells of, nor a lease that it has
     /// not told of yet. `leased` tells the attempt of a job's lease.
     pub(super) fn free_slots(
@@ -81,7 +95,7 @@ impl Worker {
         now: Now,
         leased: impl Fn(InputId) -> Option<AttemptId>,
     ) -> usize {
-        let Some(session) = self.session.as_ref().filter(|s| s.is_attentive(now)) else { return 0 };
+        let Some(session) = self.attentive(now) else { return 0 };
         // Both lists are about as long as there are slots: looking through them costs less than a
         // set.
         if planted::is(Bug::SlotsIgnored) {

@@ -100,6 +100,12 @@ pub(super) fn open<'a>(envelope: &'a [u8], keys: &[KnownKey]) -> Result<Opened<'
     Ok(Opened { envelope, pae, payload_at })
 }
 
+/// The payload of an envelope, whoever signed it.
+pub(super) fn peek(envelope: &[u8]) -> Result<Vec<u8>, ReportError> {
+    let (mut pae, payload_at) = pre_authenticate(&read(envelope)?)?;
+    Ok(pae.split_off(payload_at))
+}
+
 impl EnvelopeSignature<'_> {
     fn new(key_id: &str, signature: Signature) -> Self {
         let (keyid, sig) = (Cow::Owned(key_id.into()), STANDARD.encode(signature.0).into());

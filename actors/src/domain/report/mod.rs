@@ -22,6 +22,7 @@ mod error;
 mod judge;
 mod known_key;
 mod link;
+mod outcome;
 mod pem;
 mod predicate;
 mod sign;
@@ -45,6 +46,7 @@ pub use error::ReportError;
 pub use judge::{Judgement, judge};
 pub use known_key::{KnownKey, key_id};
 pub use link::{LINK_BYTES_MAX, LINKS_MAX, countersign_link};
+pub use outcome::outcome;
 pub use pem::{public_key_from_pem, public_key_pem, public_key_pem_legacy};
 pub use sign::{sign, sign_verified};
 pub use statement::{

@@ -1,11 +1,13 @@
 //! The read model: what readers are shown, folded from durable facts.
 
 mod artifact;
+mod faults;
 mod queue_view;
 mod read_model;
 mod standings;
 mod tally;
 
+pub use faults::FaultPage;
 pub use queue_view::{QueuePage, QueuePosition};
 pub use read_model::{KeptLog, LogPlace, PackagePage, ReadModel, SyncState};
 

@@ -54,7 +54,7 @@ fn waiting(priority: i32) -> Waiting {
 }
 
 fn placed(id: i32, place: Place) -> Fact {
-    Fact::Placed(InputId(id), Stand { place, epoch: Epoch(3) })
+    Fact::Placed(InputId(id), Stand { place, epoch: Epoch(3), faults: 0, fault: None })
 }
 
 fn queued(priority: i32, due: i64) -> Place {
@@ -167,6 +167,7 @@ fn moment(stages: &[(i32, u32)]) -> Moment {
         uptime_ms: 5,
         key: PublicKey([0; 32]),
         workers: Vec::new(),
+        troubles: Vec::new(),
         leases: leases.collect(),
     }
 }

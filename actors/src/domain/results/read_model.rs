@@ -10,7 +10,7 @@ use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{
     DifferenceRecord, Membership, Outcome, Place, ProfileRecord, ReportRecord,
 };
-use crate::protocol::wire::v1::ctl::{Package, PackageFilter, PackageStatus, Profile};
+use crate::protocol::wire::v1::ctl::{Package, PackageFilter, PackageStatus, Profile, Trouble};
 use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, Sha256};
 
 /// What readers are shown.
@@ -39,6 +39,8 @@ pub struct SyncState {
     pub next_at: Option<UtcMillis>,
     /// End of the last look that found the index as before.
     pub looked_at: Option<UtcMillis>,
+    /// What is wrong although the last one succeeded.
+    pub troubles: Vec<Trouble>,
 }
 
 /// A job as readers see it.
@@ -57,6 +59,11 @@ pub(super) struct View {
 impl View {
     pub(super) fn whereabouts(&self) -> Whereabouts {
         self.stand.as_ref().map_or(Whereabouts::Waiting, Stand::whereabouts)
+    }
+
+    /// The newest report, be it of a fault.
+    pub(super) fn newest_report(&self) -> Option<&ReportRecord> {
+        self.newest.as_ref().map(|(_, record)| record.as_ref())
     }
 
     /// The report that is shown.
@@ -111,7 +118,7 @@ pub struct KeptLog {
 
 /// Jobs that are looked at for one page, however few of them match: about a millisecond, in which
 /// nobody else is answered.
-const EXAMINED_MAX: usize = 1_000;
+pub(super) const EXAMINED_MAX: usize = 1_000;
 
 impl ReadModel {
     /// A model of a queue that shuffles with this seed.
@@ -257,10 +264,9 @@ impl ReadModel {
         let (record, place) = (view.best(), view.whereabouts());
         let seen = shown(record, &place, artifact);
         let build = record.and_then(|record| record.build);
-        let fault = match &place {
-            Whereabouts::Parked(fault) if seen.verdict.is_none() => Some(fault.kind),
-            _ => None,
-        };
+        let last = view.fault_shown(&seen);
+        let fault = last.as_ref().map(|last| last.fault.kind);
+        let reason = seen.reason.clone().or_else(|| last.map(|last| last.fault.detail));
         let key = &view.job.key;
         // A failed build is a verdict too, though of the attempt and not of the file.
         let is_judged = seen.verdict.is_some() || seen.status == PackageStatus::BuildFailed;
@@ -287,7 +293,7 @@ impl ReadModel {
             built_at: record.map(|record| record.accepted_at),
             worker: record.map(|record| record.worker),
             has_difference: build.is_some_and(|b| self.difference(b, &artifact.file).is_some()),
-            reason: seen.reason,
+            reason,
             fault,
         }
     }
@@ -319,6 +325,11 @@ impl ReadModel {
     /// Artifacts by shown status, wanted ones only.
     pub fn counts(&self) -> Vec<(PackageStatus, u32)> {
         self.tally.statuses()
+    }
+
+    /// What is wrong with profiles whose sync succeeded, by name.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.syncs.values().flat_map(|state| state.troubles.iter().cloned()).collect()
     }
 
     /// One row for each profile that is configured or was synced.

@@ -6,7 +6,7 @@ use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{
     DifferenceRecord, Membership, Outcome, Place, ReportRecord, Waiting,
 };
-use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus};
+use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Subject, Trouble};
 use crate::protocol::{
     Artifact, ArtifactId, AttemptId, BuildId, BuildInput, EnvironmentKnowledge, Epoch, Evidence,
     Fault, FaultKind, IndexTrust, InputId, Isolation, JobKey, QueueId, Sha256, SignerKind,
@@ -49,8 +49,12 @@ fn job() -> Fact {
 
 const WAITING: Waiting = Waiting { queue: QueueId(1), priority: 1, queued_at: UtcMillis(0) };
 
+fn stand(place: Place, epoch: u32) -> Stand {
+    Stand { place, epoch: Epoch(epoch), faults: 0, fault: None }
+}
+
 fn placed(place: Place) -> Fact {
-    Fact::Placed(JOB, Stand { place, epoch: Epoch(1) })
+    Fact::Placed(JOB, stand(place, 1))
 }
 
 fn queued(due: i64) -> Place {
@@ -63,7 +67,7 @@ fn parked(fault: Fault) -> Place {
 
 fn running(epoch: u32) -> Fact {
     let place = Place::Leased { waiting: WAITING, worker: WorkerId(1), granted_at: UtcMillis(1) };
-    Fact::Placed(JOB, Stand { place, epoch: Epoch(epoch) })
+    Fact::Placed(JOB, stand(place, epoch))
 }
 
 fn report(sequence: u64, outcome: Outcome, environment: EnvironmentKnowledge) -> Fact {
@@ -241,4 +245,70 @@ fn filters_name_binary_or_source_and_every_field_must_match() {
     let status = PackageFilter { status: Some(PackageStatus::Differs), ..name("hello") };
     assert_eq!(count(status), 0);
     assert!(model.packages(&name("["), None, 10).is_err());
+}
+
+/// A job that waits for its next try after so many faults in a row; `told`: the queue knows the
+/// last one.
+fn failing(faults: u32, due: i64, told: Option<Fault>) -> Fact {
+    let stand =
+        Stand { place: queued(due), epoch: Epoch(faults), faults, fault: told.map(Arc::new) };
+    Fact::Placed(JOB, stand)
+}
+
+fn faults(model: &ReadModel) -> Vec<Trouble> {
+    model.faults(&PackageFilter::default(), None).unwrap().rows
+}
+
+#[test]
+fn a_fault_shows_from_the_first_one_on_with_its_number_and_next_try() {
+    let mut model = ReadModel::default();
+    model.follow(job());
+    assert_eq!(faults(&model), []);
+    let fault = |kind, detail: &str| Fault { kind, detail: detail.into() };
+    let fetch = fault(FaultKind::FetchFailed, "cannot fetch http://m/x: refused");
+    model.follow(failing(1, 15_000, Some(fetch.clone())));
+    let row = shown(&model);
+    assert_eq!((row.status, row.verdict), (PackageStatus::Unknown, None));
+    assert_eq!(row.fault, Some(FaultKind::FetchFailed));
+    assert_eq!(row.reason.as_deref(), Some("cannot fetch http://m/x: refused"));
+    let text = "FetchFailed: cannot fetch http://m/x: refused".to_owned();
+    let (subject, next) = (Subject::Job(JOB), Some(UtcMillis(15_000)));
+    assert_eq!(faults(&model), [Trouble { subject, text, times: 1, next }]);
+
+    // It is tried again: the last fault is still the last one.
+    let place = Place::Leased { waiting: WAITING, worker: WorkerId(1), granted_at: UtcMillis(1) };
+    let fault_of = Some(Arc::new(fetch));
+    model.follow(Fact::Placed(JOB, Stand { place, epoch: Epoch(2), faults: 1, fault: fault_of }));
+    assert_eq!((faults(&model)[0].times, faults(&model)[0].next), (1, None));
+
+    // A lost lease has no report; a parked job names its own fault.
+    model.follow(failing(2, 30_000, Some(fault(FaultKind::WorkerLost, "silent for 900 s"))));
+    assert_eq!((shown(&model).fault, faults(&model)[0].times), (Some(FaultKind::WorkerLost), 2));
+    let full = fault(FaultKind::DiskFull, "no space");
+    let parked =
+        Place::Parked { waiting: WAITING, fault: full, until: Some(UtcMillis(9)), times: 1 };
+    model.follow(Fact::Placed(
+        JOB,
+        Stand { place: parked, epoch: Epoch(8), faults: 8, fault: None },
+    ));
+    let row = &faults(&model)[0];
+    assert_eq!((row.text.as_str(), row.times), ("DiskFull: no space", 8));
+    assert_eq!(row.next, Some(UtcMillis(9)));
+
+    model.follow(placed(queued(0)));
+    assert_eq!((faults(&model), shown(&model).fault), (vec![], None));
+}
+
+#[test]
+fn after_a_restart_the_newest_report_tells_of_the_fault() {
+    let mut model = ReadModel::default();
+    let missing = Fault { kind: FaultKind::BackendMissing, detail: "no gpgv".into() };
+    model.follow(job());
+    model.follow(failing(3, 60_000, None));
+    assert_eq!(faults(&model), [], "nothing is known of it");
+    model.follow(report(1, Outcome::Fault(missing), EnvironmentKnowledge::Recorded));
+    assert_eq!(faults(&model)[0].text, "BackendMissing: no gpgv");
+    // A verdict is shown as it is, whatever a later attempt met.
+    model.follow(report(2, verdict(Verdict::Differs), EnvironmentKnowledge::Recorded));
+    assert_eq!((shown(&model).status, shown(&model).fault), (PackageStatus::Differs, None));
 }

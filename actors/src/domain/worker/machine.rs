@@ -1,11 +1,11 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::report::SignedReport;
+use crate::domain::report::{self, SignedReport};
 use crate::planted::{self, Bug};
 use crate::port::Monotonic;
 use crate::protocol::wire::v1::coordinator::{Answer, Message as FromCoordinator};
-use crate::protocol::wire::v1::worker::{Message, Report, Running, Status};
+use crate::protocol::wire::v1::worker::{Condition, Message, Report, Running, Status};
 use crate::protocol::{Assignment, AttemptId, GrantNumber, Stage};
 
 /// Time between two statuses of a connection on which nothing changes (DESIGN §5).
@@ -37,6 +37,8 @@ pub enum Event {
         /// Disk.
         free_disk: u64,
     },
+    /// How the machine is.
+    Condition(Condition),
     /// Time passed.
     Ticked,
 }
@@ -82,6 +84,7 @@ pub struct Machine {
     uploaded: BTreeSet<AttemptId>,
     free_memory: u64,
     free_disk: u64,
+    condition: Condition,
     next_status: Monotonic,
     changed: bool,
 }
@@ -99,6 +102,7 @@ impl Machine {
             uploaded: BTreeSet::new(),
             free_memory: 0,
             free_disk: 0,
+            condition: Condition::default(),
             next_status: Monotonic::default(),
             changed: false,
         }
@@ -140,7 +144,13 @@ impl Machine {
                 self.free_memory = free_memory;
                 self.free_disk = free_disk;
             }
-            Event::Ticked => {}
+            Event::Condition(condition) if condition != self.condition => {
+                self.condition = condition;
+                if self.connected {
+                    effects.push(Effect::Send(Message::Condition(self.condition.clone())));
+                }
+            }
+            Event::Condition(_) | Event::Ticked => {}
         }
         if self.connected && (self.changed || now >= self.next_status) {
             self.changed = false;
@@ -175,6 +185,10 @@ impl Machine {
     fn on_connected(&mut self, effects: &mut Vec<Effect>) {
         self.connected = true;
         self.changed = false;
+        // Before the status, which asks for work.
+        if self.condition != Condition::default() {
+            effects.push(Effect::Send(Message::Condition(self.condition.clone())));
+        }
         effects.push(Effect::Send(Message::Status(self.status())));
         let again = !planted::is(Bug::SpoolNotSentAgain);
         for (attempt, spooled) in self.spooled.iter().filter(|_| again) {
@@ -202,9 +216,9 @@ impl Machine {
                 }
             }
             FromCoordinator::Answer { attempt, answer } => {
-                if self.spooled.remove(&attempt).is_some() {
+                if let Some(spooled) = self.spooled.remove(&attempt) {
                     let accepted = answer == Answer::Accepted;
-                    effects.push(Effect::Line(describe(attempt, &answer)));
+                    effects.push(Effect::Line(describe(attempt, &answer, &spooled.signed)));
                     effects.push(Effect::Forget(attempt, accepted));
                     self.changed = true;
                 }
@@ -291,9 +305,10 @@ impl Machine {
     }
 }
 
-fn describe(attempt: AttemptId, answer: &Answer) -> String {
+fn describe(attempt: AttemptId, answer: &Answer, signed: &SignedReport) -> String {
+    let outcome = || report::outcome(signed).map(|text| format!(": {text}")).unwrap_or_default();
     match answer {
-        Answer::Accepted => format!("report of attempt {attempt} accepted"),
+        Answer::Accepted => format!("report of attempt {attempt} accepted{}", outcome()),
         Answer::Superseded => format!("report of attempt {attempt} superseded: it changes nothing"),
         Answer::Refused { reason } => format!("report of attempt {attempt} refused: {reason}"),
     }

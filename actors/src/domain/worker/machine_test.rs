@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::report::SignedReport;
 use crate::port::Monotonic;
 use crate::protocol::wire::v1::coordinator::{Answer, Message as FromCoordinator};
-use crate::protocol::wire::v1::worker::{Message, Status};
+use crate::protocol::wire::v1::worker::{Condition, Message, Status};
 use crate::protocol::{
     Assignment, AttemptId, AttemptLimits, BuildInput, Epoch, GrantNumber, IndexTrust, InputId,
     JobKey, Stage,
@@ -152,4 +152,28 @@ fn a_report_whose_log_is_gone_is_offered_and_dropped_when_the_log_is_wanted() {
     let effects = worker.handle(T0, Event::Received(wanted));
     assert!(effects.contains(&Effect::Forget(attempt(1), false)));
     assert!(statuses(&effects)[0].spooled.is_empty());
+}
+
+/// Messages other than reports, without their content.
+fn sent(effects: &[Effect]) -> Vec<&str> {
+    let name = |effect: &Effect| match effect {
+        Effect::Send(Message::Status(_)) => Some("status"),
+        Effect::Send(Message::Condition(_)) => Some("condition"),
+        _ => None,
+    };
+    let mut names: Vec<&str> = effects.iter().filter_map(name).collect();
+    names.dedup();
+    names
+}
+
+#[test]
+fn a_condition_is_told_before_work_is_asked_for_and_when_it_changes() {
+    let ill = Condition { ailments: Vec::new(), leftovers: vec!["/w/1-1: busy".into()] };
+    let mut worker = Machine::new(1, Default::default());
+    assert_eq!(sent(&worker.handle(T0, Event::Condition(ill.clone()))), [""; 0]);
+    assert_eq!(sent(&worker.handle(T0, Event::Connected)), ["condition", "status"]);
+    assert_eq!(sent(&worker.handle(T0, Event::Condition(ill))), [""; 0], "as told");
+    assert_eq!(sent(&worker.handle(T0, Event::Condition(Condition::default()))), ["condition"]);
+    worker.handle(T0, Event::Disconnected);
+    assert_eq!(sent(&worker.handle(T0, Event::Connected)), ["status"], "all is well");
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use rebuilder_actors::port::{BoxFuture, Clock, Progress};
 use rebuilder_actors::protocol::{Assignment, FaultKind, Isolation, Sha256, Stage};
 
+use super::ailment;
 use super::attempt::Attempt;
 use super::base::Bases;
 use super::chroot::Chroot;
@@ -156,6 +157,10 @@ impl Rebuild for DebianBackend {
     fn isolation(&self) -> Isolation {
         // Before it is known what is built.
         sandbox::evidence(self.wall(""), Personality::Native).isolation()
+    }
+
+    fn ailment(&self) -> BoxFuture<'_, Option<String>> {
+        Box::pin(ailment::ailment(&self.settings, self.keyring()))
     }
 
     fn build<'a>(

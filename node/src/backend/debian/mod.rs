@@ -5,6 +5,7 @@
 //! everything that they or the source can run is run in the sandbox, which sees neither the network
 //! nor the published files. Lists are read by the host's apt, in a sandbox too (`tools`).
 
+mod ailment;
 mod archives;
 mod attempt;
 mod backend;

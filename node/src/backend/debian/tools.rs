@@ -35,11 +35,7 @@ impl Tools {
         architecture: &str,
         keyring: &Path,
     ) -> Result<Self, Ended> {
-        if let Some((tool, package)) = missing(Path::new("/")) {
-            let detail = format!(
-                "{tool} is not installed on this worker: install the package {package} (on Debian: \
-                 apt-get install {package})"
-            );
+        if let Some(detail) = missing_tool() {
             return Err(Ended::fault(FaultKind::BackendMissing, detail));
         }
         let lower = folder.join("lower");
@@ -91,6 +87,15 @@ pub(super) fn read_only(path: PathBuf) -> Bind {
     Bind { source: path.clone(), target: path, read_only: true }
 }
 
+/// Which tool this host lacks, and what to do; `None`: it has all.
+pub(super) fn missing_tool() -> Option<String> {
+    let (tool, package) = missing(Path::new("/"))?;
+    Some(format!(
+        "{tool} is not installed on this worker: install the package {package} (on Debian: \
+         apt-get install {package})"
+    ))
+}
+
 /// The first tool that is not on a system, with the package that has it on Debian.
 fn missing(root: &Path) -> Option<(&'static str, &'static str)> {
     NEEDED.into_iter().find(|(tool, _)| {
@@ -99,7 +104,7 @@ fn missing(root: &Path) -> Option<(&'static str, &'static str)> {
 }
 
 /// Fills the lower layer; answers what of the host has to be bound on it.
-fn lay(lower: &Path, architecture: &str, keyring: &[u8]) -> std::io::Result<Vec<Bind>> {
+pub(super) fn lay(lower: &Path, architecture: &str, keyring: &[u8]) -> std::io::Result<Vec<Bind>> {
     let apt_conf = APT_CONF.replace("ARCHITECTURE", architecture);
     let folder = |name: &str, mode: u32| {
         let path = lower.join(name);

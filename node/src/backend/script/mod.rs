@@ -197,9 +197,29 @@ impl ScriptBackend {
     }
 }
 
+/// Why this program cannot be run; `None`: it can.
+fn not_executable(program: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let place = program.display();
+    match std::fs::metadata(program) {
+        Err(error) => Some(format!("the script {place}: {error}: correct `path`")),
+        Ok(found) if !found.is_file() => Some(format!("the script {place} is no file")),
+        Ok(found) if found.permissions().mode() & 0o111 == 0 => {
+            Some(format!("the script {place} is not executable: chmod +x {place}"))
+        }
+        Ok(_) => None,
+    }
+}
+
 impl Rebuild for ScriptBackend {
     fn isolation(&self) -> Isolation {
         Isolation::Script
+    }
+
+    fn ailment(&self) -> BoxFuture<'_, Option<String>> {
+        let reason = not_executable(&self.settings.program);
+        Box::pin(core::future::ready(reason))
     }
 
     fn build<'a>(

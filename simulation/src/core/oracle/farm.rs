@@ -16,6 +16,10 @@ pub(super) struct Worker {
     pub(super) session: Option<Session>,
     /// A second process that waits for the first one's answer.
     waiting: Option<Join>,
+    /// Its attempts in a row that ended in faults of its own.
+    pub(super) own_faults: u32,
+    /// After the fourth of these it is given nothing until then.
+    pub(super) aside: Monotonic,
 }
 
 #[derive(Debug)]
@@ -40,7 +44,8 @@ const SILENT: Duration = Duration::from_secs(15);
 
 impl Worker {
     pub(super) fn new(key: PublicKey) -> Self {
-        Self { key, session: None, waiting: None }
+        let (own_faults, aside) = (0, Monotonic::default());
+        Self { key, session: None, waiting: None, own_faults, aside }
     }
 }
 
@@ -141,9 +146,31 @@ impl Oracle {
 
     /// Its connection, if it tells what it does.
     pub(super) fn attentive(&self, id: WorkerId) -> Option<&Session> {
-        let session = self.workers.get(&id)?.session.as_ref()?;
+        let worker = self.workers.get(&id)?;
+        if self.now.monotonic < worker.aside {
+            return None;
+        }
+        let session = worker.session.as_ref()?;
         let silent = self.now.monotonic.since(session.heard) >= SILENT;
         (session.told && !silent).then_some(session)
+    }
+
+    /// An attempt ended in a fault of its machine, or in a verdict.
+    pub(super) fn machine(&mut self, id: WorkerId, failed: bool) {
+        let now = self.now.monotonic;
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if !failed {
+            worker.own_faults = 0;
+            worker.aside = Monotonic::default();
+            return;
+        }
+        worker.own_faults += 1;
+        // One minute, then two, four …, never more than an hour.
+        let minutes = [1, 2, 4, 8, 16, 32, 60];
+        if let Some(further) = worker.own_faults.checked_sub(4) {
+            let minutes = minutes[(further as usize).min(minutes.len() - 1)];
+            worker.aside = now.plus(Duration::from_secs(60 * minutes));
+        }
     }
 
     /// Leases of a worker.

@@ -74,10 +74,16 @@ impl Oracle {
             Meaning::Fault(_) if !current => return Kind::Superseded,
             Meaning::Fault(kind) => {
                 self.answered(attempt);
+                if is_of_the_machine(kind) {
+                    self.machine(worker, true);
+                }
                 self.fault(attempt.job, kind);
             }
-            Meaning::Reproduced => self.verdict(attempt, worker, &asked, true),
-            Meaning::NotReproduced => self.verdict(attempt, worker, &asked, false),
+            Meaning::Reproduced | Meaning::NotReproduced => {
+                self.machine(worker, false);
+                let reproduced = matches!(meaning, Meaning::Reproduced);
+                self.verdict(attempt, worker, &asked, reproduced);
+            }
         }
         self.expected.accepted = true;
         Kind::Accepted
@@ -171,6 +177,11 @@ impl Oracle {
         let due = self.now.utc.0 + base * i64::from(job.retries);
         self.queue_again(id, RETRY, due);
     }
+}
+
+/// No other machine need have it.
+fn is_of_the_machine(kind: FaultKind) -> bool {
+    [FaultKind::WorkerFailed, FaultKind::DiskFull, FaultKind::BackendMissing].contains(&kind)
 }
 
 /// `None`: it is not about what was asked.

@@ -1,6 +1,7 @@
 //! One topic a file; all of them drive [`super::Queue::handle`] through [`house::House`].
 
 mod acceptance;
+mod condition;
 mod enrolment;
 mod faults;
 mod house;

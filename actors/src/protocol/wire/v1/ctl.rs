@@ -74,6 +74,10 @@ pub enum Request {
     },
     /// Messages that made an actor panic twice and were set aside.
     Quarantine,
+    /// What is wrong with workers and profiles.
+    Troubles,
+    /// The last faults of waiting and parked jobs that match.
+    Faults(PackageFilter),
 }
 
 /// Which artifacts; every field that is given must match.
@@ -163,6 +167,41 @@ pub enum Response {
         /// What and why, for people.
         text: String,
     },
+    /// One row of [`Request::Troubles`] and [`Request::Faults`].
+    Trouble(Trouble),
+}
+
+/// Something that somebody should know of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What it is about.
+    pub subject: Subject,
+    /// What is wrong, for people.
+    pub text: String,
+    /// How often in a row; 1 where that is not counted.
+    pub times: u32,
+    /// Tried again then; `None`: now, or when something changes.
+    pub next: Option<UtcMillis>,
+}
+
+/// What a trouble is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Subject {
+    /// A worker that gets fewer jobs, or none.
+    Worker(WorkerId),
+    /// Something that a worker cannot remove; it works on.
+    Leftover(WorkerId),
+    /// A profile whose sync succeeded, but not as somebody would expect.
+    Profile(String),
+    /// One release of a profile, which failed while others did not.
+    Release {
+        /// The profile.
+        profile: String,
+        /// The release.
+        release: String,
+    },
+    /// A job whose last attempts ended in faults.
+    Job(InputId),
 }
 
 /// Why a request was not carried out.

@@ -37,6 +37,9 @@ fn worker_messages() {
     let signed = SignedReport { statement: "{}".into(), links: Vec::new() };
     let report = worker::Report { attempt: ATTEMPT, signed };
     check(&worker::Message::Report(report), GOLDEN[1]);
+    let ailments = vec![worker::Ailment { backend: "debian".into(), reason: "no".into() }];
+    let condition = worker::Condition { ailments, leftovers: vec!["x".into()] };
+    check(&worker::Message::Condition(condition), GOLDEN[14]);
 }
 
 #[test]
@@ -68,6 +71,10 @@ fn ctl_messages() {
     let refused = ctl::Response::Refused { code: ctl::RefusalCode::Denied, text: "no".into() };
     check(&refused, GOLDEN[12]);
     check(&ctl::Response::Chunk("ab".into()), GOLDEN[13]);
+    check(&ctl::Request::Troubles, GOLDEN[15]);
+    let subject = ctl::Subject::Job(InputId(7));
+    let trouble = ctl::Trouble { subject, text: "x".into(), times: 3, next: None };
+    check(&ctl::Response::Trouble(trouble), GOLDEN[16]);
 }
 
 fn assignment() -> Assignment {
@@ -104,7 +111,7 @@ fn assignment() -> Assignment {
     }
 }
 
-const GOLDEN: [&str; 14] = [
+const GOLDEN: [&str; 17] = [
     "0005010e0202ac02010e02808080800400",
     "010e02027b7d00",
     concat!(
@@ -124,4 +131,7 @@ const GOLDEN: [&str; 14] = [
     "0d",
     "0a00026e6f",
     "05026162",
+    "02010664656269616e026e6f010178",
+    "0e",
+    "0b040e01780300",
 ];

@@ -13,6 +13,28 @@ pub enum Message {
     Status(Status),
     /// A finished attempt; sent again on every connection until a final answer came.
     Report(Report),
+    /// How the machine is. Before the first status of a connection unless all is well, and at every
+    /// change.
+    Condition(Condition),
+}
+
+/// How a worker's machine is: whole, so that what is no longer named is over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// Backends of the offer with which nothing can be built now; at most 16 count.
+    pub ailments: Vec<Ailment>,
+    /// What attempts of an earlier process left and could not be removed: path and reason, for
+    /// people; at most 16 count.
+    pub leftovers: Vec<String>,
+}
+
+/// Why nothing can be built with a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ailment {
+    /// As in the offer.
+    pub backend: String,
+    /// What is missing and what to do, for people; at most 300 characters count.
+    pub reason: String,
 }
 
 /// What a worker is doing, whole.

@@ -1,0 +1,141 @@
+//! What workers say of their machines, and what follows for the work that they get.
+
+use super::effect::Effects;
+use super::event::{Now, SessionId};
+use super::queue_state::Queue;
+use super::worker::Worker;
+use crate::protocol::text::printable_within;
+use crate::protocol::wire::v1::ctl::{Subject, Trouble};
+use crate::protocol::wire::v1::worker::{Ailment, Condition};
+use crate::protocol::{Fault, WorkerId};
+
+/// Backends that are said to be unable, and leftovers, that are kept of one worker.
+const LISTED_MAX: usize = 16;
+/// Characters of one of their texts.
+const TEXT_MAX: usize = 300;
+
+impl Queue {
+    /// A worker said how its machine is: with what it cannot build it gets no job from now on.
+    pub(super) fn condition(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        told: Condition,
+        effects: &mut Effects,
+    ) {
+        let Some(&id) = self.sessions.get(&session) else { return };
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(live) = worker.session.as_mut().filter(|live| live.id == session) else { return };
+        let told = bounded(told);
+        let unable = |backend: &String| told.ailments.iter().any(|a| a.backend == *backend);
+        live.offer.backends = live.offered.iter().filter(|b| !unable(b)).cloned().collect();
+        let name = worker.record.name.clone();
+        let before = core::mem::replace(&mut worker.condition, told.clone());
+        for ailment in told.ailments.iter().filter(|a| !before.ailments.contains(a)) {
+            let Ailment { backend, reason } = ailment;
+            let text = format!(
+                "worker {id} ({name}) cannot build with `{backend}` and gets no such jobs: {reason}"
+            );
+            Self::line(effects, now, true, text);
+        }
+        for ailment in &before.ailments {
+            if !told.ailments.iter().any(|a| a.backend == ailment.backend) {
+                let text = format!("worker {id} ({name}) can build with `{}`", ailment.backend);
+                Self::line(effects, now, false, text);
+            }
+        }
+        for leftover in told.leftovers.iter().filter(|l| !before.leftovers.contains(l)) {
+            let text = format!("worker {id} ({name}) cannot remove what was left: {leftover}");
+            Self::line(effects, now, true, text);
+        }
+        self.idle.insert(id);
+    }
+
+    /// A worker's attempt ended in a fault: after several of its own it is set aside.
+    pub(super) fn setback(&mut self, now: Now, id: WorkerId, fault: &Fault, effects: &mut Effects) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let before = worker.setback.until();
+        let Some(aside) = worker.setback.failed(now, fault) else { return };
+        // An attempt that was under way when it was set aside: later than was said then.
+        if let Some(before) = before {
+            self.aside.remove(&(before, id));
+        }
+        let secs = aside.until.since(now.monotonic).as_secs();
+        let text = format!(
+            "worker {id} ({}) is set aside for {secs} s: {} attempts in a row ended in faults of \
+             its own, the last in {}: {}",
+            worker.record.name, aside.faults, fault.kind, fault.detail
+        );
+        self.aside.insert((aside.until, id));
+        Self::line(effects, now, true, text);
+    }
+
+    /// A worker's attempt ended in a verdict: whatever was wrong with it is over.
+    pub(super) fn succeeded(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if let Some(until) = worker.setback.until() {
+            self.aside.remove(&(until, id));
+        }
+        worker.setback.succeeded();
+        self.idle.insert(id);
+    }
+
+    /// Workers whose time aside is over may have work again.
+    pub(super) fn end_setbacks(&mut self, now: Now) {
+        while let Some((_, id)) = self.aside.first().copied().filter(|(at, _)| *at <= now.monotonic)
+        {
+            self.aside.pop_first();
+            self.idle.insert(id);
+        }
+    }
+
+    /// What somebody should know of the workers, by number.
+    pub(super) fn troubles(&self, now: Now) -> Vec<Trouble> {
+        self.workers.values().flat_map(|worker| troubles_of(now, worker)).collect()
+    }
+}
+
+fn troubles_of(now: Now, worker: &Worker) -> Vec<Trouble> {
+    let id = worker.record.id;
+    if worker.record.revoked_at.is_some() {
+        return Vec::new();
+    }
+    let mut troubles = Vec::new();
+    if worker.session.is_some() {
+        troubles.extend(worker.condition.ailments.iter().map(|ailment| Trouble {
+            subject: Subject::Worker(id),
+            text: format!("cannot build with {}: {}", ailment.backend, ailment.reason),
+            times: 1,
+            next: None,
+        }));
+    }
+    if let Some(aside) = worker.setback.aside(now.monotonic) {
+        troubles.push(Trouble {
+            subject: Subject::Worker(id),
+            text: format!("set aside: {}: {}", aside.fault.kind, aside.fault.detail),
+            times: aside.faults,
+            next: Some(aside.until_utc),
+        });
+    }
+    troubles.extend(worker.condition.leftovers.iter().map(|leftover| Trouble {
+        subject: Subject::Leftover(id),
+        text: format!("cannot be removed, tried again at the worker's next start: {leftover}"),
+        times: 1,
+        next: None,
+    }));
+    troubles
+}
+
+/// As much of it as is kept, as it may be shown.
+fn bounded(mut told: Condition) -> Condition {
+    told.ailments.truncate(LISTED_MAX);
+    told.leftovers.truncate(LISTED_MAX);
+    for ailment in &mut told.ailments {
+        ailment.reason = printable_within(&ailment.reason, TEXT_MAX);
+        ailment.backend = printable_within(&ailment.backend, TEXT_MAX);
+    }
+    for leftover in &mut told.leftovers {
+        *leftover = printable_within(leftover, TEXT_MAX);
+    }
+    told
+}

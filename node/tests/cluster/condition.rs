@@ -1,0 +1,84 @@
+//! Workers that cannot build, and what they cannot remove: shown until it is mended.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::ctl::Ctl;
+use crate::node::Node;
+use crate::tools::until_true;
+use crate::world::{Wishes, World};
+
+/// Troubles of a worker, as its row tells.
+fn troubles(ctl: &Ctl, name: &str) -> Vec<(String, String)> {
+    let row = ctl.worker(name).unwrap_or(Value::Null);
+    let rows = row["troubles"].as_array().cloned().unwrap_or_default();
+    let text = |row: &Value, field: &str| row[field].as_str().unwrap().to_owned();
+    rows.iter().map(|row| (text(row, "kind"), text(row, "text"))).collect()
+}
+
+#[test]
+fn a_worker_without_its_script_takes_no_work_until_it_is_there() {
+    let world = World::new(Wishes::default());
+    let coordinator = world.coordinator();
+    let ctl = world.ctl();
+    let script = world.join("script");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ill = world.joined_worker("w1");
+    ill.until_said(5, 1, "cannot build with `cluster`, takes no such jobs");
+    coordinator.until_said(5, 1, "(w1) cannot build with `cluster` and gets no such jobs");
+    let reason = "is not executable: chmod +x";
+    until_true(5, "it is shown", || troubles(&ctl, "w1").iter().any(|t| t.1.contains(reason)));
+    let status = ctl.call(&["status"]);
+    assert!(status.out.starts_with("worker 1: cannot build with cluster: "), "{}", status.out);
+    assert_eq!((ctl.running(), world.begun("p00").len()), (vec![], 0));
+    ill.stop();
+
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let _well = world.joined_worker("w1");
+    world.go("all");
+    world.until_reproduced(20);
+    assert_eq!(troubles(&ctl, "w1"), []);
+}
+
+/// A worker without the right to change attributes of files.
+fn without_rights(world: &World) -> Node {
+    let words = ["setpriv", "--bounding-set", "-linux_immutable"];
+    world.worker_with("w1", words.map(str::to_owned).to_vec())
+}
+
+fn immutable(path: &Path, set: &str) -> bool {
+    Command::new("chattr").arg(set).arg(path).status().is_ok_and(|status| status.success())
+}
+
+/// An earlier process' attempt left a file that this process may not remove.
+#[test]
+fn what_cannot_be_removed_is_shown_until_it_is_gone() {
+    let world = World::new(Wishes::default());
+    let _coordinator = world.coordinator();
+    let ctl = world.ctl();
+    let left = world.join("w1/attempts/77-1");
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("file"), "x").unwrap();
+    if !immutable(&left, "+i") {
+        eprintln!("skipped: this file system has no attributes of chattr(1)");
+        return;
+    }
+    let worker = without_rights(&world);
+    until_true(20, "it is shown", || {
+        let shown = troubles(&ctl, "w1");
+        shown.iter().any(|(kind, text)| kind == "leftover" && text.contains("attempts/77-1"))
+    });
+    let listed = ctl.call(&["worker", "ls"]).out;
+    assert!(listed.contains("worker 1: cannot be removed, tried again at"), "{listed}");
+    // It works all the same.
+    world.go("all");
+    world.until_reproduced(20);
+    worker.stop();
+    assert!(troubles(&ctl, "w1").iter().any(|(kind, _)| kind == "leftover"), "it is still there");
+
+    let _able = world.joined_worker("w1");
+    until_true(10, "it is gone", || troubles(&ctl, "w1").is_empty() && !left.exists());
+}
