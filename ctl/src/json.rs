@@ -101,6 +101,9 @@ impl<'a> From<&'a ctl::Package> for PackageRow<'a> {
 #[derive(Debug, Serialize)]
 pub struct EvidenceRow {
     pub index: &'static str,
+    /// Rules of the index that do not hold; absent where all do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<&'static str>,
     pub environment: &'static str,
     pub isolation: &'static str,
     pub signer: &'static str,
@@ -110,6 +113,7 @@ impl From<&Evidence> for EvidenceRow {
     fn from(evidence: &Evidence) -> Self {
         Self {
             index: words::index(evidence.index),
+            waived: evidence.index.waived().words().collect(),
             environment: words::environment(evidence.environment),
             isolation: words::isolation(evidence.isolation),
             signer: words::signer(evidence.signer),

@@ -60,9 +60,9 @@ pub fn verdict(verdict: Verdict) -> &'static str {
 /// Of the trust in an index.
 pub fn index(index: IndexTrust) -> &'static str {
     match index {
-        IndexTrust::Signed => "signed",
+        IndexTrust::Signed | IndexTrust::SignedWaiving(_) => "signed",
         IndexTrust::PackageSignature => "package-signature",
-        IndexTrust::HashOnly => "hash-only",
+        IndexTrust::HashOnly | IndexTrust::HashOnlyWaiving(_) => "hash-only",
         IndexTrust::None => "none",
     }
 }

@@ -19,6 +19,33 @@ pub trait IndexReader: Send + Sync + 'static {
         now: UtcMillis,
         sink: &'a mut (dyn FnMut(Group) + Send),
     ) -> BoxFuture<'a, Result<IndexRead, IndexError>>;
+
+    /// What the index that was last read with success has that could not be read, and what about it
+    /// an operator should know. Nothing where a reader knows no such thing.
+    fn unread(&self) -> Unread {
+        Unread::default()
+    }
+}
+
+/// What of an index could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Unread {
+    /// Stanzas that were left out.
+    pub stanzas: u64,
+    /// One line each, for people: file, line, package and reason of each, and warnings; bounded by
+    /// the reader.
+    pub notes: Vec<String>,
+    /// What they may have been about: it is not gone, and keeps its place.
+    pub doubts: Vec<Doubt>,
+}
+
+/// A package of which the index says something that could not be read, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Doubt {
+    /// As groups name it.
+    pub release: Option<Box<str>>,
+    /// Name of the binary package; `None`: not even that could be read, it may be any.
+    pub package: Option<Box<str>>,
 }
 
 /// How a read ended.

@@ -16,7 +16,9 @@ pub use blobs::{BlobError, BlobName, Blobs};
 pub use blocking::Blocking;
 pub use clock::{Clock, Monotonic, UtcMillis};
 pub use entropy::Entropy;
-pub use index::{Group, IndexError, IndexRead, IndexReader, IndexState, ReleaseState};
+pub use index::{
+    Doubt, Group, IndexError, IndexRead, IndexReader, IndexState, ReleaseState, Unread,
+};
 pub use network::{
     CloseReason, ConnectError, Connection, FrameReceive, FrameSend, FrameStreams, Network,
     StreamError,

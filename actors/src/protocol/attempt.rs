@@ -267,7 +267,7 @@ pub struct Evidence {
 impl Evidence {
     /// True when a distribution may gate on a verdict with this evidence.
     pub fn is_gate_grade(&self) -> bool {
-        matches!(self.index, IndexTrust::Signed | IndexTrust::PackageSignature)
+        self.index.is_gate_grade()
             && self.environment == EnvironmentKnowledge::Recorded
             && self.isolation == Isolation::Full
             && self.signer == SignerKind::WorkerKey

@@ -11,7 +11,7 @@ pub mod text;
 mod verdict;
 pub mod wire;
 
-pub use assignment::{Assignment, AttemptLimits, IndexTrust, artifact_set_digest};
+pub use assignment::{Assignment, AttemptLimits, IndexTrust, Waived, artifact_set_digest};
 pub use attempt::{
     Attempted, Capability, Ending, EnvironmentKnowledge, Evidence, Fault, FaultKind, FileDigest,
     Isolation, Rebuilt, Sandbox, SignerKind, Stage,

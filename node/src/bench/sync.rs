@@ -56,7 +56,7 @@ pub async fn run(
         source: source.to_owned(),
         releases: match release {
             "" => Vec::new(),
-            name => vec![Release { name: name.to_owned(), source: None }],
+            name => vec![Release { name: name.to_owned(), source: None, pin: None }],
         },
         components: vec!["main".to_owned()],
         architectures: vec!["amd64".to_owned(), "all".to_owned()],
@@ -67,6 +67,9 @@ pub async fn run(
         snapshots: Vec::new(),
         archives: Vec::new(),
         shrink_guard: 50,
+        unreadable_guard: 50,
+        check_valid_until: true,
+        accept_suite: Vec::new(),
         packages_max: usize::MAX,
     };
     let fetcher = Fetcher::new(FetchLimits::default())

@@ -86,7 +86,10 @@ fn a_profile_reaches_the_reader() {
     let settings = profile.debian_index_settings();
     assert_eq!((&*settings.profile, &*settings.distribution), ("p", "debian"));
     assert_eq!(settings.source, "https://mirror.example.org/debian");
-    assert_eq!(settings.releases, [Release { name: "bookworm".to_owned(), source: None }]);
+    assert_eq!(
+        settings.releases,
+        [Release { name: "bookworm".to_owned(), source: None, pin: None }]
+    );
     assert_eq!(settings.architectures, ["amd64", "all"]);
     let buildinfo_url = "https://buildinfos.debian.net/buildinfo-pool".to_owned();
     assert_eq!(settings.environment, Environment::Recorded { buildinfo_url });
@@ -281,4 +284,31 @@ fn a_profile_without_signatures_is_loud() {
     let text = profile(&format!("{DEBIAN}\ncheck_signature = false"));
     let summary = parse(&text, Role::Coordinator).unwrap().summary();
     assert!(summary.contains("NOT CHECKED") && summary.contains("warning: profile `p`"));
+}
+
+#[test]
+fn what_a_profile_waives_is_named() {
+    let pin = "ab".repeat(32);
+    let more =
+        "\ncheck_valid_until = false\naccept_suite = ['stable']\nunreadable_guard_percent = 5";
+    let (waiving, warnings) = one_profile(&format!("{DEBIAN}{more}"));
+    let settings = waiving.debian_index_settings();
+    assert!(!settings.check_valid_until && settings.accept_suite == ["stable"]);
+    assert_eq!(settings.unreadable_guard, 5);
+    assert!(warnings[0].contains("`check_valid_until = false`"), "{warnings:?}");
+    let summary = parse(&profile(&format!("{DEBIAN}{more}")), Role::Coordinator).unwrap().summary();
+    assert!(summary.contains("Valid-Until") && summary.contains("may call itself"), "{summary}");
+    let (usual, _) = one_profile(DEBIAN);
+    let settings = usual.debian_index_settings();
+    assert!(settings.check_valid_until && settings.accept_suite.is_empty());
+    assert_eq!((settings.unreadable_guard, settings.releases[0].pin), (50, None));
+    let pinned = |pin: &str| {
+        let release = format!("releases = [{{ name = 'bookworm', inrelease_sha256 = '{pin}' }}]");
+        profile(DEBIAN).replace("releases = ['bookworm']", &release)
+    };
+    let read = parse(&pinned(&pin), Role::Coordinator).unwrap();
+    let releases = &read.coordinator.unwrap().profiles[0].releases;
+    assert_eq!(releases[0].pin.map(|pin| pin.to_string()), Some(pin.clone()));
+    let error = parse(&pinned(&pin[1..]), Role::Coordinator).unwrap_err();
+    assert!(error.contains("is not a SHA-256"), "{error}");
 }

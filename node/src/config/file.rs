@@ -9,7 +9,9 @@ use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
 use super::secret::Secret;
-use super::value::{AbsolutePath, Bound, HostPort, Listen, Place, Size, Source, Within, Word};
+use super::value::{
+    AbsolutePath, Bound, Digest, HostPort, Listen, Place, Size, Source, Within, Word,
+};
 use crate::store::Engine;
 
 #[derive(Debug, Default, Deserialize)]
@@ -146,6 +148,9 @@ pub(super) struct Profile {
     pub(super) check_signature: Option<bool>,
     pub(super) check_published: Option<bool>,
     pub(super) shrink_guard_percent: Option<Within<0, 100>>,
+    pub(super) unreadable_guard_percent: Option<Within<0, 100>>,
+    pub(super) check_valid_until: Option<bool>,
+    pub(super) accept_suite: Vec<String>,
     pub(super) packages_max: Option<Within<1, 100_000_000>>,
     pub(super) interval_secs: Option<Within<60, 2_592_000>>,
     pub(super) priority: Option<i32>,
@@ -171,11 +176,12 @@ pub(super) struct Archive {
     pub(super) components: Vec<String>,
 }
 
-/// `"name"` or `{ name = "…", source = "…" }`.
+/// `"name"` or `{ name = "…", source = "…", inrelease_sha256 = "…" }`.
 #[derive(Debug)]
 pub(super) struct Release {
     pub(super) name: String,
     pub(super) source: Option<Place>,
+    pub(super) inrelease_sha256: Option<Digest>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,6 +189,7 @@ pub(super) struct Release {
 pub(super) struct ReleaseTable {
     name: String,
     source: Option<Place>,
+    inrelease_sha256: Option<Digest>,
 }
 
 impl<'de> Deserialize<'de> for Release {
@@ -196,13 +203,14 @@ impl<'de> Deserialize<'de> for Release {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Release, E> {
-                Ok(Release { name: text.to_owned(), source: None })
+                Ok(Release { name: text.to_owned(), source: None, inrelease_sha256: None })
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Release, A::Error> {
                 let deserializer = de::value::MapAccessDeserializer::new(map);
-                let ReleaseTable { name, source } = ReleaseTable::deserialize(deserializer)?;
-                Ok(Release { name, source })
+                let table = ReleaseTable::deserialize(deserializer)?;
+                let ReleaseTable { name, source, inrelease_sha256 } = table;
+                Ok(Release { name, source, inrelease_sha256 })
             }
         }
         deserializer.deserialize_any(Visitor)

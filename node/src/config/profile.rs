@@ -43,6 +43,12 @@ pub struct ProfileConfig {
     pub check_signature: bool,
     /// Percentage of packages whose loss refuses an index; 100: none does.
     pub shrink_guard_percent: u8,
+    /// Percentage of stanzas that cannot be read beyond which an index is refused; 100: none is.
+    pub unreadable_guard_percent: u8,
+    /// False: releases that expired are followed, and their verdicts say so.
+    pub check_valid_until: bool,
+    /// What a release may call itself besides its own name.
+    pub accept_suite: Vec<String>,
     /// Packages that the profile may follow in all.
     pub packages_max: usize,
     /// Time between two looks at the index.
@@ -86,6 +92,9 @@ impl ProfileConfig {
             snapshots: self.snapshots.clone(),
             archives: self.archives.clone(),
             shrink_guard: self.shrink_guard_percent,
+            unreadable_guard: self.unreadable_guard_percent,
+            check_valid_until: self.check_valid_until,
+            accept_suite: self.accept_suite.clone(),
             packages_max: self.packages_max,
         }
     }
@@ -123,6 +132,10 @@ impl ProfileConfig {
         if !check_signature {
             warnings.push(unsigned(name));
         }
+        let check_valid_until = file.check_valid_until.unwrap_or(true);
+        if !check_valid_until {
+            warnings.push(expired(name));
+        }
         let components =
             one_or_list(file.components, file.suite, ["suite", "components"], problems);
         let older = file.architecture.map(|one| spanned(one.span(), one.into_inner().0));
@@ -135,7 +148,11 @@ impl ProfileConfig {
         }
         let keys = ["architecture", "architectures"];
         let architectures = one_or_list(words(file.architectures), older, keys, problems);
-        let release = |r: file::Release| Release { name: r.name, source: r.source.map(|s| s.0) };
+        let release = |r: file::Release| Release {
+            name: r.name,
+            source: r.source.map(|s| s.0),
+            pin: r.inrelease_sha256.map(|digest| digest.0),
+        };
         let snapshots = file.snapshots.map(|list| list.into_iter().map(|place| place.0).collect());
         let snapshots: Vec<String> = snapshots.unwrap_or_default();
         Some(Self {
@@ -153,6 +170,11 @@ impl ProfileConfig {
             keyring: file.keyring.map(|path| path.0),
             check_signature,
             shrink_guard_percent: file.shrink_guard_percent.map_or(SHRINK_GUARD_PERCENT, percent),
+            unreadable_guard_percent: file
+                .unreadable_guard_percent
+                .map_or(UNREADABLE_GUARD_PERCENT, percent),
+            check_valid_until,
+            accept_suite: file.accept_suite,
             packages_max: file.packages_max.map_or(PACKAGES_MAX, |count| count.0 as usize),
             interval: Duration::from_secs(
                 file.interval_secs.map_or(INTERVAL_SECS, |secs| u64::from(secs.0)),
@@ -179,6 +201,16 @@ fn unsigned(name: &str) -> String {
     )
 }
 
+fn expired(name: &str) -> String {
+    format!(
+        "profile `{name}` follows indexes that expired (`check_valid_until = false`): a mirror can \
+         hide everything that came later, and verdicts say so"
+    )
+}
+
+/// Percentage of stanzas that cannot be read beyond which an index is refused, unless configured:
+/// as for those that are lost.
+const UNREADABLE_GUARD_PERCENT: u8 = 50;
 /// Percentage of packages whose loss refuses an index, unless configured.
 const SHRINK_GUARD_PERCENT: u8 = 50;
 /// Packages that a profile may follow, unless configured: four times those of one of Debian's

@@ -95,6 +95,14 @@ fn write_profile(out: &mut String, p: &ProfileConfig) -> fmt::Result {
     line(out, "read every", format_args!("{} s", p.interval.as_secs()))?;
     line(out, "refused with more than", format_args!("{} packages", p.packages_max))?;
     line(out, "refused if it lost", format_args!("more than {} %", p.shrink_guard_percent))?;
+    let unreadable = p.unreadable_guard_percent;
+    line(out, "refused if unreadable", format_args!("more than {unreadable} % of it"))?;
+    if !p.check_valid_until {
+        line(out, "Valid-Until", "NOT CHECKED")?;
+    }
+    if !p.accept_suite.is_empty() {
+        line(out, "may call itself", p.accept_suite.join(", "))?;
+    }
     let policy = &p.policy;
     line(out, "priority", or(policy.priority, "1"))?;
     line(out, "retries", or(policy.max_retries, "as above"))?;

@@ -5,6 +5,7 @@ use core::marker::PhantomData;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use rebuilder_actors::protocol::Sha256;
 use serde::de::{self, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer};
 
@@ -19,6 +20,18 @@ impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Within<MIN, MAX> 
             Ok(number) if (MIN..=MAX).contains(&number) => Ok(Self(number)),
             _ => Err(de::Error::custom(format!("{number} is not between {MIN} and {MAX}"))),
         }
+    }
+}
+
+/// A SHA-256, as 64 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Digest(pub(super) Sha256);
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = |_| de::Error::custom(format!("{text:?} is not a SHA-256 of 64 hex digits"));
+        text.parse().map(Self).map_err(wrong)
     }
 }
 

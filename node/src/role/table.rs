@@ -124,14 +124,15 @@ fn plain(status: PackageStatus) -> &'static str {
     }
 }
 
-/// `signed/suite/full`: index, environment, isolation.
+/// `signed/suite/full`: index, environment, isolation; `signed -date/…` where a rule is waived.
 fn evidence(evidence: Evidence) -> String {
     let index = match evidence.index {
-        IndexTrust::Signed => "signed",
+        IndexTrust::Signed | IndexTrust::SignedWaiving(_) => "signed",
         IndexTrust::PackageSignature => "package-signature",
-        IndexTrust::HashOnly => "hash-only",
+        IndexTrust::HashOnly | IndexTrust::HashOnlyWaiving(_) => "hash-only",
         IndexTrust::None => "none",
     };
+    let waived: String = evidence.index.waived().words().flat_map(|word| [" -", word]).collect();
     let environment = match evidence.environment {
         EnvironmentKnowledge::Recorded => "recorded",
         EnvironmentKnowledge::Suite => "suite",
@@ -143,7 +144,7 @@ fn evidence(evidence: Evidence) -> String {
         Isolation::None => "none",
         Isolation::Network => "network",
     };
-    format!("{index}/{environment}/{isolation}")
+    format!("{index}{waived}/{environment}/{isolation}")
 }
 
 /// Empty only where the artifact is reproduced.

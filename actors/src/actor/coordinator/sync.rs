@@ -11,9 +11,10 @@ use super::syncs::Profile;
 use super::{queue, results, store};
 use crate::domain::queue::Event;
 use crate::domain::results::SyncState;
-use crate::port::{Clock, Group, IndexRead, IndexState, StoreError, UtcMillis};
+use crate::port::{Clock, Group, IndexRead, IndexState, StoreError, Unread, UtcMillis};
 use crate::protocol::stored::v1::ProfileRecord;
 use crate::protocol::stored::{self, key};
+use crate::protocol::wire::v1::ctl::{Subject, Trouble};
 
 /// Answers an operator who asked for a sync.
 pub type Answer = oneshot::Sender<Result<String, String>>;
@@ -35,6 +36,8 @@ pub struct Ended {
     /// `None`: the index is as before.
     state: Option<IndexState>,
     text: String,
+    /// What could not be read, and warnings; as it was when the index is as before.
+    notes: Vec<String>,
 }
 
 /// What it is given.
@@ -64,6 +67,8 @@ pub struct State {
     /// hand over the same profile twice at a time.
     run: JoinSet<()>,
     failures: u32,
+    /// See [`Ended`].
+    notes: Vec<String>,
     timer: u64,
     /// The newest timer alone: intervals are hours, and an operator may ask for many runs.
     sleeping: JoinSet<()>,
@@ -98,6 +103,7 @@ impl Actor for SyncActor {
             waiting: Vec::new(),
             run: JoinSet::new(),
             failures: 0,
+            notes: Vec::new(),
             timer: 0,
             sleeping: JoinSet::new(),
         })
@@ -150,8 +156,9 @@ impl State {
         self.run = JoinSet::new();
         let interval = self.arguments.profile.interval;
         let (error, wait, answer) = match result {
-            Ok(Ended { state, text }) => {
+            Ok(Ended { state, text, notes }) => {
                 self.failures = 0;
+                self.note(notes);
                 self.looked_at = Some(self.arguments.clock.utc());
                 if let Some(state) = state {
                     self.index = Some(state);
@@ -181,15 +188,30 @@ impl State {
         });
     }
 
+    /// Says in the log what is new among the notes, once.
+    fn note(&mut self, notes: Vec<String>) {
+        let name = &self.arguments.profile.name;
+        for new in notes.iter().filter(|note| !self.notes.contains(note)) {
+            tracing::warn!(target: "rebuilder", "profile {name}: {new}");
+        }
+        self.notes = notes;
+    }
+
     fn tell(&self, error: Option<String>, next_at: Option<UtcMillis>) {
         let profile = &self.arguments.profile;
         let distribution = profile.distribution.clone();
+        let trouble = |note: &String| Trouble {
+            subject: Subject::Profile(profile.name.to_string()),
+            text: note.clone(),
+            times: 1,
+            next: None,
+        };
         let state = SyncState {
             distribution,
             error,
             next_at,
             looked_at: self.looked_at,
-            troubles: Vec::new(),
+            troubles: self.notes.iter().map(trouble).collect(),
         };
         let _ = self.arguments.results.cast(results::Message::Sync(profile.name.clone(), state));
     }
@@ -230,12 +252,17 @@ impl Run {
         let state = match read.map_err(|error| error.to_string())? {
             IndexRead::Unchanged => {
                 let text = "the index is as before".into();
-                return Ok(Ended { state: None, text });
+                return Ok(Ended { state: None, text, notes: reader.unread().notes });
             }
             IndexRead::Changed(state) => state,
         };
         let profile = self.profile.name.clone();
         self.hand_over(Event::SyncBegan { profile }).await?;
+        let Unread { stanzas, notes, doubts } = reader.unread();
+        if !doubts.is_empty() {
+            let profile = self.profile.name.clone();
+            self.hand_over(Event::SyncDoubts { profile, doubts }).await?;
+        }
         let count = groups.len();
         // From the end, so that memory is given back as the pages go.
         while !groups.is_empty() {
@@ -248,8 +275,13 @@ impl Run {
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let profile = self.profile.name.clone();
         self.hand_over(Event::SyncEnded { profile, index: state.clone(), took_ms }).await?;
-        let text = format!("{count} build inputs in {took_ms} ms");
-        Ok(Ended { state: Some(state), text })
+        let left_out = match stanzas {
+            0 => String::new(),
+            1 => "; one stanza cannot be read".to_owned(),
+            n => format!("; {n} stanzas cannot be read"),
+        };
+        let text = format!("{count} build inputs in {took_ms} ms{left_out}");
+        Ok(Ended { state: Some(state), text, notes })
     }
 
     /// Gives the queue an event and waits until it is durable.

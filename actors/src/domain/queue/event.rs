@@ -1,5 +1,5 @@
 use crate::domain::report::{SignedReport, VerifiedReport};
-use crate::port::{Group, IndexState, Monotonic, UtcMillis};
+use crate::port::{Doubt, Group, IndexState, Monotonic, UtcMillis};
 use crate::protocol::wire::v1::ctl::PackageFilter;
 use crate::protocol::wire::v1::worker::{Condition, Status};
 use crate::protocol::wire::{BootId, Enrolment, Offer};
@@ -97,6 +97,13 @@ pub enum Event {
     SyncBegan {
         /// The profile.
         profile: Box<str>,
+    },
+    /// What of a profile's index could not be read; before its parts.
+    SyncDoubts {
+        /// The profile.
+        profile: Box<str>,
+        /// What is not gone, though no part may name it.
+        doubts: Vec<Doubt>,
     },
     /// A part of a profile's index, after the whole was read and verified.
     SyncPage {

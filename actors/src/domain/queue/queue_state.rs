@@ -11,7 +11,7 @@ use super::lease::Leases;
 use super::settings::Settings;
 use super::worker::Worker;
 use crate::planted::{self, Bug};
-use crate::port::{Monotonic, UtcMillis};
+use crate::port::{Doubt, Monotonic, UtcMillis};
 use crate::protocol::stored::v1::{Counters, InvitationRecord, ProfileRecord};
 use crate::protocol::stored::{self, key};
 use crate::protocol::text::{printable, steers};
@@ -31,6 +31,8 @@ pub struct Queue {
     pub(super) profiles: BTreeMap<Box<str>, ProfileRecord>,
     /// Jobs that each sync under way has named so far.
     pub(super) syncs: BTreeMap<Box<str>, BTreeSet<InputId>>,
+    /// What of an index that is being taken in could not be read, by profile.
+    pub(super) doubts: BTreeMap<Box<str>, Vec<Doubt>>,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) worker_keys: BTreeMap<PublicKey, WorkerId>,
     pub(super) sessions: BTreeMap<SessionId, WorkerId>,
@@ -94,7 +96,11 @@ impl Queue {
                 self.difference_stored(build, file, sha256, size, &mut effects);
             }
             // What an earlier hand-over that broke off had named counts for nothing.
-            Event::SyncBegan { profile } => drop(self.syncs.remove(&profile)),
+            Event::SyncBegan { profile } => {
+                self.doubts.remove(&profile);
+                self.syncs.remove(&profile);
+            }
+            Event::SyncDoubts { profile, doubts } => drop(self.doubts.insert(profile, doubts)),
             Event::SyncPage { profile, groups } => {
                 self.sync_page(now, &profile, groups, &mut effects);
             }

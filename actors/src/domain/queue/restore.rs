@@ -163,6 +163,7 @@ impl Queue {
             archives_by_id: BTreeMap::new(),
             profiles: BTreeMap::new(),
             syncs: BTreeMap::new(),
+            doubts: BTreeMap::new(),
             workers: BTreeMap::new(),
             worker_keys: BTreeMap::new(),
             sessions: BTreeMap::new(),

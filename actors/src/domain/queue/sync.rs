@@ -8,7 +8,7 @@ use super::place::stand;
 use super::queue_state::{Queue, source_name};
 use super::settings::Wishes;
 use crate::planted::{self, Bug};
-use crate::port::{Group, IndexState, UtcMillis};
+use crate::port::{Doubt, Group, IndexState, UtcMillis};
 use crate::protocol::stored::v1::{
     ArchivesRecord, JobRecord, Membership, Place, ProfileRecord, Waiting,
 };
@@ -56,6 +56,9 @@ impl Queue {
         let archives = self.archives_id(&group.archives, effects);
         let known = self.by_key.get(&key).copied();
         let old_job = known.and_then(|id| self.entries.get(&id)).map(|e| e.job.clone());
+        if let Some(job) = &old_job {
+            self.keep_doubted(profile, job, &mut group);
+        }
         if let Some(job) = old_job.as_ref().filter(|job| job.is_as(profile, &group, archives)) {
             return job.id;
         }
@@ -75,6 +78,47 @@ impl Queue {
         let job = Arc::new(Job::new(id, key, &memberships));
         self.replace_job(now, job, old_job.as_deref(), effects);
         id
+    }
+
+    /// Artifacts of a job that the index still names, which could themselves not be read, stay in
+    /// it: a stanza that cannot be read is not a package that is gone.
+    fn keep_doubted(&self, profile: &str, job: &Job, group: &mut Group) {
+        let Some(doubts) = self.doubts.get(profile) else { return };
+        let memberships = job.memberships();
+        let is_its = |m: &&Membership| *m.profile == *profile && m.release == group.release;
+        let Some(old) = memberships.iter().find(is_its) else { return };
+        let is_doubted = |artifact: &Artifact| {
+            doubts.iter().any(|doubt| {
+                doubt.release == group.release && doubt.package.as_ref() == Some(&artifact.name)
+            })
+        };
+        let kept: Vec<Artifact> = old
+            .artifacts
+            .iter()
+            .map(|(_, artifact)| artifact)
+            .filter(|old| {
+                is_doubted(old) && !group.artifacts.iter().any(|new| new.name == old.name)
+            })
+            .cloned()
+            .collect();
+        if !kept.is_empty() {
+            group.artifacts.extend(kept);
+            group.artifacts.sort_unstable_by(|a, b| (&a.file, a.sha256).cmp(&(&b.file, b.sha256)));
+        }
+    }
+
+    /// Names of the binary packages of these jobs that a profile wants, with their release.
+    fn names_of(
+        &self,
+        profile: &str,
+        jobs: &BTreeSet<InputId>,
+    ) -> BTreeSet<(Option<Box<str>>, Box<str>)> {
+        let entries = jobs.iter().filter_map(|id| self.entries.get(id));
+        let memberships = entries.flat_map(|entry| entry.job.memberships());
+        memberships
+            .filter(|membership| *membership.profile == *profile)
+            .flat_map(|m| m.artifacts.into_iter().map(move |(_, a)| (m.release.clone(), a.name)))
+            .collect()
     }
 
     fn membership(
@@ -194,12 +238,15 @@ impl Queue {
         effects: &mut Effects,
     ) {
         let named = self.syncs.remove(&profile).unwrap_or_default();
+        let doubts = self.doubts.remove(&profile).unwrap_or_default();
+        let doubts = Doubts::new(doubts, || self.names_of(&profile, &named));
         let gone: Vec<InputId> = self
             .entries
             .values()
             // First what costs less: nearly all are named.
             .filter(|e| !named.contains(&e.job.id))
             .filter(|e| e.job.is_wanted_by(&profile))
+            .filter(|e| !doubts.keep(&profile, &e.job))
             .map(|e| e.job.id)
             .collect();
         for id in &gone {
@@ -268,6 +315,42 @@ impl Queue {
         self.archives.insert(archives.clone(), id);
         self.archives_by_id.insert(id, archives.clone());
         id
+    }
+}
+
+/// What of an index could not be read, ready to be held against jobs that it does not name.
+struct Doubts {
+    all: Vec<Doubt>,
+    /// Packages that it does name, with their release; only where a doubt has no name.
+    named: BTreeSet<(Option<Box<str>>, Box<str>)>,
+}
+
+impl Doubts {
+    fn new(
+        all: Vec<Doubt>,
+        named: impl FnOnce() -> BTreeSet<(Option<Box<str>>, Box<str>)>,
+    ) -> Self {
+        let named = if all.iter().any(|d| d.package.is_none()) { named() } else { BTreeSet::new() };
+        Self { all, named }
+    }
+
+    /// Whether a stanza that could not be read may have been about this job.
+    fn keep(&self, profile: &str, job: &Job) -> bool {
+        let may_be = |membership: &Membership, doubt: &Doubt| {
+            let mut artifacts = membership.artifacts.iter().map(|(_, artifact)| &artifact.name);
+            doubt.release == membership.release
+                && match &doubt.package {
+                    Some(package) => artifacts.any(|name| name == package),
+                    // A package of which the index names another version was superseded.
+                    None => artifacts.all(|name| {
+                        !self.named.contains(&(membership.release.clone(), name.clone()))
+                    }),
+                }
+        };
+        !self.all.is_empty()
+            && job.memberships().iter().any(|membership| {
+                *membership.profile == *profile && self.all.iter().any(|d| may_be(membership, d))
+            })
     }
 }
 

@@ -19,6 +19,7 @@
 mod attempt_report;
 mod envelope;
 mod error;
+mod index_record;
 mod judge;
 mod known_key;
 mod link;

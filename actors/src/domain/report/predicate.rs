@@ -1,5 +1,6 @@
-//! The predicates `urn:rebuilder:attempt:v1` and `v2`, field by field: the second one has a
-//! `sandbox`, the first one has none, and everything else is the same.
+//! The predicates `urn:rebuilder:attempt:v1`, `v2` and `v3`, field by field: the second one has a
+//! `sandbox`, the first one has none; the third one says which rules the index breaks
+//! (`index.waived`) and may have a `sandbox`; everything else is the same.
 //!
 //! Others read these names, so they are written out here and do not follow the domain's types: a
 //! renamed field or variant there changes nothing here. Digests are lower-case hex, times are
@@ -8,12 +9,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::index_record::Index;
 use super::{AttemptReport, LogDigest};
 use crate::port::UtcMillis;
 use crate::protocol::{
     AttemptId, Attempted, Capability, Ending, EnvironmentKnowledge, Epoch, Fault, FaultKind,
-    FileDigest, IndexTrust, InputId, Isolation, JobKey, Rebuilt, Sandbox, Sha256, Sha512,
-    SignerKind, Stage,
+    FileDigest, InputId, Isolation, JobKey, Rebuilt, Sandbox, Sha256, Sha512, SignerKind, Stage,
 };
 
 /// See the head of this file.
@@ -57,13 +58,6 @@ pub(super) struct Job {
     pub version: Box<str>,
     pub architecture: Box<str>,
     pub input: Box<str>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Index {
-    pub trust: IndexWord,
-    pub sha256: Option<Sha256>,
 }
 
 /// Externally tagged, so that the parser need not buffer it.
@@ -163,10 +157,6 @@ macro_rules! words {
     };
 }
 
-words!(IndexWord for IndexTrust {
-    Signed = "signed", PackageSignature = "package-signature", HashOnly = "hash-only",
-    None = "none",
-});
 words!(KnowledgeWord for EnvironmentKnowledge {
     Recorded = "recorded", Suite = "suite", Opaque = "opaque",
 });
@@ -261,7 +251,7 @@ impl AttemptPredicate {
             attempt: AttemptNumber { job: report.attempt.job.0, epoch: report.attempt.epoch.0 },
             job: (&report.key).into(),
             artifact_set: report.artifact_set,
-            index: Index { trust: report.index.into(), sha256: report.index_sha256 },
+            index: Index::new(report.index, report.index_sha256),
             outcome: (&done.ending).into(),
             environment: Environment {
                 knowledge: done.environment.into(),
@@ -318,7 +308,7 @@ impl AttemptPredicate {
             attempt: AttemptId { job: InputId(self.attempt.job), epoch: Epoch(self.attempt.epoch) },
             key: self.job.into(),
             artifact_set: self.artifact_set,
-            index: self.index.trust.into(),
+            index: self.index.trust(),
             index_sha256: self.index.sha256,
             attempted,
             log: LogDigest {

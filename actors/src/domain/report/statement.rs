@@ -17,6 +17,9 @@ pub const PREDICATE_TYPE: &str = "urn:rebuilder:attempt:v1";
 /// Type of the predicate of a report that says what held the build in.
 pub const PREDICATE_TYPE_SANDBOX: &str = "urn:rebuilder:attempt:v2";
 
+/// Type of the predicate of a report that rests on an index which breaks rules.
+pub const PREDICATE_TYPE_WAIVED: &str = "urn:rebuilder:attempt:v3";
+
 /// Most artifacts that one report is about; the largest source packages make some hundreds.
 pub const ARTIFACTS_MAX: usize = 4_096;
 
@@ -132,9 +135,10 @@ pub(super) fn decode(payload: &[u8]) -> Result<Content, ReportError> {
 }
 
 fn type_of(predicate: &AttemptPredicate) -> &'static str {
-    match predicate.sandbox {
-        Some(_) => PREDICATE_TYPE_SANDBOX,
-        None => PREDICATE_TYPE,
+    match (&predicate.index.waived, &predicate.sandbox) {
+        (Some(_), _) => PREDICATE_TYPE_WAIVED,
+        (None, Some(_)) => PREDICATE_TYPE_SANDBOX,
+        (None, None) => PREDICATE_TYPE,
     }
 }
 
@@ -175,6 +179,12 @@ fn check_limits(statement: &Statement<'_>) -> Result<(), ReportError> {
         ReportError::limit("subject's name in bytes", subject.name.len(), FILE_BYTES_MAX)?;
     }
     let predicate = &statement.predicate;
+    if !predicate.index.is_as_written() {
+        return Err(ReportError::malformed(
+            "index",
+            &"its waived rules are not as they are written",
+        ));
+    }
     if let Some(sandbox) = &predicate.sandbox {
         let count = sandbox.capabilities.len();
         ReportError::limit("sandbox's capabilities", count, CAPABILITIES_MAX)?;

@@ -343,3 +343,38 @@ proptest! {
         prop_assert_eq!(both.judge(&artifacts), Ok(judgement));
     }
 }
+
+#[test]
+fn a_report_says_which_rules_its_index_breaks() {
+    use crate::protocol::{IndexTrust, Waived};
+
+    let waived = Waived { is_pinned: true, date: true, valid_until: true, suite: false };
+    for (trust, word) in [(IndexTrust::Signed, "signed"), (IndexTrust::HashOnly, "hash-only")] {
+        let mut report = report(built(), &artifacts());
+        report.index = trust.waiving(waived);
+        let signed = sign(&report, &artifacts(), Some(INPUT), &worker());
+        assert_eq!(*verify(&signed, &key()).unwrap().report(), report);
+        let envelope: serde_json::Value = serde_json::from_slice(&signed.statement).unwrap();
+        let payload = envelope["payload"].as_str().unwrap();
+        let payload = STANDARD.decode(payload).unwrap();
+        let payload = String::from_utf8(payload).unwrap();
+        let index = format!("\"index\":{{\"trust\":\"{word}\",\"sha256\":");
+        assert!(payload.contains(&index), "{payload}");
+        let rules = "\"waived\":{\"rules\":[\"date\",\"valid-until\"],\"pinned\":true}}";
+        assert!(payload.contains(rules), "{payload}");
+        assert!(payload.contains("\"urn:rebuilder:attempt:v3\""), "{payload}");
+        for (from, to) in [
+            ("[\"date\",\"valid-until\"]", "[]"),
+            ("[\"date\",\"valid-until\"]", "[\"valid-until\",\"date\"]"),
+            ("[\"date\",\"valid-until\"]", "[\"date\",\"date\"]"),
+            ("attempt:v3", "attempt:v1"),
+            (word, "none"),
+        ] {
+            let changed = payload.replacen(from, to, 1);
+            assert_ne!(changed, payload);
+            let statement = envelope::seal(changed.as_bytes(), &worker());
+            let changed = SignedReport { statement, ..signed.clone() };
+            assert!(verify(&changed, &key()).is_err(), "{to}");
+        }
+    }
+}

@@ -13,6 +13,8 @@ pub struct AptSource {
     pub components: Vec<String>,
     /// `None`: what apt trusts for everything.
     pub signed_by: Option<SignedBy>,
+    /// False: it is followed though it expired.
+    pub check_valid_until: bool,
 }
 
 /// Who must have signed.
@@ -91,11 +93,16 @@ fn parse_list(text: &str) -> Result<Vec<AptSource>, String> {
             .find(|(key, _)| key.eq_ignore_ascii_case("signed-by"))
             .map(|(_, value)| signed_by(value))
             .transpose()?;
+        let check_valid_until = !options
+            .split_whitespace()
+            .filter_map(|option| option.split_once('='))
+            .any(|(key, value)| key.eq_ignore_ascii_case("check-valid-until") && is_off(value));
         sources.push(AptSource {
             url,
             suites: vec![suite],
             components: words.collect(),
             signed_by,
+            check_valid_until,
         });
     }
     Ok(sources)
@@ -116,13 +123,14 @@ fn parse_sources(text: &str) -> Result<Vec<AptSource>, String> {
 }
 
 fn parse_stanza(stanza: &Stanza<'_>) -> Result<Vec<AptSource>, Unreadable> {
-    let names = ["Types", "URIs", "Suites", "Components", "Signed-By", "Enabled"];
-    let mut values = [None; 6];
+    let names =
+        ["Types", "URIs", "Suites", "Components", "Signed-By", "Enabled", "Check-Valid-Until"];
+    let mut values = [None; 7];
     for (n, value) in stanza.fields(names)?.into_iter().enumerate() {
         values[n] = stanza.text(names[n], value)?;
     }
-    let [types, uris, suites, components, signer, enabled] = values;
-    let off = enabled.is_some_and(|value| ["no", "false", "0"].contains(&value));
+    let [types, uris, suites, components, signer, enabled, until] = values;
+    let off = enabled.is_some_and(is_off);
     let words = |text: Option<&str>| -> Vec<String> {
         text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     };
@@ -139,8 +147,16 @@ fn parse_stanza(stanza: &Stanza<'_>) -> Result<Vec<AptSource>, Unreadable> {
         suites: suites.clone(),
         components: words(components),
         signed_by: signed_by.clone(),
+        check_valid_until: !until.is_some_and(is_off),
     };
     Ok(uris.into_iter().map(source).collect())
+}
+
+/// apt's words for no.
+fn is_off(value: &str) -> bool {
+    ["no", "false", "0", "off", "without", "disable"]
+        .iter()
+        .any(|no| value.eq_ignore_ascii_case(no))
 }
 
 fn signed_by(value: &str) -> Result<SignedBy, String> {
@@ -171,13 +187,15 @@ mod tests {
             "# deb http://old.example.org x y\n\
              deb http://mirror.example.org/debian bookworm main contrib # and more\n\
              deb-src http://mirror.example.org/debian bookworm main\n\
-             deb [ arch=amd64 signed-by=/k/a.gpg,/k/b.gpg ] http://b.example.org ./\n",
+             deb [ arch=amd64 signed-by=/k/a.gpg,/k/b.gpg check-valid-until=No ] \
+             http://b.example.org ./\n",
         )
         .unwrap();
         std::fs::write(
             parts.join("debian.sources"),
             "Types: deb deb-src\n# a comment\nURIs: http://c.example.org\n http://d.example.org\n\
-             Suites: s s-updates\nComponents: main\nSigned-By: /k/c.gpg\n \n\
+             Suites: s s-updates\nComponents: main\nSigned-By: /k/c.gpg\n\
+             Check-Valid-Until: off\n \n\
              Enabled: no\nTypes: deb\nURIs: http://e.example.org\nSuites: s\n\n\
              Types: deb-src\nURIs: http://f.example.org\nSuites: s",
         )
@@ -198,6 +216,8 @@ mod tests {
             ]
         );
         let files = |paths: &[&str]| SignedBy::Files(paths.iter().map(PathBuf::from).collect());
+        let checked: Vec<_> = sources.iter().map(|source| source.check_valid_until).collect();
+        assert_eq!(checked, [true, false, false, false]);
         assert_eq!(sources[0].signed_by, None);
         assert_eq!(sources[1].signed_by, Some(files(&["/k/a.gpg", "/k/b.gpg"])));
         assert_eq!(sources[3].signed_by, Some(files(&["/k/c.gpg"])));

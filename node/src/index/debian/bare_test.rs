@@ -27,7 +27,7 @@ impl Bare {
             profile: "test".to_owned(),
             distribution: "debian".to_owned(),
             source: root.path().join("archive").to_str().unwrap().to_owned(),
-            releases: vec![Release { name: "test".to_owned(), source: None }],
+            releases: vec![Release { name: "test".to_owned(), source: None, pin: None }],
             components: vec!["main".to_owned()],
             architectures: vec!["amd64".to_owned(), "all".to_owned()],
             filter: Filter::default(),
@@ -37,6 +37,9 @@ impl Bare {
             snapshots: Vec::new(),
             archives: Vec::new(),
             shrink_guard: 50,
+            unreadable_guard: 50,
+            check_valid_until: true,
+            accept_suite: Vec::new(),
             packages_max: 300_000,
         };
         let fields = "Origin: Debian\nSuite: test\nCodename: test\n\

@@ -3,7 +3,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use rebuilder_actors::port::IndexError;
+use rebuilder_actors::port::{IndexError, Unread};
 use rebuilder_actors::protocol::Sha256;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,13 @@ pub(super) struct Remembered {
     pub(super) validator: Validator,
     /// Packages in every file that was read, for the guard against sudden loss.
     pub(super) packages: BTreeMap<String, u64>,
+    /// What of them could not be read.
+    #[serde(default)]
+    pub(super) unread: Unread,
+    /// Indexes without a date that were used before this one, the newest last: nothing else tells
+    /// that one of them is not news.
+    #[serde(default)]
+    pub(super) seen: Vec<Sha256>,
 }
 
 impl Cache {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use debversion::Version;
 use rebuilder_actors::domain::sync::Subject;
 use rebuilder_actors::port::{Group, IndexError};
-use rebuilder_actors::protocol::{Archive, Artifact, BuildInput, IndexTrust, RemoteFile, Sha256};
+use rebuilder_actors::protocol::{
+    Archive, Artifact, BuildInput, IndexTrust, RemoteFile, Sha256, Waived,
+};
 
 use super::packages::{Binaries, Binary, nmu_suffix};
 use super::settings::{DebianSettings, Environment};
@@ -16,6 +18,8 @@ use crate::fetch::local_path;
 pub(super) struct LoadedSuite {
     pub(super) base: String,
     pub(super) inrelease: Sha256,
+    /// Rules that its index breaks.
+    pub(super) waived: Waived,
     /// With the component of each.
     pub(super) binaries: Vec<(String, Binaries)>,
     pub(super) sources: Vec<Sources>,
@@ -222,6 +226,7 @@ impl<'a> Grouping<'a> {
                 })
             });
         let is_hashed = rows.iter().all(|row| row.binary.sha256.is_some());
+        let waived = rows.iter().map(|row| row.suite.waived).fold(first.suite.waived, Waived::or);
         let one_index = rows.iter().all(|row| row.suite.inrelease == first.suite.inrelease);
         Group {
             distribution: self.settings.distribution.as_str().into(),
@@ -238,7 +243,8 @@ impl<'a> Grouping<'a> {
                 (true, true) => IndexTrust::Signed,
                 (true, false) => IndexTrust::HashOnly,
                 (false, _) => IndexTrust::None,
-            },
+            }
+            .waiving(waived),
             // No single index vouches for a group that two suites share.
             index_sha256: one_index.then_some(first.suite.inrelease),
         }

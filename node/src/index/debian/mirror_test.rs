@@ -158,7 +158,7 @@ impl Mirror {
             source: self.base(),
             releases: releases
                 .iter()
-                .map(|&name| Release { name: name.to_owned(), source: None })
+                .map(|&name| Release { name: name.to_owned(), source: None, pin: None })
                 .collect(),
             components: vec!["main".to_owned()],
             architectures: vec!["amd64".to_owned(), "all".to_owned()],
@@ -169,6 +169,9 @@ impl Mirror {
             snapshots: Vec::new(),
             archives: Vec::new(),
             shrink_guard: 50,
+            unreadable_guard: 50,
+            check_valid_until: true,
+            accept_suite: Vec::new(),
             packages_max: 300_000,
         }
     }

@@ -3,6 +3,7 @@
 mod apt;
 mod cache;
 mod download;
+mod fetched;
 mod group;
 mod keyring;
 mod packages;
@@ -12,6 +13,7 @@ mod release;
 mod settings;
 mod sources;
 mod text;
+mod unread;
 mod verify;
 
 pub use apt::{AptError, AptSource, SignedBy, parse_folder};

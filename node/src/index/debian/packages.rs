@@ -14,6 +14,26 @@ pub(super) struct Binaries {
     pub(super) rows: Vec<Binary>,
     /// Stanzas in the file, wanted or not.
     pub(super) stanzas: u64,
+    /// Those that cannot be read.
+    pub(super) unread: Vec<Skipped>,
+}
+
+/// A stanza that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Skipped {
+    /// Name of its package; `None`: not even that can be read.
+    pub(super) package: Option<String>,
+    /// Line, package and reason.
+    pub(super) error: Unreadable,
+}
+
+impl Skipped {
+    pub(super) fn new(stanza: &Stanza<'_>, error: Unreadable) -> Self {
+        let mut named = stanza.all().filter(|(name, _)| name.eq_ignore_ascii_case(b"Package"));
+        let name = named.next().and_then(|(_, value)| value.text());
+        let package = name.filter(|name| names::package(name).is_ok()).map(str::to_owned);
+        Self { package, error }
+    }
 }
 
 /// One binary package.
@@ -61,7 +81,9 @@ impl Binaries {
         let mut stanzas = Stanzas::new(input);
         while let Some(stanza) = next(&mut stanzas, url)? {
             binaries.stanzas += 1;
-            binaries.add(&stanza, wanted).map_err(|error| unreadable(url, &error))?;
+            if let Err(error) = binaries.add(&stanza, wanted) {
+                binaries.unread.push(Skipped::new(&stanza, error));
+            }
             // A filter may keep fewer, but all of them are in memory first.
             if binaries.rows.len() > wanted.packages_max {
                 return Err(too_many(url, wanted.packages_max));
@@ -71,6 +93,9 @@ impl Binaries {
     }
 
     fn add(&mut self, stanza: &Stanza<'_>, wanted: &Wanted) -> Result<(), Unreadable> {
+        if !stanza.is_whole() {
+            return Err(stanza.fault("is longer than any"));
+        }
         let [name, version, architecture, source, path, size, sha256, maintainer] =
             stanza.fields([
                 "Package",
@@ -129,7 +154,7 @@ impl Binaries {
     }
 }
 
-/// The next stanza of an index; one that is longer than any is an error.
+/// The next stanza of an index.
 pub(super) fn next<'a>(
     stanzas: &'a mut Stanzas<'_>,
     url: &str,
@@ -139,16 +164,10 @@ pub(super) fn next<'a>(
         url: url.to_owned(),
         reason: format!("line {line}: {error}"),
     };
-    let found = stanzas.next().map_err(failed)?;
-    match found {
-        Some(stanza) if !stanza.is_whole() => {
-            Err(unreadable(url, &stanza.fault("is longer than any")))
-        }
-        found => Ok(found),
-    }
+    stanzas.next().map_err(failed)
 }
 
-/// The fault of an index with a stanza that cannot be used.
+/// The fault of an index whose only stanza cannot be used.
 pub(super) fn unreadable(url: &str, error: &Unreadable) -> IndexError {
     IndexError::Content { url: url.to_owned(), reason: error.to_string() }
 }
@@ -213,24 +232,43 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_stanza_is_refused_with_line_and_package() {
-        let wanted = wanted(9);
-        let read = |path: &str, rest: &str| {
-            let text = format!(
-                "Package: ok\nArchitecture: amd64\nVersion: 1\nFilename: pool/ok.deb\n\n\
-                 Package: p\nArchitecture: amd64\nVersion: 1\nFilename: {path}\n{rest}"
-            );
-            Binaries::read(&mut text.as_bytes(), "u", &wanted).map(|read| read.rows.len())
+    fn a_bad_stanza_costs_itself_and_is_named() {
+        let wanted = wanted(99);
+        let ok = "Package: ok\nArchitecture: amd64\nVersion: 1\nFilename: pool/ok.deb\n\n";
+        let read = |stanza: &[u8]| {
+            let text =
+                [ok.as_bytes(), stanza, b"\n\n", ok.replace("ok", "two").as_bytes()].concat();
+            let read = Binaries::read(&mut &text[..], "u", &wanted).unwrap();
+            assert_eq!(read.rows.len() as u64 + read.unread.len() as u64, read.stanzas);
+            assert_eq!(read.texts.get(read.rows.last().unwrap().name), "two");
+            read.unread.first().map(|one| (one.package.clone(), one.error.to_string()))
         };
-        assert_eq!(read("pool/p.deb", ""), Ok(2));
+        let stanza = |path: &str, rest: &str| {
+            format!("Package: p\nArchitecture: amd64\nVersion: 1\nFilename: {path}\n{rest}")
+        };
+        assert_eq!(read(stanza("pool/p.deb", "").as_bytes()), None);
         for path in ["../p", "pool/", "pool/\u{7}p", "a/../b", &"x".repeat(2000)] {
-            let error = read(path, "").unwrap_err().to_string();
-            assert!(error.starts_with("u: stanza at line 6: package p: path"), "{error}");
+            let (package, error) = read(stanza(path, "").as_bytes()).unwrap();
+            assert_eq!(package.as_deref(), Some("p"));
+            assert!(error.starts_with("stanza at line 6: package p: path"), "{error}");
         }
-        for rest in ["Size: -1\n", "SHA256: abc\n", "Source: a/b\n", "Source: a (1 ; rm)\n"] {
-            let error = read("pool/p.deb", rest).unwrap_err().to_string();
-            assert!(error.starts_with("u: stanza at line 6: package p: "), "{error}");
+        let odd = ["Size: -1", "SHA256: abc", "Source: a/b", "Source: a (1 ; rm)", "Version: 2"];
+        for rest in odd {
+            let (package, error) = read(stanza("pool/p.deb", rest).as_bytes()).unwrap();
+            assert_eq!(package.as_deref(), Some("p"), "{error}");
+            assert!(error.starts_with("stanza at line 6: "), "{error}");
         }
-        assert!(Binaries::read(&mut &b"Version: 1\n"[..], "u", &wanted).is_err());
+        for (text, package) in [
+            (&b"Version: 1\n"[..], None),
+            (b"Package: p\n", Some("p")),
+            (b"Package: ../p\nVersion: 1\nArchitecture: amd64\nFilename: x\n", None),
+            (b"Package: p\xff\nVersion: 1\nArchitecture: amd64\nFilename: x\n", None),
+            (b"Package: p\nVersion: 1.0_rc1\nArchitecture: amd64\nFilename: x\n", Some("p")),
+            (b"Package: p\nVersion: 1\nArchitecture: amd64\nFilename: \xe9\n", Some("p")),
+            (b"<html>not a stanza</html>", None),
+        ] {
+            let found = read(text).unwrap();
+            assert_eq!(found.0.as_deref(), package, "{found:?}");
+        }
     }
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use rebuilder_actors::port::IndexError;
-use rebuilder_actors::protocol::Archive;
+use rebuilder_actors::protocol::{Archive, Sha256};
 
 use super::settings::{AptPaths, DebianSettings};
 use super::text::base_url;
@@ -23,6 +23,10 @@ pub(super) struct SuitePlan {
     pub(super) suite: String,
     pub(super) components: Vec<String>,
     pub(super) signed_by: SignedBy,
+    /// False: it is followed though it expired.
+    pub(super) check_valid_until: bool,
+    /// Digest of the only index that is followed.
+    pub(super) pin: Option<Sha256>,
     /// Skip the suite when it is another distribution's: apt was asked, not the profile.
     pub(super) of_distribution_only: bool,
 }
@@ -87,6 +91,8 @@ fn from_settings(settings: &DebianSettings, keyring: &Path) -> Vec<ReleasePlan> 
             suite: release.name.clone(),
             components: settings.components.clone(),
             signed_by: SignedBy::Files(vec![keyring.to_owned()]),
+            check_valid_until: settings.check_valid_until,
+            pin: release.pin,
             of_distribution_only: false,
         };
         add(&mut releases, &release.name, suite);
@@ -123,11 +129,15 @@ fn from_apt(
                 (None, Some(signed_by)) => signed_by.clone(),
                 _ => SignedBy::Files(vec![keyring.to_owned()]),
             };
+            let named = settings.releases.iter().filter(|release| release.name == *suite);
+            let mut pin = named.map(|release| release.pin);
             let suite = SuitePlan {
                 base: base_url(&source.url),
                 suite: suite.clone(),
                 components,
                 signed_by,
+                check_valid_until: settings.check_valid_until && source.check_valid_until,
+                pin: pin.next().flatten(),
                 of_distribution_only: codename.is_some(),
             };
             add(&mut releases, release, suite);

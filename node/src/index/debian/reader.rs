@@ -1,22 +1,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use rebuilder_actors::port::{
-    BoxFuture, Group, IndexError, IndexRead, IndexReader, IndexState, ReleaseState, UtcMillis,
+    BoxFuture, Group, IndexError, IndexRead, IndexReader, IndexState, ReleaseState, Unread,
+    UtcMillis,
 };
-use rebuilder_actors::protocol::{Archive, Sha256};
+use rebuilder_actors::protocol::{Archive, Sha256, Waived};
 
 use super::cache::{Cache, Remembered};
 use super::download::{LocalIndex, index_file, refused};
+use super::fetched::{FetchedRelease, digest, is_foreign, is_same, names};
 use super::group::{Grouping, LoadedSuite};
 use super::keyring::Keyring;
-use super::packages::{Binaries, Wanted, too_many};
+use super::packages::{Binaries, Skipped, Wanted, too_many};
 use super::plan::{ReleasePlan, SuitePlan, plan};
 use super::release::{ReleaseFile, shown};
 use super::settings::{AptPaths, DebianSettings};
 use super::sources::Sources;
+use super::unread::{self, Kind, add};
 use super::verify::{Signed, unverified_text, verified_text};
 use crate::fetch::{FetchError, Fetched, Fetcher, Validator};
 
@@ -27,6 +29,8 @@ pub struct DebianReader {
     fetcher: Fetcher,
     cache: Cache,
     apt: AptPaths,
+    /// Of the last index that was read.
+    unread: Arc<Mutex<Unread>>,
 }
 
 impl DebianReader {
@@ -34,7 +38,7 @@ impl DebianReader {
     /// it may be emptied at any time.
     pub fn new(settings: DebianSettings, fetcher: Fetcher, cache: &Path, apt: AptPaths) -> Self {
         let cache = Cache::new(cache, &settings.profile);
-        Self { settings, fetcher, cache, apt }
+        Self { settings, fetcher, cache, apt, unread: Arc::default() }
     }
 
     async fn read_all(
@@ -54,15 +58,20 @@ impl DebianReader {
         let settings = digest(&self.settings, &releases);
         let suites = releases.iter().flat_map(|release| &release.suites);
         let mut fetched = Vec::new();
-        for suite in suites {
+        for suite in suites.clone() {
             fetched.push(self.fetch_release(suite).await?);
         }
         let names = names(&releases);
         if since.is_some_and(|since| is_same(since, settings, &names, &fetched)) {
-            for suite in &fetched {
+            let mut unread = Unread::default();
+            for (plan, suite) in suites.zip(&fetched) {
                 let text = unverified_text(&suite.bytes, &suite.url)?;
-                ReleaseFile::parse(&text, &suite.url)?.check_expiry(&suite.url, now)?;
+                let file = ReleaseFile::parse(&text, &suite.url)?;
+                file.check_expiry(&suite.url, plan.check_valid_until, now)?;
+                let remembered = self.cache.release(&suite.url).map(|(_, known)| known.unread);
+                add(&mut unread, remembered.unwrap_or_default());
             }
+            self.keep(unread);
             return Ok(IndexRead::Unchanged);
         }
         let mut state = IndexState { releases: Vec::new(), settings };
@@ -70,28 +79,40 @@ impl DebianReader {
         let (mut counted, mut followed) = (Vec::new(), 0);
         let mut rest = fetched.iter().zip(&names);
         for release in &releases {
-            let mut loaded = Vec::new();
+            let mut loaded: Vec<LoadedSuite> = Vec::new();
             for (suite, (fetched, name)) in release.suites.iter().zip(rest.by_ref()) {
                 let before =
                     since.and_then(|since| since.releases.iter().find(|r| r.name == *name));
-                let file = self.release_file(suite, fetched, before, now).await?;
+                let (file, waived) = self.release_file(suite, fetched, before, now).await?;
                 state.releases.push(ReleaseState {
                     name: name.clone(),
                     sha256: fetched.sha256,
-                    date: file.date,
+                    date: file.date.unwrap_or(NO_DATE),
                 });
                 if is_foreign(suite, &file, &self.settings.distribution) {
-                    counted.push(BTreeMap::new());
+                    counted.push((BTreeMap::new(), Unread::default()));
                     continue;
                 }
-                let (suite, packages) =
-                    self.load(suite, fetched, &file, release.suites.len() > 1, &mut used).await?;
+                let is_merged = release.suites.len() > 1;
+                let mut read = self.load(suite, fetched, &file, is_merged, &mut used).await?;
+                read.suite.waived = waived;
                 if before.is_some() {
-                    self.guard(fetched, &packages)?;
+                    self.guard(fetched, &read.packages)?;
                 }
-                loaded.push(suite);
-                counted.push(packages);
+                let stanzas = read.packages.values().sum();
+                unread::guard(
+                    &fetched.url,
+                    &read.skipped,
+                    stanzas,
+                    self.settings.unreadable_guard,
+                )?;
+                let mut unread = unread::of(&release.name, &read.skipped);
+                unread.notes.splice(0..0, unread::waived(&fetched.url, &file, waived));
+                loaded.push(read.suite);
+                counted.push((read.packages, unread));
             }
+            let own = counted.len() - release.suites.len();
+            unread::settle(&loaded, counted[own..].iter_mut().map(|(_, unread)| unread));
             self.emit(release, &loaded, &mut |group| {
                 followed += group.artifacts.len();
                 sink(group);
@@ -100,13 +121,34 @@ impl DebianReader {
                 return Err(too_many(&self.settings.source, self.settings.packages_max));
             }
         }
-        for (suite, packages) in fetched.iter().zip(counted) {
-            let remembered = Remembered { validator: suite.validator.clone(), packages };
+        let mut all = Unread::default();
+        for (suite, (packages, unread)) in fetched.iter().zip(counted) {
+            add(&mut all, unread.clone());
+            let validator = suite.validator.clone();
+            let seen = self.seen(suite);
+            let remembered = Remembered { validator, packages, unread, seen };
             self.cache.keep_release(&suite.url, &suite.bytes, &remembered)?;
         }
+        self.keep(all);
         let urls: Vec<_> = fetched.into_iter().map(|suite| suite.url).collect();
         self.cache.evict(&used, &urls);
         Ok(IndexRead::Changed(state))
+    }
+
+    fn keep(&self, unread: Unread) {
+        // It is replaced as a whole: whole after a panic elsewhere, too.
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread;
+    }
+
+    /// Digests of the indexes from this URL that were used, this one left out.
+    fn seen(&self, now: &FetchedRelease) -> Vec<Sha256> {
+        let Some((bytes, remembered)) = self.cache.release(&now.url) else { return Vec::new() };
+        let mut seen = remembered.seen;
+        seen.push(Sha256::of(&bytes));
+        seen.retain(|digest| *digest != now.sha256);
+        let surplus = seen.len().saturating_sub(SEEN_MAX);
+        seen.drain(..surplus);
+        seen
     }
 
     async fn fetch_release(&self, suite: &SuitePlan) -> Result<FetchedRelease, IndexError> {
@@ -149,8 +191,13 @@ impl DebianReader {
         fetched: &FetchedRelease,
         before: Option<&ReleaseState>,
         now: UtcMillis,
-    ) -> Result<ReleaseFile, IndexError> {
+    ) -> Result<(ReleaseFile, Waived), IndexError> {
         let url = &fetched.url;
+        let refused = |reason| Err(IndexError::Refused { url: url.clone(), reason });
+        if let Some(pin) = suite.pin.filter(|pin| *pin != fetched.sha256) {
+            let found = fetched.sha256;
+            return refused(format!("its SHA-256 is {found}, and the profile pins {pin}"));
+        }
         let text = if self.settings.check_signature {
             let keyring = Keyring::open(&suite.signed_by, url)?;
             let signed = match &fetched.signature {
@@ -163,18 +210,31 @@ impl DebianReader {
             unverified_text(&fetched.bytes, url)?.into_owned()
         };
         let file = ReleaseFile::parse(&text, url)?;
-        file.check(url, &suite.suite, now)?;
-        let Some(before) = before else { return Ok(file) };
-        let refused = |reason| Err(IndexError::Refused { url: url.clone(), reason });
-        if file.date < before.date {
-            let dates = format!("{} is older than {}", shown(file.date), shown(before.date));
+        let waived = file.check(url, suite, &self.settings.accept_suite, now)?;
+        let Some(before) = before else { return Ok((file, waived)) };
+        let Some(date) = file.date else {
+            if before.date != NO_DATE {
+                let date = shown(before.date);
+                return refused(format!("it has no Date, and what was read before is of {date}"));
+            }
+            // Without a date only this tells an old index from a new one.
+            let known = self.cache.release(url).map(|(_, remembered)| remembered.seen);
+            if known.is_some_and(|seen| seen.contains(&fetched.sha256)) {
+                return refused(
+                    "it has no Date, and was replaced by another one before".to_owned(),
+                );
+            }
+            return Ok((file, waived));
+        };
+        if date < before.date {
+            let dates = format!("{} is older than {}", shown(date), shown(before.date));
             return refused(format!("its Date {dates}, which was read before"));
         }
-        let is_other = file.date == before.date && fetched.sha256 != before.sha256;
+        let is_other = date == before.date && fetched.sha256 != before.sha256;
         if is_other && !self.was_signed_again(url, before, &file) {
             return refused("its Date is that of an index with other content".to_owned());
         }
-        Ok(file)
+        Ok((file, waived))
     }
 
     /// A second signature on the same content changes the file, not what it says.
@@ -194,7 +254,7 @@ impl DebianReader {
         release: &ReleaseFile,
         is_merged: bool,
         used: &mut BTreeSet<PathBuf>,
-    ) -> Result<(LoadedSuite, BTreeMap<String, u64>), IndexError> {
+    ) -> Result<ReadSuite, IndexError> {
         let wanted = Wanted {
             architectures: self.settings.architectures.clone(),
             maintainers: self.settings.filter.reads_maintainers(),
@@ -206,41 +266,49 @@ impl DebianReader {
             for architecture in self.folders(fetched, release)? {
                 let path = format!("{component}/binary-{architecture}/Packages");
                 let Some(index) = self.index(suite, release, &path, used).await? else { continue };
-                let wanted = wanted.clone();
+                let (wanted, url) = (wanted.clone(), index.url.clone());
                 let task = tokio::task::spawn_blocking(move || {
                     Binaries::read(&mut *open(&index)?, &index.url, &wanted)
                 });
-                binaries.push((path, component.to_owned(), task));
+                binaries.push((path, url, component.to_owned(), task));
             }
             if component.ends_with("/debian-installer") {
                 continue;
             }
             let path = format!("{component}/source/Sources");
             let Some(index) = self.index(suite, release, &path, used).await? else { continue };
-            let wanted = wanted.clone();
+            let (wanted, url) = (wanted.clone(), index.url.clone());
             let task = tokio::task::spawn_blocking(move || {
                 Sources::read(&mut *open(&index)?, &index.url, &wanted)
             });
-            sources.push((path, task));
+            sources.push((path, url, task));
         }
-        let mut packages = BTreeMap::new();
-        let mut loaded = LoadedSuite {
-            base: suite.base.clone(),
-            inrelease: fetched.sha256,
-            binaries: Vec::new(),
-            sources: Vec::new(),
+        let mut read = ReadSuite {
+            suite: LoadedSuite {
+                base: suite.base.clone(),
+                inrelease: fetched.sha256,
+                waived: Waived::default(),
+                binaries: Vec::new(),
+                sources: Vec::new(),
+            },
+            packages: BTreeMap::new(),
+            skipped: Vec::new(),
         };
-        for (path, component, task) in binaries {
-            let table = task.await.map_err(|error| panicked(&path, &error))??;
-            packages.insert(path, table.stanzas);
-            loaded.binaries.push((component, table));
+        for (path, url, component, task) in binaries {
+            let mut table = task.await.map_err(|error| panicked(&path, &error))??;
+            read.packages.insert(path, table.stanzas);
+            let skipped = table.unread.drain(..);
+            read.skipped.extend(skipped.map(|one| (Kind::Binary, url.clone(), one)));
+            read.suite.binaries.push((component, table));
         }
-        for (path, task) in sources {
-            let table = task.await.map_err(|error| panicked(&path, &error))??;
-            packages.insert(path, table.stanzas);
-            loaded.sources.push(table);
+        for (path, url, task) in sources {
+            let mut table = task.await.map_err(|error| panicked(&path, &error))??;
+            read.packages.insert(path, table.stanzas);
+            let skipped = table.unread.drain(..);
+            read.skipped.extend(skipped.map(|one| (Kind::Source, url.clone(), one)));
+            read.suite.sources.push(table);
         }
-        Ok((loaded, packages))
+        Ok(read)
     }
 
     async fn index(
@@ -390,56 +458,19 @@ impl IndexReader for DebianReader {
     ) -> BoxFuture<'a, Result<IndexRead, IndexError>> {
         Box::pin(self.read_all(since, now, sink))
     }
-}
 
-/// A signed index, not yet checked.
-struct FetchedRelease {
-    url: String,
-    sha256: Sha256,
-    bytes: Bytes,
-    /// `None`: within `bytes`, or not looked at.
-    signature: Option<Bytes>,
-    validator: Validator,
-}
-
-/// How the state names each suite: by its name, with the archive where that does not tell.
-fn names(releases: &[ReleasePlan]) -> Vec<String> {
-    let suites: Vec<_> = releases.iter().flat_map(|release| &release.suites).collect();
-    let name = |suite: &&SuitePlan| {
-        let same = suites.iter().filter(|other| other.suite == suite.suite).count();
-        if same == 1 { suite.suite.clone() } else { format!("{} {}", suite.suite, suite.base) }
-    };
-    suites.iter().map(name).collect()
-}
-
-fn is_same(
-    since: &IndexState,
-    settings: Sha256,
-    names: &[String],
-    fetched: &[FetchedRelease],
-) -> bool {
-    since.settings == settings
-        && since.releases.len() == fetched.len()
-        && since
-            .releases
-            .iter()
-            .zip(names.iter().zip(fetched))
-            .all(|(before, (name, now))| before.name == *name && before.sha256 == now.sha256)
-}
-
-fn is_foreign(suite: &SuitePlan, file: &ReleaseFile, distribution: &str) -> bool {
-    let origin = file.origin.as_deref();
-    let foreign = suite.of_distribution_only
-        && origin.is_some_and(|origin| !origin.eq_ignore_ascii_case(distribution));
-    if foreign {
-        tracing::info!(suite = suite.suite, base = suite.base, "not of {distribution}: left out");
+    fn unread(&self) -> Unread {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-    foreign
 }
 
-/// Digest of everything that shapes the result; the number changes when the reader's rules do.
-fn digest(settings: &DebianSettings, releases: &[ReleasePlan]) -> Sha256 {
-    Sha256::of(format!("debian 1 {settings:?} {releases:?}").as_bytes())
+/// A suite as it was read.
+struct ReadSuite {
+    suite: LoadedSuite,
+    /// Stanzas of each file.
+    packages: BTreeMap<String, u64>,
+    /// Those that could not be read, with the file.
+    skipped: Vec<(Kind, String, Skipped)>,
 }
 
 fn open(index: &LocalIndex) -> Result<Box<dyn std::io::Read>, IndexError> {
@@ -452,5 +483,10 @@ fn panicked(path: &str, error: &tokio::task::JoinError) -> IndexError {
     IndexError::Content { url: path.to_owned(), reason: format!("the reader stopped: {error}") }
 }
 
+/// Stands in the state for a release that has no date.
+const NO_DATE: UtcMillis = UtcMillis(0);
+/// Digests of indexes without a date that are remembered: one that comes again after so many others
+/// is not noticed.
+const SEEN_MAX: usize = 1024;
 /// Largest `InRelease`: some twenty times Debian's.
 const RELEASE_BYTES_MAX: u64 = 4 << 20;

@@ -300,10 +300,11 @@ async fn of_several_suites_only_the_newest_is_followed() {
     assert_eq!(state.releases.len(), 3);
     assert_eq!(read(&reader, Some(&state)).await.unwrap().0, IndexRead::Unchanged);
 
-    settings.releases = vec![Release { name: "bookworm-security".to_owned(), source: None }];
+    settings.releases =
+        vec![Release { name: "bookworm-security".to_owned(), source: None, pin: None }];
     let (_, groups) = read_new(&mirror.reader(settings.clone())).await;
     assert!(groups.iter().all(|group| group.release.as_deref() == Some("bookworm-security")));
-    settings.releases = vec![Release { name: "sid".to_owned(), source: None }];
+    settings.releases = vec![Release { name: "sid".to_owned(), source: None, pin: None }];
     let error = read(&mirror.reader(settings), None).await.unwrap_err().to_string();
     assert!(error.contains("apt is not configured for suite sid"), "{error}");
 }

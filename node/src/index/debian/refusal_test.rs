@@ -112,7 +112,7 @@ async fn time_only_goes_forward() {
     mirror.release("stable", LATER, &expiry("Sat, 10 Jan 2026 11:59:59 UTC"));
     mirror.sign("stable", "signer");
     let reason = refused(None).await;
-    assert_eq!(reason, "it expired at 2026-01-10T11:59:59Z");
+    assert!(reason.starts_with("it expired at 2026-01-10T11:59:59Z"), "{reason}");
     mirror.release("stable", LATER, &expiry("Sat, 10 Jan 2026 12:00:01 UTC"));
     mirror.sign("stable", "signer");
     let (state, _) = read_new(&reader).await;
@@ -133,7 +133,7 @@ async fn another_suite_component_or_architecture_is_refused() {
     mirror.sign("stable", "signer");
     let settings = mirror.settings(&["stable"]);
     let error = read(&mirror.reader(settings.clone()), None).await.unwrap_err().to_string();
-    assert!(error.ends_with("it is suite unstable, codename sid, not stable"), "{error}");
+    assert!(error.contains("it is suite unstable, codename sid, not stable"), "{error}");
 
     let fields = "Suite: stable\nComponents: updates/main\nArchitectures: amd64\n";
     mirror.release("stable", DATE, fields);
@@ -225,7 +225,7 @@ async fn a_sudden_loss_of_packages_is_refused() {
 }
 
 #[tokio::test]
-async fn hostile_stanzas_are_named() {
+async fn hostile_stanzas_are_named_and_cost_themselves() {
     let mirror = small();
     mirror.edit("dists/stable/main/binary-amd64/Packages", |text| {
         text.replace("pool/main/hello-b_1", "pool/../../hello-b_1")
@@ -234,8 +234,12 @@ async fn hostile_stanzas_are_named() {
     std::fs::remove_file(folder.join("Packages.xz")).unwrap();
     mirror.release("stable", DATE, "Suite: stable\n");
     mirror.sign("stable", "signer");
-    let error = read(&mirror.reader(mirror.settings(&["stable"])), None).await.unwrap_err();
-    let text = error.to_string();
+    let reader = mirror.reader(mirror.settings(&["stable"]));
+    let (_, groups) = read(&reader, None).await.unwrap();
+    assert_eq!(groups[0].artifacts.len(), 3);
+    let unread = reader.unread();
+    assert_eq!(unread.stanzas, 1);
+    let text = &unread.notes[0];
     assert!(text.contains("main/binary-amd64/Packages: stanza at line "), "{text}");
     assert!(text.contains("package hello-b: path"), "{text}");
 }

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
 use rebuilder_actors::port::{IndexError, UtcMillis};
-use rebuilder_actors::protocol::Sha256;
+use rebuilder_actors::protocol::{Sha256, Waived};
 
 use super::packages::unreadable;
+use super::plan::SuitePlan;
 use crate::distribution::debian::format::control::{Stanza, Unreadable, Value};
 use crate::distribution::debian::format::{checksum, names};
 
@@ -13,7 +14,8 @@ pub(super) struct ReleaseFile {
     pub(super) origin: Option<String>,
     pub(super) suite: Option<String>,
     pub(super) codename: Option<String>,
-    pub(super) date: UtcMillis,
+    /// `None`: it has no date, and nothing tells whether it is the newest.
+    pub(super) date: Option<UtcMillis>,
     pub(super) valid_until: Option<UtcMillis>,
     pub(super) by_hash: bool,
     /// `Packages` of an architecture has the packages of `all` too.
@@ -61,7 +63,7 @@ impl ReleaseFile {
             "Components",
             "SHA256",
         ])?;
-        let date = stanza.text("Date", date)?.ok_or_else(|| stanza.fault("has no Date"))?;
+        let date = stanza.text("Date", date)?;
         let time = |text: &str| {
             parse_date(text).ok_or_else(|| stanza.fault(format!("`{text}` is not a date")))
         };
@@ -81,7 +83,7 @@ impl ReleaseFile {
             origin: shown(origin),
             suite: shown(suite),
             codename: shown(codename),
-            date: time(date)?,
+            date: date.map(time).transpose()?,
             valid_until: until.map(time).transpose()?,
             by_hash: shown(by_hash).is_some_and(|value| value.eq_ignore_ascii_case("yes")),
             all_is_within,
@@ -91,33 +93,75 @@ impl ReleaseFile {
         })
     }
 
-    /// Refuses a release that is not `suite`, is expired, or comes from the future.
-    pub(super) fn check(&self, url: &str, suite: &str, now: UtcMillis) -> Result<(), IndexError> {
+    /// Refuses a release that is not of this suite, is expired, or comes from the future; answers
+    /// which of these rules are waived for it.
+    pub(super) fn check(
+        &self,
+        url: &str,
+        suite: &SuitePlan,
+        accept_suite: &[String],
+        now: UtcMillis,
+    ) -> Result<Waived, IndexError> {
         let refused = |reason| IndexError::Refused { url: url.to_owned(), reason };
+        if let Some(date) = self.date.filter(|date| *date > now.plus(FUTURE_MAX)) {
+            let reason = format!("its Date {} is in the future", shown(date));
+            return Err(refused(format!("{reason}; check the clock of this machine")));
+        }
+        Ok(Waived {
+            is_pinned: suite.pin.is_some(),
+            date: self.date.is_none(),
+            valid_until: self.check_expiry(url, suite.check_valid_until, now)?,
+            suite: self.check_suite(url, &suite.suite, accept_suite)?,
+        })
+    }
+
+    /// True when it calls itself otherwise, or nothing, and that is accepted.
+    fn check_suite(
+        &self,
+        url: &str,
+        suite: &str,
+        accept_suite: &[String],
+    ) -> Result<bool, IndexError> {
         // Old security archives are asked for as `buster/updates` and call themselves `buster`.
         let short = suite.trim_end_matches('/').split('/').next();
         let names = [self.suite.as_deref(), self.codename.as_deref()];
-        if !names.iter().flatten().any(|&name| name == suite || Some(name) == short) {
-            let [found, codename] = names.map(|name| name.unwrap_or("not named"));
-            let reason = format!("it is suite {found}, codename {codename}, not {suite}");
-            return Err(refused(reason));
+        let mut own = names.iter().flatten().peekable();
+        if own.peek().is_none() {
+            return Ok(true);
         }
-        self.check_expiry(url, now)?;
-        if self.date > now.plus(FUTURE_MAX) {
-            let reason = format!("its Date {} is in the future", shown(self.date));
-            return Err(refused(format!("{reason}; check the clock of this machine")));
+        if names.iter().flatten().any(|&name| name == suite || Some(name) == short) {
+            return Ok(false);
         }
-        Ok(())
+        if own.any(|name| accept_suite.iter().any(|accepted| accepted == name)) {
+            return Ok(true);
+        }
+        let [found, codename] = names.map(|name| name.unwrap_or("not named"));
+        let reason = format!(
+            "it is suite {found}, codename {codename}, not {suite}: if it is the one that is \
+             meant, name it in `accept_suite` of the profile"
+        );
+        Err(IndexError::Refused { url: url.to_owned(), reason })
     }
 
-    /// Refuses a release that is expired: a mirror that stopped, or one that hides the news.
-    pub(super) fn check_expiry(&self, url: &str, now: UtcMillis) -> Result<(), IndexError> {
+    /// Refuses a release that is expired: a mirror that stopped, or one that hides the news. True
+    /// when it is, and that is not looked at.
+    pub(super) fn check_expiry(
+        &self,
+        url: &str,
+        is_checked: bool,
+        now: UtcMillis,
+    ) -> Result<bool, IndexError> {
         match self.valid_until {
-            Some(until) if now > until => Err(IndexError::Refused {
+            Some(until) if now > until && is_checked => Err(IndexError::Refused {
                 url: url.to_owned(),
-                reason: format!("it expired at {}", shown(until)),
+                reason: format!(
+                    "it expired at {}: for a snapshot or an archived release that is right, and \
+                     `check_valid_until = false` of the profile follows it",
+                    shown(until)
+                ),
             }),
-            _ => Ok(()),
+            Some(until) => Ok(now > until),
+            None => Ok(false),
         }
     }
 

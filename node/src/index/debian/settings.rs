@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use rebuilder_actors::domain::sync::Filter;
-use rebuilder_actors::protocol::Archive;
+use rebuilder_actors::protocol::{Archive, Sha256};
 
 /// What one profile reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,14 @@ pub struct DebianSettings {
     /// An index that lost more than this percentage of its packages since it was last read is
     /// refused; 100 switches the guard off.
     pub shrink_guard: u8,
+    /// An index of which more than this percentage of stanzas cannot be read is refused; 100
+    /// switches the guard off.
+    pub unreadable_guard: u8,
+    /// False: a release that says that it expired is followed, and every group says so.
+    pub check_valid_until: bool,
+    /// What a release may call itself besides the name that it is asked for by; every group says so
+    /// where one does.
+    pub accept_suite: Vec<String>,
     /// Packages of all its releases; more are an error, as memory and the queue grow with them.
     pub packages_max: usize,
 }
@@ -47,6 +55,9 @@ pub struct Release {
     pub name: String,
     /// Base URL or path of its own; `None`: the profile's.
     pub source: Option<String>,
+    /// Digest of the only `InRelease` (or `Release`, where it is signed apart) that is followed;
+    /// `None`: any that passes.
+    pub pin: Option<Sha256>,
 }
 
 /// Where build environments are known from.

@@ -3,7 +3,7 @@ use std::io::Read;
 use rebuilder_actors::port::IndexError;
 use rebuilder_actors::protocol::Sha256;
 
-use super::packages::{Wanted, next, too_many, unreadable};
+use super::packages::{Skipped, Wanted, next, too_many};
 use super::text::{Arena, Text};
 use crate::distribution::debian::format::checksum;
 use crate::distribution::debian::format::control::{Stanza, Stanzas, Unreadable, Value};
@@ -16,6 +16,8 @@ pub(super) struct Sources {
     /// Sorted by name and version.
     rows: Vec<Source>,
     pub(super) stanzas: u64,
+    /// Those that cannot be read.
+    pub(super) unread: Vec<Skipped>,
 }
 
 /// One source package.
@@ -47,7 +49,9 @@ impl Sources {
         let mut stanzas = Stanzas::new(input);
         while let Some(stanza) = next(&mut stanzas, url)? {
             sources.stanzas += 1;
-            sources.add(&stanza, wanted.maintainers).map_err(|error| unreadable(url, &error))?;
+            if let Err(error) = sources.add(&stanza, wanted.maintainers) {
+                sources.unread.push(Skipped::new(&stanza, error));
+            }
             if sources.rows.len() > wanted.packages_max {
                 return Err(too_many(url, wanted.packages_max));
             }
@@ -64,6 +68,9 @@ impl Sources {
     }
 
     fn add(&mut self, stanza: &Stanza<'_>, with_maintainers: bool) -> Result<(), Unreadable> {
+        if !stanza.is_whole() {
+            return Err(stanza.fault("is longer than any"));
+        }
         let [name, version, directory, checksums, maintainer, uploaders] = stanza.fields([
             "Package",
             "Version",
@@ -174,13 +181,19 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_path_is_refused() {
+    fn a_hostile_path_costs_its_stanza() {
         let sha = Sha256::of(b"x");
         let text = format!(
-            "Package: b\nVersion: 2\nDirectory: ../..\nChecksums-Sha256:\n {sha} 9 b_2.dsc\n"
+            "Package: b\nVersion: 2\nDirectory: ../..\nChecksums-Sha256:\n {sha} 9 b_2.dsc\n\n\
+             Package: c\nVersion: 2\nDirectory: ./pool\nChecksums-Sha256:\n {sha} 9 c_2.dsc\n"
         );
-        let error =
-            Sources::read(&mut text.as_bytes(), "u", &wanted(false)).unwrap_err().to_string();
+        let read = Sources::read(&mut text.as_bytes(), "u", &wanted(false)).unwrap();
+        let [skipped] = &read.unread[..] else { panic!("{:?}", read.unread) };
+        assert_eq!(skipped.package.as_deref(), Some("b"));
+        let error = skipped.error.to_string();
         assert!(error.contains("source package b: path \"../../b_2.dsc\""), "{error}");
+        assert!(read.find("b", "2").is_none());
+        let dsc = read.find("c", "2").unwrap().dsc.unwrap();
+        assert_eq!(read.texts.get(dsc.path), "pool/c_2.dsc");
     }
 }

@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod condition;
+mod doubts;
 mod enrolment;
 mod faults;
 mod house;
