@@ -97,11 +97,15 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
         socket.set_only_v6(false)?;
     }
     // Bursts of many workers; the kernel gives what its own limit allows, which is no error.
-    socket.set_recv_buffer_size(SOCKET_BUFFER_LEN)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_LEN)?;
     socket.set_send_buffer_size(SOCKET_BUFFER_LEN)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
 
-/// Asked for in both directions, bytes.
+/// Asked for what is sent, bytes.
 const SOCKET_BUFFER_LEN: usize = 2 << 20;
+/// Asked for what comes, bytes: a flood fills it while the process has no processor, and what does
+/// not fit then is lost, honest packets too, whose senders wait for up to a second before they send
+/// again.
+const RECEIVE_BUFFER_LEN: usize = 8 << 20;

@@ -37,6 +37,10 @@ impl<'a> PackageMatch<'a> {
 
     /// True when some artifact of some membership of the job matches.
     pub fn job(&self, job: &Job) -> bool {
+        // Nearly all jobs have another name: an order looks at every one in the queue's turn.
+        if self.name.as_ref().is_some_and(|name| !job.has_name(|found| name.matches(found))) {
+            return false;
+        }
         job.memberships().iter().any(|m| {
             self.membership(job, m) && m.artifacts.iter().any(|(_, a)| self.artifact(job, a))
         })

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::quarantine::Quarantine;
 use super::refusals::Refusals;
 use super::standings::Standings;
+use super::turn::Reading;
 use super::{blobs, queue, results, store, syncs};
 use crate::domain::places::PlaceLimits;
 use crate::domain::queue::Moment;
@@ -50,7 +51,7 @@ pub struct House {
     /// Sessions so far: a number is never used twice, whatever restarts.
     pub sessions: Arc<AtomicU64>,
     /// Work that is done for keys that may only read, at a time.
-    pub reading: Arc<Semaphore>,
+    pub reading: Arc<Reading>,
     /// This process.
     pub boot: BootId,
     /// Where workers reach the coordinator, for invitations.

@@ -29,4 +29,6 @@ pub use house::{Blob, Gone, House};
 pub use quarantine::{Quarantine, Verdict as QuarantineVerdict};
 pub use refusals::{Kind as RefusalKind, Refusals};
 pub use standings::Standings;
+
 pub use tree::{Coordinator, Message, Open, Parts, damage_in};
+pub use turn::Reading;

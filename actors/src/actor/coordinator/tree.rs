@@ -8,7 +8,8 @@ use super::house::House;
 use super::quarantine::Quarantine;
 use super::refusals::Refusals;
 use super::standings::Standings;
-use super::{blobs, endpoint, kept, queue, results, sessions, store, syncs, turn};
+use super::turn::Reading;
+use super::{blobs, endpoint, kept, queue, results, sessions, store, syncs};
 use crate::actor::supervisor::{Children, TreeEnd};
 use crate::domain::places::PlaceLimits;
 use crate::domain::queue::Settings;
@@ -81,6 +82,7 @@ pub struct State {
     /// Read from the store, and followed since.
     standings: Arc<Standings>,
     refusals: Arc<Refusals>,
+    reading: Arc<Reading>,
     /// Outlives restarts.
     sessions: Arc<AtomicU64>,
 }
@@ -99,10 +101,12 @@ impl Actor for Coordinator {
         (parts, ended): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let refusals = Arc::new(Refusals::new(parts.clock.clone()));
+        let reading = Arc::new(Reading::new(parts.clock.clone()));
         let mut state = State {
             parts,
             standings: Arc::default(),
             refusals,
+            reading,
             quarantine: Arc::default(),
             children: Children::new(ended),
             house: None,
@@ -278,7 +282,7 @@ impl State {
             refusals: self.refusals.clone(),
             places: parts.places,
             sessions: self.sessions.clone(),
-            reading: Arc::new(Semaphore::new(turn::READING_MAX)),
+            reading: self.reading.clone(),
             boot: parts.boot,
             public_address: parts.public_address,
             log_bytes_max: parts.settings.limits.log_bytes_max + LOG_SLACK,

@@ -60,6 +60,13 @@ impl Packed {
         self.views().iter().any(|view| view.profile == profile.as_bytes())
     }
 
+    /// True when the name of one of the artifacts is as asked for.
+    pub(super) fn has_artifact(&self, is_asked: impl Fn(&str) -> bool) -> bool {
+        let views = self.views();
+        let mut names = views.iter().flat_map(|view| &view.artifacts).map(|(_, a)| a.name);
+        names.any(|name| core::str::from_utf8(name).is_ok_and(&is_asked))
+    }
+
     /// True when `profile`'s for the release of `group` says exactly what the group says.
     pub(super) fn says(&self, profile: &str, group: &Group, archives: i32) -> bool {
         self.views().iter().any(|view| {
