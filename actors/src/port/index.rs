@@ -127,6 +127,14 @@ pub enum IndexError {
         /// What gpgv said.
         reason: String,
     },
+    /// This machine lacks what it takes to check or keep the index: says nothing about it.
+    #[error("cannot read {url} on this machine: {reason}")]
+    Local {
+        /// The index.
+        url: String,
+        /// What failed here, and what to do about it.
+        reason: String,
+    },
     /// Content that contradicts the signed index, or cannot be read.
     #[error("{url}: {reason}")]
     Content {

@@ -47,8 +47,8 @@ impl Backends {
         tokio::fs::create_dir_all(&setup.folder).await?;
         let mut entries = tokio::fs::read_dir(&setup.folder).await?;
         while let Some(entry) = entries.next_entry().await? {
-            // Never fatal: no attempt gets this folder's name, or it is moved out of its way.
-            if let Err(error) = sandbox::remove_tree(&entry.path()).await {
+            // Never fatal: an attempt of this name tries again, and ends in a fault that says so.
+            if let Err(error) = sandbox::clear(&entry.path()).await {
                 tracing::warn!(target: "rebuilder", "a left-over stays: {error}");
             }
         }
@@ -134,9 +134,11 @@ impl Backends {
     async fn free(&self, attempt: AttemptId) {
         self.kept().remove(&attempt);
         let folder = self.folder_of(attempt);
-        if let Err(error) = sandbox::remove_tree(&folder).await {
+        if let Err(error) = sandbox::clear(&folder).await {
             tracing::warn!(%attempt, %error, "what an attempt left cannot be removed");
         }
+        // What kept an earlier one may have ended meanwhile.
+        sandbox::sweep(&self.setup.folder).await;
     }
 
     fn folder_of(&self, attempt: AttemptId) -> PathBuf {
@@ -186,26 +188,8 @@ async fn make_private(folder: &Path) -> Result<(), Ended> {
     let mut made = builder.create(folder).await;
     if made.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists) {
         // An earlier try that was never released, or of a process that was killed.
-        if let Err(error) = sandbox::remove_tree(folder).await {
-            let aside = aside(folder).await.map_err(|e| Ended::io("move aside", folder, &e))?;
-            let aside = aside.display();
-            tracing::warn!(target: "rebuilder", "a left-over stays, as {aside}: {error}");
-        }
+        sandbox::clear(folder).await?;
         made = builder.create(folder).await;
     }
     made.map_err(|error| Ended::io("make the folder", folder, &error))
-}
-
-/// Renames what cannot be removed to a name that no attempt has; the next start tries it again.
-async fn aside(folder: &Path) -> std::io::Result<PathBuf> {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut number = 0_u32;
-    loop {
-        number += 1;
-        let to = folder.with_file_name(format!("{name}.left-{number}"));
-        if !tokio::fs::try_exists(&to).await? {
-            tokio::fs::rename(folder, &to).await?;
-            return Ok(to);
-        }
-    }
 }

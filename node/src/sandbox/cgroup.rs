@@ -1,7 +1,9 @@
 //! Which control groups this process may use: the old layout (version 1, one tree per controller)
 //! or a delegated part of the unified one (version 2).
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -112,16 +114,16 @@ fn separate(mounts: &str, own: &str, controller: &str) -> Option<PathBuf> {
         has(controllers).then_some(path)
     });
     // A group outside of what is mounted here cannot be named.
-    let inside = path.and_then(|path| Path::new(path).strip_prefix(mount.root).ok());
-    Some(inside.map_or_else(|| mount.point.into(), |inside| Path::new(mount.point).join(inside)))
+    let inside = path.and_then(|path| Path::new(path).strip_prefix(&mount.root).ok());
+    Some(inside.map_or_else(|| mount.point.clone(), |inside| mount.point.join(inside)))
 }
 
 /// The folder of the group in which this process is, in version 2.
 fn unified(mounts: &str, own: &str) -> Option<PathBuf> {
     let mount = mounts.lines().filter_map(Mount::parse).find(|mount| mount.kind == "cgroup2")?;
     let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let inside = Path::new(path).strip_prefix(mount.root).ok()?;
-    Some(Path::new(mount.point).join(inside))
+    let inside = Path::new(path).strip_prefix(&mount.root).ok()?;
+    Some(mount.point.join(inside))
 }
 
 /// A folder of version 2 whose children get both controllers, if one was given to this process.
@@ -170,8 +172,8 @@ fn may_make_groups(folder: &Path) -> bool {
 
 /// What matters of one line of `mountinfo` (proc(5)).
 struct Mount<'a> {
-    root: &'a str,
-    point: &'a str,
+    root: PathBuf,
+    point: PathBuf,
     kind: &'a str,
     options: &'a str,
 }
@@ -181,10 +183,27 @@ impl<'a> Mount<'a> {
         let (left, right) = line.split_once(" - ")?;
         let mut left = left.split(' ').skip(3);
         let mut right = right.split(' ');
-        let (root, point) = (left.next()?, left.next()?);
+        let (root, point) = (plain(left.next()?), plain(left.next()?));
         let (kind, _source, options) = (right.next()?, right.next()?, right.next()?);
         Some(Self { root, point, kind, options })
     }
+}
+
+/// A path of `mountinfo`, where blanks, tabs, line feeds and `\\` stand as octal numbers.
+fn plain(text: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let number = after.get(..3).filter(|_| first == b'\\');
+        let number = number.and_then(|digits| str::from_utf8(digits).ok());
+        let (byte, length) = match number.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => (byte, 4),
+            None => (first, 1),
+        };
+        bytes.push(byte);
+        rest = &rest[length..];
+    }
+    PathBuf::from(OsString::from_vec(bytes))
 }
 
 #[cfg(test)]
@@ -211,6 +230,17 @@ mod tests {
         let folder = |own| separate(&contained, own, "memory").unwrap();
         assert_eq!(folder("4:memory:/box/in\n"), Path::new("/sys/fs/cgroup/memory/in"));
         assert_eq!(folder("4:memory:/elsewhere\n"), Path::new("/sys/fs/cgroup/memory"));
+    }
+
+    #[test]
+    fn odd_places_of_the_trees_are_read() {
+        let mounts = "31 24 0:26 /a\\040b /mnt/a\\040b\\134c\\012d rw - cgroup cgroup rw,memory";
+        let place = |own| separate(mounts, own, "memory").unwrap();
+        assert_eq!(place("4:memory:/a b/site\n"), Path::new("/mnt/a b\\c\nd/site"));
+        assert_eq!(place("4:memory:/\n"), Path::new("/mnt/a b\\c\nd"));
+        for (text, expected) in [("/x\\", "/x\\"), ("/\\04", "/\\04"), ("/\\999", "/\\999")] {
+            assert_eq!(plain(text), Path::new(expected));
+        }
     }
 
     #[test]

@@ -213,4 +213,4 @@ const TRIES_MAX: u32 = 4;
 
 #[cfg(test)]
 #[path = "removal_test.rs"]
-mod tests;
+pub(super) mod tests;

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use rebuilder_actors::protocol::{Archive, FaultKind, Sha256};
 
 use crate::backend::Ended;
@@ -72,8 +74,10 @@ impl Suite {
         suite: &str,
         components: &[Box<str>],
     ) -> Result<Self, names::InvalidName> {
+        // apt's lists are words with blanks between them: a path becomes a URL first.
+        let url = if url.starts_with('/') { file_url(url) } else { url.to_owned() };
         Ok(Self {
-            url: names::archive_url(url)?.trim_end_matches('/').to_owned(),
+            url: names::archive_url(&url)?.trim_end_matches('/').to_owned(),
             suite: names::suite(suite)?.to_owned(),
             components: components
                 .iter()
@@ -126,6 +130,20 @@ impl Suite {
     }
 }
 
+/// The `file:` URL of an absolute path, of whatever bytes.
+fn file_url(path: &str) -> String {
+    let mut url = "file:".to_owned();
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-~+".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            // Writing to a text cannot fail.
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    url
+}
+
 /// Short name of a base root: everything that decides what is in it.
 pub(super) fn base_key(
     architecture: &str,
@@ -176,6 +194,23 @@ mod tests {
         assert_eq!(all.flat[0].line("/k.gpg"), "deb [signed-by=/k.gpg] copy:/srv/pool ./ \n");
         assert_eq!(all.flat[0].release_url(), "file:/srv/pool/./InRelease");
         assert_eq!(all.snapshots, ["http://snapshot.example.org"]);
+    }
+
+    #[test]
+    fn paths_of_any_characters_are_one_word_for_apt() {
+        for path in
+            ["/srv/a b", "/srv/[x] 'q\"", "/srv/\u{e9}\n%20", "/srv/a?b#c\\d:e,f", "/srv/x/"]
+        {
+            let all = Archives::of(&[suite(path, "bookworm", &["main"])]).unwrap();
+            let line = all.suites[0].line("/k.gpg");
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            assert_eq!(words.len(), 5, "{line}");
+            assert!(words[2].starts_with("copy:/srv/") && line.is_ascii(), "{line}");
+            let local = all.suites[0].local().unwrap();
+            assert_eq!(local, std::path::Path::new(path.trim_end_matches('/')));
+            // The same in another form.
+            assert!(all.suites[0].release_url().starts_with("file:/srv/"));
+        }
     }
 
     #[test]

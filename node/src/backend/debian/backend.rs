@@ -147,9 +147,11 @@ impl DebianBackend {
         if let Err(error) = self.packages.prune(&*self.clock) {
             tracing::warn!(%error, "fetched packages cannot be pruned");
         }
-        let out = ended?;
-        removed?;
-        Ok(out)
+        if let Err(error) = removed {
+            // What was built counts, whatever stays of the place where it was built.
+            tracing::warn!(target: "rebuilder", "the layer of an attempt stays: {error:?}");
+        }
+        ended
     }
 }
 

@@ -63,7 +63,7 @@ impl Bases {
     ) -> std::io::Result<Self> {
         let mut newest: BTreeMap<String, Base> = BTreeMap::new();
         for home in storage::homes(&settings) {
-            let home = home.join("bases");
+            let home = storage::base_home(home);
             std::fs::create_dir_all(&home)?;
             // Nobody else on this machine is to run what is in there.
             std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700))?;
@@ -143,10 +143,11 @@ impl Bases {
             unused
         };
         for base in unused {
-            if let Err(error) = sandbox::remove_tree(&base.folder).await {
+            if let Err(error) = sandbox::clear(&base.folder).await {
                 tracing::warn!(%error, "a superseded base root stays");
             }
         }
+        storage::sweep(&self.settings).await;
     }
 
     async fn is_fresh(&self, base: &Base, archives: &Archives, progress: &dyn Progress) -> bool {
@@ -201,9 +202,9 @@ impl Bases {
         let began = self.clock.monotonic();
         // Read before the packages: what changes meanwhile is then found at the next check.
         let releases = self.releases(work.archives).await?;
-        let home = storage::home(&self.settings).join("bases");
+        let home = storage::base_home(storage::home(&self.settings));
         let making = home.join(format!(".new-{key}"));
-        sandbox::remove_tree(&making).await?;
+        sandbox::clear(&making).await?;
         std::fs::create_dir_all(&making).map_err(|error| Ended::io("make", &making, &error))?;
         say(progress, format!("makes base root {key}: {}", work.summary()));
         let ended = match work.run(&making).await {
@@ -211,9 +212,12 @@ impl Bases {
             Ok(false) => Err(self.unread(work, &making).await),
             Err(ended) => Err(ended),
         };
-        if ended.is_err() {
+        if ended.is_err()
             // It may have filled the disk, and the next try may be hours away.
-            sandbox::remove_tree(&making).await?;
+            && let Err(error) = sandbox::clear(&making).await
+        {
+            // Why it was not made says more.
+            tracing::warn!(%error, "a base root that was not finished stays");
         }
         ended?;
         let made_at = self.clock.utc();

@@ -121,9 +121,9 @@ impl Chroot<'_> {
         Ok(all)
     }
 
-    /// Deletes the writable layer.
+    /// Deletes the writable layer, or gets it out of the way.
     pub(super) async fn remove_layer(layer: &Path) -> Result<(), Ended> {
-        Ok(sandbox::remove_tree(layer).await?)
+        Ok(sandbox::clear(layer).await?)
     }
 }
 

@@ -35,13 +35,26 @@ pub(super) fn free_bytes(path: &Path) -> Option<u64> {
     Some(state.blocks_available() * state.fragment_size())
 }
 
-/// Removes what a crashed process left behind. What stays is in nobody's way, and is tried again at
-/// the next start.
+/// Removes what a crashed process left behind. What stays is in nobody's way, and is tried again
+/// later.
 pub(super) fn remove_left_over(path: &Path) {
     tracing::info!(path = %path.display(), "removes what was left over");
-    if let Err(error) = sandbox::remove_tree_blocking(path) {
+    if let Err(error) = sandbox::clear_blocking(path) {
         tracing::warn!(target: "rebuilder", "a left-over stays: {error}");
     }
+}
+
+/// Tries again to delete what could not be deleted before.
+pub(super) async fn sweep(settings: &DebianSettings) {
+    for home in layer_homes(settings).into_iter().chain(homes(settings).into_iter().map(base_home))
+    {
+        sandbox::sweep(&home).await;
+    }
+}
+
+/// Where base roots are below one of [`homes`].
+pub(super) fn base_home(home: PathBuf) -> PathBuf {
+    home.join("bases")
 }
 
 fn memory(settings: &DebianSettings) -> Option<PathBuf> {

@@ -26,13 +26,19 @@ pub(super) async fn verified_text(
         keyring: keyring.display().to_string(),
         reason,
     };
+    let here = |reason: String| IndexError::Local { url: url.to_owned(), reason };
     if !keyring.is_file() {
-        let reason = "the keyring is not there: install the distribution's keyring package, or set \
-                      `keyring`";
-        return Err(fault(reason.to_owned()));
+        return Err(here(format!(
+            "the keyring {} is not there: install the distribution's keyring package, or set \
+             `keyring`",
+            keyring.display()
+        )));
     }
     let folder = tempfile::Builder::new().prefix("gpgv-").tempdir();
-    let folder = folder.map_err(|error| fault(format!("no folder for gpgv: {error}")))?;
+    let folder = folder.map_err(|error| {
+        let place = std::env::temp_dir();
+        here(format!("no folder for gpgv in {}: {error} (TMPDIR names another)", place.display()))
+    })?;
     let output = folder.path().join("text");
     let mut gpgv = tokio::process::Command::new("gpgv");
     gpgv.env_clear().env("LC_ALL", "C").env("HOME", folder.path());
@@ -50,16 +56,17 @@ pub(super) async fn verified_text(
     }
     for (name, bytes) in files {
         let path = folder.path().join(name);
-        std::fs::write(&path, bytes).map_err(|error| fault(format!("cannot write: {error}")))?;
+        std::fs::write(&path, bytes)
+            .map_err(|error| here(format!("cannot write {}: {error}", path.display())))?;
         gpgv.arg(path);
     }
     gpgv.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let done = match tokio::time::timeout(GPGV_MAX, gpgv.output()).await {
-        Err(_) => return Err(fault("gpgv did not end".to_owned())),
+        Err(_) => return Err(here("gpgv did not end".to_owned())),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(fault("gpgv is not installed: install the package gpgv".to_owned()));
+            return Err(here("gpgv is not installed: install the package gpgv".to_owned()));
         }
-        Ok(Err(error)) => return Err(fault(format!("gpgv cannot be run: {error}"))),
+        Ok(Err(error)) => return Err(here(format!("gpgv cannot be run: {error}"))),
         Ok(Ok(done)) => done,
     };
     if let Err(reason) = judge(&String::from_utf8_lossy(&done.stdout)) {
@@ -69,7 +76,7 @@ pub(super) async fn verified_text(
     }
     match signed {
         Signed::Inline(_) => std::fs::read(&output)
-            .map_err(|error| fault(format!("gpgv gave no signed text: {error}"))),
+            .map_err(|error| here(format!("gpgv gave no signed text: {error}"))),
         Signed::Detached { text, .. } => Ok(text.to_vec()),
     }
 }
