@@ -1,5 +1,5 @@
-//! What cannot be deleted at once is in nobody's way: it is renamed beside itself, named in the log,
-//! and tried again later.
+//! What cannot be deleted at once is in nobody's way: it is renamed beside itself, named in the
+//! log, and tried again later.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

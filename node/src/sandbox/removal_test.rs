@@ -48,8 +48,8 @@ fn depth_does_not_matter() {
     assert_gone(&folder);
 }
 
-/// In memory, where it takes two seconds: what is deleted is asked for by name alone, whatever keeps
-/// it. A disk that others use takes a minute (`--ignored`).
+/// In memory, where it takes two seconds: what is deleted is asked for by name alone, whatever
+/// keeps it. A disk that others use takes a minute (`--ignored`).
 #[test]
 fn a_depth_of_a_hundred_thousand_does_not_matter() {
     let memory = Path::new("/dev/shm");

@@ -67,7 +67,7 @@ impl House {
         std::fs::copy(&archive.keyring, &keyring).unwrap();
         let node = Node::new(odd.join("node"));
         node.configure(&sections(&odd, &keyring, &archive.server.url()));
-        limit_worker(&node, if trials[0].place == Place::Base { 900 } else { 200 });
+        limit_worker(&node, if trials[0].place == Place::Base { 900 } else { 400 });
         // What a worker does not have yet it cannot build: all jobs wait to be asked for.
         let serving = node.serve();
         tools::wait_for("the index", Duration::from_secs(60), || {

@@ -51,7 +51,10 @@ async fn a_killed_process_is_seen_whatever_its_parents_make_of_it() {
     let run = fixture.observe(&driver).await;
     assert_eq!(fault(&run), Some(FaultKind::OutOfMemory), "{run:?}");
     // A grandchild that nobody waits for, in a build that goes on and ends well.
-    let deaf = format!("setsid sh -c '{HUNGRY} >/dev/null' & sleep 4; echo other > /tmp/f; exit 0");
+    let deaf = format!(
+        "setsid sh -c '{HUNGRY} >/dev/null; : >/tmp/done' & \
+         for i in $(seq 60); do [ -e /tmp/done ] && break; sleep 1; done; exit 0"
+    );
     let run = fixture.observe(&deaf).await;
     if run.exit == Exit::Status(0) {
         assert_eq!(fault(&run), None, "{run:?}");

@@ -63,7 +63,7 @@ impl Bases {
     ) -> std::io::Result<Self> {
         let mut newest: BTreeMap<String, Base> = BTreeMap::new();
         for home in storage::homes(&settings) {
-            let home = storage::base_home(home);
+            let home = storage::base_home(&home);
             std::fs::create_dir_all(&home)?;
             // Nobody else on this machine is to run what is in there.
             std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700))?;
@@ -202,7 +202,7 @@ impl Bases {
         let began = self.clock.monotonic();
         // Read before the packages: what changes meanwhile is then found at the next check.
         let releases = self.releases(work.archives).await?;
-        let home = storage::base_home(storage::home(&self.settings));
+        let home = storage::base_home(&storage::home(&self.settings));
         let making = home.join(format!(".new-{key}"));
         sandbox::clear(&making).await?;
         std::fs::create_dir_all(&making).map_err(|error| Ended::io("make", &making, &error))?;

@@ -46,14 +46,15 @@ pub(super) fn remove_left_over(path: &Path) {
 
 /// Tries again to delete what could not be deleted before.
 pub(super) async fn sweep(settings: &DebianSettings) {
-    for home in layer_homes(settings).into_iter().chain(homes(settings).into_iter().map(base_home))
+    for home in
+        layer_homes(settings).into_iter().chain(homes(settings).iter().map(|home| base_home(home)))
     {
         sandbox::sweep(&home).await;
     }
 }
 
 /// Where base roots are below one of [`homes`].
-pub(super) fn base_home(home: PathBuf) -> PathBuf {
+pub(super) fn base_home(home: &Path) -> PathBuf {
     home.join("bases")
 }
 

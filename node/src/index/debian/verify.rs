@@ -41,24 +41,30 @@ pub(super) async fn verified_text(
     })?;
     let output = folder.path().join("text");
     let mut gpgv = tokio::process::Command::new("gpgv");
-    gpgv.env_clear().env("LC_ALL", "C").env("HOME", folder.path());
+    // Names of its own in a folder of its own: a path with a `:` is a kind of keyring to gpgv, and
+    // what begins with a `-` an option.
+    let link = folder.path().join("keyring");
+    std::path::absolute(keyring)
+        .and_then(|keyring| std::os::unix::fs::symlink(keyring, &link))
+        .map_err(|error| here(format!("cannot make {}: {error}", link.display())))?;
+    gpgv.env_clear().env("LC_ALL", "C").env("HOME", folder.path()).current_dir(folder.path());
     if let Some(path) = std::env::var_os("PATH") {
         gpgv.env("PATH", path);
     }
-    gpgv.arg("--homedir").arg(folder.path()).args(["--weak-digest", "SHA1", "--status-fd", "1"]);
-    gpgv.arg("--keyring").arg(keyring);
+    gpgv.args(["--homedir", ".", "--weak-digest", "SHA1", "--status-fd", "1"]);
+    gpgv.args(["--keyring", "./keyring"]);
     let files: &[(&str, &[u8])] = match signed {
         Signed::Inline(bytes) => &[("signed", bytes)],
         Signed::Detached { text, signature } => &[("signature", signature), ("signed", text)],
     };
     if matches!(signed, Signed::Inline(_)) {
-        gpgv.arg("--output").arg(&output);
+        gpgv.args(["--output", "text"]);
     }
     for (name, bytes) in files {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes)
             .map_err(|error| here(format!("cannot write {}: {error}", path.display())))?;
-        gpgv.arg(path);
+        gpgv.arg(name);
     }
     gpgv.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let done = match tokio::time::timeout(GPGV_MAX, gpgv.output()).await {
