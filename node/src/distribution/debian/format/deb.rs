@@ -106,7 +106,7 @@ pub(crate) mod made {
         let mut bytes = super::MAGIC.to_vec();
         for (name, content) in members {
             let size = content.len();
-            write!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, 100_644)
+            writeln!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`", 0, 0, 0, 100_644)
                 .unwrap();
             bytes.extend_from_slice(content);
             bytes.extend((size % 2 == 1).then_some(b'\n'));
