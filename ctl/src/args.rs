@@ -10,6 +10,7 @@ use rebuilder_actors::protocol::PublicKey;
 
 use crate::filter::FilterArgs;
 use crate::human;
+use crate::list::ListArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +24,7 @@ Examples:
 
 Exit codes:
   0 done   1 failed   2 wrong usage   3 coordinator not reached   4 not allowed
-  5 nothing matched   6 several matched where one is needed   130 interrupted
+  5 nothing matched   6 several matched where one is needed   7 not verified   130 interrupted
 
 Without an admin key everything can be read and nothing changed. The key is looked for as ctl.key
 beside $REBUILDERD_COOKIE_PATH, in /var/lib/rebuilder and in ~/.local/share/rebuilder.
@@ -70,7 +71,7 @@ pub struct Global {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// Seconds for the connection to be made
-    #[arg(long, global = true, hide = true, default_value = "10", value_name = "SECONDS")]
+    #[arg(long, global = true, default_value = "10", value_name = "SECONDS")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub timeout: u32,
 }
@@ -109,9 +110,32 @@ pub enum Command {
     /// Messages that were set aside because they made a part of the coordinator panic
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Check a file on disk against what the coordinator attests of it
+    #[command(after_help = "Example:
+  rebuilder-ctl verify hello_2.10-3_amd64.deb
+
+It is looked up by its SHA-256, under any name. Exit code 0: a worker built the same bytes again,
+and worker and coordinator signed that; 7: they did not, or it does not hold; 5: no such file is
+followed.")]
+    Verify {
+        /// A published file, for example a .deb
+        file: PathBuf,
+    },
+    /// Make a key of your own that lasts, for a second operator; print its public half
+    #[command(after_help = "Example:
+  rebuilder-ctl keygen                 in ~/.local/share/rebuilder/ctl.key, where it is found
+
+The coordinator lets it change things once it stands in `admins` in [coordinator].")]
+    Keygen {
+        /// Where the key goes
+        file: Option<PathBuf>,
+    },
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  rebuilder-ctl completions bash \
-        > ~/.local/share/bash-completion/completions/rebuilder-ctl")]
+    #[command(after_help = "Examples:
+  mkdir -p ~/.local/share/bash-completion/completions
+  rebuilder-ctl completions bash > ~/.local/share/bash-completion/completions/rebuilder-ctl
+  rebuilder-ctl completions zsh > ~/.zfunc/_rebuilder-ctl
+  rebuilder-ctl completions fish > ~/.config/fish/completions/rebuilder-ctl.fish")]
     Completions {
         /// Which shell
         shell: Shell,
@@ -122,7 +146,7 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum WorkerCommand {
     /// List workers
-    Ls,
+    Ls(ListArgs),
     /// Make a one-time invitation; its text goes to the new worker (admin)
     #[command(after_help = "Example:\n  rebuilder-ctl worker invite --ttl 30m")]
     Invite {
@@ -143,7 +167,7 @@ pub enum WorkerCommand {
 #[derive(Debug, Subcommand)]
 pub enum ProfileCommand {
     /// List profiles
-    Ls,
+    Ls(ListArgs),
 }
 
 /// `sync …`
@@ -163,7 +187,8 @@ pub enum PkgsCommand {
     /// List packages and what is known about them
     #[command(after_help = "Examples:
   rebuilder-ctl pkgs ls --distro debian --release trixie --status differs
-  rebuilder-ctl pkgs ls --name 'python3-*' --json
+  rebuilder-ctl pkgs ls 'python3-*' --json
+  rebuilder-ctl pkgs ls --status BAD,FAIL --sort built --columns name,version,built,note
 
 A status `differs (assumed environment)` says little about the package: how it was built is not
 recorded, and the rebuild took today's suite.")]
@@ -171,10 +196,17 @@ recorded, and the rebuild took today's suite.")]
         /// Which packages.
         #[command(flatten)]
         filter: FilterArgs,
+        /// How.
+        #[command(flatten)]
+        how: ListArgs,
     },
+    /// Queue the jobs that match again, now: the same as `queue push` (admin)
+    #[command(after_help = "Example:
+  rebuilder-ctl pkgs requeue --suite main --status BAD")]
+    Requeue(PushArgs),
     /// Print the log of the newest attempt at the one job that matches
     #[command(after_help = "On a terminal the log opens in $PAGER (less -R when unset), unless \
-        NOPAGER is set.\n\nExample:\n  rebuilder-ctl pkgs log --name bash --release trixie -f")]
+        NOPAGER is set.\n\nExample:\n  rebuilder-ctl pkgs log bash --release trixie -f")]
     Log {
         /// Which package.
         #[command(flatten)]
@@ -218,26 +250,39 @@ pub enum QueueCommand {
         /// Jobs that are not due yet and parked ones too
         #[arg(short, long)]
         planned: bool,
-    },
-    /// Queue the jobs that match again, now (admin)
-    #[command(after_help = "Examples:
-  rebuilder-ctl queue push --name bash
-  rebuilder-ctl queue push --distro debian --release trixie --status build-failed --priority 5")]
-    Push {
-        /// Which jobs.
+        /// How.
         #[command(flatten)]
-        selection: Selection,
-        /// Smaller is sooner, negative too: 0 is before new packages (1) and retries (2)
-        #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
-        priority: i32,
+        how: ListArgs,
     },
+    /// Queue the jobs that match again, now; one that runs is left to its attempt (admin)
+    #[command(after_help = "Examples:
+  rebuilder-ctl queue push bash
+  rebuilder-ctl queue push --distro debian --release trixie --status build-failed --priority 5
+  rebuilder-ctl queue push --status BAD,FAIL                try all bad ones again
+
+A push takes a drop back, and begins the count of retries anew.")]
+    Push(PushArgs),
     /// Take the jobs that match out of the queue until their version changes (admin)
-    #[command(after_help = "Example:\n  rebuilder-ctl queue drop --name chromium")]
+    #[command(after_help = "Example:
+  rebuilder-ctl queue drop chromium
+
+A build that runs is cancelled. `queue push` takes it back.")]
     Drop {
         /// Which jobs.
         #[command(flatten)]
         selection: Selection,
     },
+}
+
+/// What is queued again, and how soon.
+#[derive(Clone, Debug, Args)]
+pub struct PushArgs {
+    /// Which jobs.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Smaller is sooner, negative too: 0 is before new packages (1) and retries (2)
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    pub priority: i32,
 }
 
 /// Which jobs an order is about: at least one filter, or explicitly all.
@@ -255,5 +300,5 @@ pub struct Selection {
 #[derive(Debug, Subcommand)]
 pub enum QuarantineCommand {
     /// List what was set aside
-    Ls,
+    Ls(ListArgs),
 }

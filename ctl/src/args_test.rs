@@ -3,6 +3,7 @@ use rebuilder_actors::protocol::PublicKey;
 use rebuilder_actors::protocol::wire::v1::ctl::{PackageFilter, PackageStatus};
 
 use crate::args::{Cli, Command, PkgsCommand, QueueCommand, WorkerCommand};
+use crate::filter::FilterArgs;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(std::iter::once("rebuilder-ctl").chain(line.split_whitespace()))
@@ -21,17 +22,16 @@ fn the_definition_is_consistent_and_help_teaches() {
     for taught in ["Examples:", "Exit codes:", "ctl.key", "REBUILDER_ENDPOINT", "--json"] {
         assert!(help.contains(taught), "{taught}\n{help}");
     }
-    assert!(!help.contains("--timeout"), "{help}");
 }
 
 #[test]
 fn all_filters_and_their_aliases_are_understood() {
     let line = "pkgs ls --name lib* --status build-failed --distro debian --release sid \
                 --suite main --architecture amd64 --version 1:2-3";
-    let Command::Pkgs(PkgsCommand::Ls { filter }) = parse(line).unwrap().command else {
+    let Command::Pkgs(PkgsCommand::Ls { filter, .. }) = parse(line).unwrap().command else {
         panic!("another command");
     };
-    let expected = PackageFilter {
+    let mut expected = PackageFilter {
         name: Some("lib*".into()),
         version: Some("1:2-3".into()),
         status: Some(PackageStatus::BuildFailed),
@@ -40,16 +40,67 @@ fn all_filters_and_their_aliases_are_understood() {
         component: Some("main".into()),
         architecture: Some("amd64".into()),
     };
-    assert_eq!(filter.to_wire(), expected);
+    assert_eq!(filter.to_wire(), [expected.clone()]);
+    expected = PackageFilter { name: Some("lib*".into()), ..PackageFilter::default() };
+    assert_eq!(filter_of("pkgs ls lib*").to_wire(), [expected]);
     assert!(parse("pkgs ls --distribution debian --component main").is_ok());
-    assert!(refused("pkgs ls --status GOOD").contains("reproduced"));
+    assert!(refused("pkgs ls --status NICE").contains("reproduced"));
     assert!(Cli::try_parse_from(["rebuilder-ctl", "pkgs", "ls", "--name", ""]).is_err());
+}
+
+fn filter_of(line: &str) -> FilterArgs {
+    match parse(line).unwrap().command {
+        Command::Pkgs(PkgsCommand::Ls { filter, .. }) => filter,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn statuses_are_understood_as_people_know_them_and_several_at_once() {
+    use PackageStatus::{BuildFailed, Differs, Dropped, Missing, Parked, Reproduced, Unknown};
+    for (given, expected) in [
+        ("--status GOOD", vec![Reproduced]),
+        ("--status bad", vec![Differs, Missing]),
+        ("--status FAIL", vec![BuildFailed]),
+        ("--status UNKWN", vec![Unknown, Parked, Dropped]),
+        ("--status differs,missing", vec![Differs, Missing]),
+        ("--status missing --status differs", vec![Differs, Missing]),
+        ("--status BAD,FAIL --status differs", vec![Differs, Missing, BuildFailed]),
+        ("--status=Dropped", vec![Dropped]),
+    ] {
+        let filters = filter_of(&format!("pkgs ls {given}")).to_wire();
+        let statuses: Vec<_> = filters.iter().map(|filter| filter.status.unwrap()).collect();
+        assert_eq!(statuses, expected, "{given}");
+    }
+    let filters = filter_of("pkgs ls bash --name dash --status BAD").to_wire();
+    let pairs: Vec<_> = filters.iter().map(|f| (f.name.as_deref().unwrap(), f.status)).collect();
+    let [differs, missing] = [Some(Differs), Some(Missing)];
+    let expected = [("bash", differs), ("bash", missing), ("dash", differs), ("dash", missing)];
+    assert_eq!(pairs, expected);
+    let many = format!("pkgs ls {}", "a ".repeat(65));
+    assert_eq!(filter_of(&many).to_several().unwrap_err().exit_code(), 2);
+    for wrong in ["--status differs,", "--status ''", "--status BADD"] {
+        refused(&format!("queue push {wrong}"));
+    }
+}
+
+#[test]
+fn one_package_is_named_where_one_is_shown() {
+    let one = |line: &str| match parse(line).unwrap().command {
+        Command::Pkgs(PkgsCommand::Log { filter, .. }) => filter.to_one(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(one("pkgs log bash").unwrap().name.as_deref(), Some("bash"));
+    assert_eq!(one("pkgs log --name bash -f").unwrap().name.as_deref(), Some("bash"));
+    for wrong in ["pkgs log", "pkgs log bash dash", "pkgs log bash --status BAD"] {
+        assert_eq!(one(wrong).unwrap_err().exit_code(), 2, "{wrong}");
+    }
 }
 
 #[test]
 fn head_has_a_default_and_a_number() {
     let head = |line| match parse(line).unwrap().command {
-        Command::Queue(QueueCommand::Ls { head, planned }) => (head, planned),
+        Command::Queue(QueueCommand::Ls { head, planned, .. }) => (head, planned),
         other => panic!("{other:?}"),
     };
     assert_eq!(head("queue ls"), (None, false));
@@ -62,22 +113,26 @@ fn head_has_a_default_and_a_number() {
 #[test]
 fn orders_need_a_filter_or_all() {
     let push = |line| match parse(line).unwrap().command {
-        Command::Queue(QueueCommand::Push { selection, priority }) => {
-            (selection.to_wire("push").map_err(|failure| failure.exit_code()), priority)
+        Command::Queue(QueueCommand::Push(push)) | Command::Pkgs(PkgsCommand::Requeue(push)) => {
+            let filters = push.selection.to_wire("queue push");
+            (filters.map_err(|failure| failure.exit_code()), push.priority)
         }
         other => panic!("{other:?}"),
     };
     let named = PackageFilter { name: Some("a".into()), ..PackageFilter::default() };
-    assert_eq!(push("queue push --name a --priority -5"), (Ok(named.clone()), -5));
-    assert_eq!(push("queue push --name a --priority=-5"), (Ok(named), -5));
-    assert_eq!(push("queue push --all"), (Ok(PackageFilter::default()), 0));
+    assert_eq!(push("queue push --name a --priority -5"), (Ok(vec![named.clone()]), -5));
+    assert_eq!(push("queue push --name a --priority=-5"), (Ok(vec![named.clone()]), -5));
+    assert_eq!(push("queue push --all"), (Ok(vec![PackageFilter::default()]), 0));
+    assert_eq!(push("queue push a"), (Ok(vec![named.clone()]), 0));
+    assert_eq!(push("pkgs requeue a --priority 3"), (Ok(vec![named]), 3));
     assert_eq!(push("queue push"), (Err(2), 0));
+    assert_eq!(push("pkgs requeue"), (Err(2), 0));
     assert_eq!(push("queue push --all --name a"), (Err(2), 0));
     let Command::Queue(QueueCommand::Drop { selection }) = parse("queue drop").unwrap().command
     else {
         panic!("another command");
     };
-    assert!(selection.to_wire("drop").unwrap_err().to_string().contains("--all"));
+    assert!(selection.to_wire("queue drop").unwrap_err().to_string().contains("--all"));
 }
 
 #[test]

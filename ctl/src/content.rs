@@ -105,7 +105,7 @@ pub async fn show(
 
 /// Lists what matches on standard error; the failure that says so.
 async fn ambiguous(answer: &mut Answer, matches: u32, choice: Show) -> Failure {
-    let mut rows = Rows::new(Package::HEADER, Show { json: false, color: false, ..choice });
+    let mut rows = Rows::beside(Package::COLUMNS, Show { color: false, ..choice });
     let mut text = String::new();
     loop {
         match answer.next().await {
@@ -121,7 +121,7 @@ async fn ambiguous(answer: &mut Answer, matches: u32, choice: Show) -> Failure {
             break;
         }
     }
-    text.push_str(&rows.finish());
+    text.push_str(&rows.finish().0);
     // When standard error is gone nobody is there to be told.
     io::stderr().write_all(text.as_bytes()).ok();
     Failure::Ambiguous(matches)

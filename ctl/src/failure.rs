@@ -26,6 +26,8 @@ pub mod exit {
     pub const NOT_FOUND: u8 = 5;
     /// Several match where one is needed.
     pub const AMBIGUOUS: u8 = 6;
+    /// `verify`: the file is not reproduced, or what is attested of it does not hold.
+    pub const NOT_VERIFIED: u8 = 7;
     /// Interrupted from the keyboard.
     pub const INTERRUPTED: u8 = 130;
 }
@@ -72,6 +74,9 @@ pub enum Failure {
     /// Nothing matched.
     #[error("{0}")]
     NothingMatched(String),
+    /// A file is not what a rebuild gave.
+    #[error("not verified: {0}")]
+    NotVerified(String),
     /// Several match; they were listed.
     #[error(
         "{0} packages match where one is needed; narrow it down with --release, \
@@ -100,6 +105,7 @@ impl Failure {
             Self::Connect(_) | Self::Silent { .. } | Self::Closed(_) => exit::UNREACHABLE,
             Self::Protocol(_) | Self::Output(_) | Self::Internal(_) => exit::FAILED,
             Self::NothingMatched(_) => exit::NOT_FOUND,
+            Self::NotVerified(_) => exit::NOT_VERIFIED,
             Self::Ambiguous(_) => exit::AMBIGUOUS,
             Self::OutputClosed => exit::OK,
             Self::Interrupted => exit::INTERRUPTED,
@@ -137,7 +143,9 @@ impl Failure {
             Self::Closed(reason) if reason.code == CloseCode::Busy as u32 => "try again later",
             Self::Refused { code: RefusalCode::Denied, .. } => {
                 "this needs the admin key: the file ctl.key that the coordinator made beside its \
-                 database; name it with --key or REBUILDER_CTL_KEY, -v says which one was used"
+                 database, named with --key or REBUILDER_CTL_KEY; or a key of your own that lasts: \
+                 `rebuilder-ctl keygen` makes one and says what to add to `admins`. -v says which \
+                 key was used"
             }
             _ => return None,
         };
@@ -195,6 +203,7 @@ mod tests {
         assert_eq!(Failure::Usage(String::new()).exit_code(), 2);
         assert_eq!(Failure::NothingMatched(String::new()).exit_code(), 5);
         assert_eq!(Failure::Ambiguous(2).exit_code(), 6);
+        assert_eq!(Failure::NotVerified(String::new()).exit_code(), 7);
         assert_eq!(Failure::OutputClosed.exit_code(), 0);
         assert_eq!(Failure::Interrupted.exit_code(), 130);
         assert_eq!(Failure::Protocol(String::new()).exit_code(), 1);

@@ -2,6 +2,7 @@
 //! messages. Fields are only ever added. Times are RFC 3339 in UTC, durations milliseconds, sizes
 //! bytes; what is not known is `null`.
 
+use rebuilder_actors::domain::report::key_id;
 use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl;
 use rebuilder_actors::protocol::{Evidence, JobKey};
@@ -203,6 +204,7 @@ impl<'a> From<&'a ctl::Queued> for QueuedRow<'a> {
 pub struct WorkerRow<'a> {
     pub id: i32,
     pub key: String,
+    pub key_id: String,
     pub name: &'a str,
     pub connected: bool,
     pub address: Option<&'a str>,
@@ -221,6 +223,7 @@ impl<'a> From<&'a ctl::Worker> for WorkerRow<'a> {
         Self {
             id: worker.id.0,
             key: worker.key.to_string(),
+            key_id: key_id(&worker.key),
             name: &worker.name,
             connected: worker.address.is_some(),
             address: worker.address.as_deref(),
@@ -340,6 +343,7 @@ pub struct StatusRow<'a> {
     pub software: &'a str,
     pub uptime_ms: u64,
     pub key: String,
+    pub key_id: String,
     pub jobs: JobCountsRow,
     pub artifacts: ArtifactCountsRow,
     pub running: Vec<RunningRow<'a>>,
@@ -369,6 +373,7 @@ pub struct ArtifactCountsRow {
     pub build_failed: u32,
     pub unknown: u32,
     pub parked: u32,
+    pub dropped: u32,
 }
 
 /// An attempt that a worker holds.
@@ -392,6 +397,7 @@ impl<'a> From<&'a ctl::Status> for StatusRow<'a> {
             software: &status.software,
             uptime_ms: status.uptime_ms,
             key: status.key.to_string(),
+            key_id: key_id(&status.key),
             jobs: JobCountsRow {
                 ready: jobs.ready,
                 delayed: jobs.delayed,
@@ -436,6 +442,7 @@ pub fn artifact_counts(told: &[(ctl::PackageStatus, u32)]) -> ArtifactCountsRow 
             ctl::PackageStatus::BuildFailed => &mut row.build_failed,
             ctl::PackageStatus::Unknown => &mut row.unknown,
             ctl::PackageStatus::Parked => &mut row.parked,
+            ctl::PackageStatus::Dropped => &mut row.dropped,
         } += count;
     }
     row

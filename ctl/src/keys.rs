@@ -83,6 +83,11 @@ fn default_places(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Vec<
     cookie.into_iter().chain([system]).chain(home).collect()
 }
 
+/// Where a key of our own is looked for and made; `None` where nobody has a home.
+pub fn own_place() -> Option<PathBuf> {
+    default_places(|name| env::var_os(name).filter(|_| name == "HOME")).into_iter().nth(1)
+}
+
 fn first_usable(places: &[PathBuf], skipped: &mut Vec<String>) -> Option<(Identity, PathBuf)> {
     places.iter().find_map(|path| match key_file::load(path, Access::Group) {
         Ok(identity) => Some((identity, path.clone())),

@@ -5,23 +5,30 @@
 mod args;
 #[cfg(test)]
 mod args_test;
+mod completions;
 mod content;
 mod failure;
 mod filter;
+mod hints;
 mod human;
 mod json;
+mod keygen;
 mod keys;
 mod list;
 mod output;
+mod reach;
 mod rows;
 #[cfg(test)]
 mod rows_test;
 mod run;
 mod session;
+mod signed;
 mod status;
+mod surroundings;
 mod table;
 mod text;
 mod troubles;
+mod verify;
 mod words;
 
 use std::future::{pending, poll_fn};
@@ -30,26 +37,41 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use rebuilder_actors::port::UtcMillis;
 
 use args::{Cli, Command};
 use failure::{Failure, exit};
 
 fn main() {
-    let cli = Cli::parse();
+    let arguments = hints::help_last(std::env::args_os().collect());
+    let cli = Cli::try_parse_from(arguments).unwrap_or_else(|error| not_understood(&error));
     let code = match &cli.command {
-        Command::Completions { shell } => completions(*shell),
+        Command::Completions { shell } => printed(&completions::script(*shell)),
+        Command::Keygen { file } => match keygen::keygen(file.as_deref(), cli.global.json) {
+            Ok((text, note)) => {
+                run::note(&note);
+                printed(text.as_bytes())
+            }
+            Err(failure) => report(&failure),
+        },
         _ => with_coordinator(&cli),
     };
     // Not a return: nothing that still blocks, a full pipe for example, may hold us up.
     std::process::exit(code.into());
 }
 
-fn completions(shell: clap_complete::Shell) -> u8 {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "rebuilder-ctl", &mut script);
-    match io::Write::write_all(&mut io::stdout(), &script) {
+/// Says what is wrong with the command line, or what it asked to be told about it.
+fn not_understood(error: &clap::Error) -> ! {
+    error.print().ok();
+    if let Some(hint) = hints::of(error) {
+        run::note(&format!("hint: {hint}"));
+    }
+    std::process::exit(error.exit_code());
+}
+
+fn printed(text: &[u8]) -> u8 {
+    match io::Write::write_all(&mut io::stdout(), text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => report(&Failure::Output(error)),
         _ => exit::OK,
     }

@@ -1,5 +1,6 @@
 //! What the tables show of each kind of row.
 
+use rebuilder_actors::domain::report::key_id;
 use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, Place, Profile, Queued, Response, RunningJob, Worker,
@@ -8,7 +9,7 @@ use rebuilder_actors::protocol::wire::v1::ctl::{
 use crate::human;
 use crate::json::{self, PackageRow, ProfileRow, QuarantinedRow, QueuedRow, RunningRow, WorkerRow};
 use crate::list::Row;
-use crate::table::Tone;
+use crate::table::{Column, Tone};
 use crate::words;
 
 /// For what is not there.
@@ -23,18 +24,22 @@ fn words_of(list: &[String]) -> String {
 }
 
 impl Row for Package {
-    const HEADER: &'static [&'static str] = &[
-        "STATUS",
-        "NAME",
-        "VERSION",
-        "ARCH",
-        "DISTRIBUTION",
-        "RELEASE",
-        "COMPONENT",
-        "GATE",
-        "BUILT",
-        "NOTE",
+    const COLUMNS: &'static [Column] = &[
+        Column::always("STATUS").cut(12),
+        Column::always("NAME").cut(16),
+        Column::always("VERSION").cut(8),
+        Column::out("ARCH", 8),
+        Column::out("SOURCE", 6).cut(12),
+        Column::out("DISTRIBUTION", 1),
+        Column::out("RELEASE", 3),
+        Column::out("COMPONENT", 2),
+        Column::out("GATE", 7),
+        Column::out("BUILT", 4),
+        Column::out("NOTE", 9).cut(12),
     ];
+    const SORTED: &'static [&'static str] = &["NAME", "DISTRIBUTION", "RELEASE", "ARCH", "VERSION"];
+    const NOTHING: &'static str =
+        "no packages are known yet: `profile ls` shows what is followed, and how its sync stands";
 
     fn from_response(response: Response) -> Result<Self, Box<Response>> {
         match response {
@@ -49,10 +54,11 @@ impl Row for Package {
             self.name.clone(),
             self.version.clone(),
             self.architecture.clone(),
+            self.source.clone(),
             self.distribution.clone(),
             or_none(self.release.as_deref()),
             or_none(self.component.as_deref()),
-            if self.gate_grade { "yes" } else { NONE }.to_owned(),
+            words::gate(self).to_owned(),
             self.built_at.map_or_else(|| NONE.to_owned(), human::time),
             note(self),
         ]
@@ -67,30 +73,34 @@ impl Row for Package {
     }
 }
 
-/// The fault and the reason, whichever are there.
+/// The fault and the reason, whichever are there, and why distributions may not gate on it.
 fn note(package: &Package) -> String {
-    match (package.fault, &package.reason) {
-        (Some(fault), Some(reason)) => format!("{fault}: {reason}"),
-        (Some(fault), None) => fault.to_string(),
-        (None, Some(reason)) => reason.clone(),
-        (None, None) => String::new(),
+    let fault = package.fault.map(words::whole_fault);
+    let parts = [fault, package.reason.clone()].into_iter().flatten();
+    let mut note = parts.collect::<Vec<_>>().join(": ");
+    let weak = words::not_of_gate_grade(package);
+    if let Some(weak) = weak {
+        note = if note.is_empty() { weak } else { format!("{note}; {weak}") };
     }
+    note
 }
 
 impl Row for Queued {
-    const HEADER: &'static [&'static str] = &[
-        "PLACE",
-        "PRIORITY",
-        "QUEUED",
-        "SOURCE",
-        "VERSION",
-        "ARCH",
-        "DISTRIBUTION",
-        "RELEASES",
-        "ATTEMPTS",
-        "JOB",
-        "NOTE",
+    const COLUMNS: &'static [Column] = &[
+        Column::always("PLACE"),
+        Column::out("PRIORITY", 5),
+        Column::out("QUEUED", 4),
+        Column::always("SOURCE").cut(16),
+        Column::always("VERSION").cut(8),
+        Column::out("ARCH", 8),
+        Column::out("DISTRIBUTION", 1),
+        Column::out("RELEASES", 2).cut(10),
+        Column::out("ATTEMPTS", 6),
+        Column::out("JOB", 3),
+        Column::out("NOTE", 9).cut(16),
     ];
+    const NOTHING: &'static str =
+        "nothing is ready or running; --planned shows what waits for its time or is parked";
 
     fn from_response(response: Response) -> Result<Self, Box<Response>> {
         match response {
@@ -140,19 +150,21 @@ impl Row for Queued {
 }
 
 impl Row for Worker {
-    const HEADER: &'static [&'static str] = &[
-        "STATE",
-        "ID",
-        "NAME",
-        "ADDRESS",
-        "SEEN",
-        "RUNNING",
-        "BACKENDS",
-        "ARCHITECTURES",
-        "FREE MEMORY",
-        "FREE DISK",
-        "KEY",
+    const COLUMNS: &'static [Column] = &[
+        Column::always("STATE"),
+        Column::out("ID", 10),
+        Column::always("NAME").cut(12),
+        Column::out("ADDRESS", 6),
+        Column::out("SEEN", 8),
+        Column::out("RUNNING", 9),
+        Column::out("BACKENDS", 5).cut(8),
+        Column::out("ARCHITECTURES", 4).cut(13),
+        Column::out("FREE MEMORY", 3),
+        Column::out("FREE DISK", 7),
+        Column::out("KEY", 2).cut(17),
+        Column::out("KEY ID", 1).cut(17),
     ];
+    const NOTHING: &'static str = "no worker was ever let in: `worker invite` makes an invitation";
 
     fn from_response(response: Response) -> Result<Self, Box<Response>> {
         match response {
@@ -175,7 +187,17 @@ impl Row for Worker {
             told(self.free_memory),
             told(self.free_disk),
             self.key.to_string(),
+            key_id(&self.key),
         ]
+    }
+
+    fn number(&self, column: &str) -> Option<i64> {
+        match column {
+            "SEEN" => Some(self.last_seen.map_or(i64::MIN, |seen| seen.0)),
+            "FREE MEMORY" => i64::try_from(self.free_memory).ok(),
+            "FREE DISK" => i64::try_from(self.free_disk).ok(),
+            _ => None,
+        }
     }
 
     fn tone(&self) -> Tone {
@@ -201,8 +223,18 @@ fn worker_state(worker: &Worker) -> &'static str {
 }
 
 impl Row for Profile {
-    const HEADER: &'static [&'static str] =
-        &["PROFILE", "DISTRIBUTION", "JOBS", "ARTIFACTS", "SYNCED", "TOOK", "NEXT", "ERROR"];
+    const COLUMNS: &'static [Column] = &[
+        Column::always("PROFILE").cut(12),
+        Column::out("DISTRIBUTION", 1),
+        Column::always("JOBS"),
+        Column::out("ARTIFACTS", 4),
+        Column::out("SYNCED", 5),
+        Column::out("TOOK", 2),
+        Column::out("NEXT", 3),
+        Column::out("ERROR", 6).cut(20),
+    ];
+    const NOTHING: &'static str = "no profile is configured: a table [profile.\"NAME\"] in the \
+                                   coordinator's file says what to follow";
 
     fn from_response(response: Response) -> Result<Self, Box<Response>> {
         match response {
@@ -223,6 +255,10 @@ impl Row for Profile {
             self.next_at.map_or_else(|| "now".to_owned(), human::time),
             self.error.clone().unwrap_or_default(),
         ]
+    }
+
+    fn number(&self, column: &str) -> Option<i64> {
+        if column == "TOOK" { i64::try_from(self.synced_in_ms).ok() } else { None }
     }
 
     fn tone(&self) -> Tone {
@@ -246,7 +282,9 @@ pub struct Quarantined {
 }
 
 impl Row for Quarantined {
-    const HEADER: &'static [&'static str] = &["TIME", "ACTOR", "MESSAGE"];
+    const COLUMNS: &'static [Column] =
+        &[Column::always("TIME"), Column::out("ACTOR", 1), Column::always("MESSAGE").cut(20)];
+    const NOTHING: &'static str = "nothing is set aside";
 
     fn from_response(response: Response) -> Result<Self, Box<Response>> {
         match response {
@@ -266,17 +304,18 @@ impl Row for Quarantined {
 }
 
 impl Row for RunningJob {
-    const HEADER: &'static [&'static str] = &[
-        "STAGE",
-        "SOURCE",
-        "VERSION",
-        "ARCH",
-        "DISTRIBUTION",
-        "WORKER",
-        "SINCE",
-        "LOG",
-        "ATTEMPT",
+    const COLUMNS: &'static [Column] = &[
+        Column::always("STAGE"),
+        Column::always("SOURCE").cut(16),
+        Column::always("VERSION").cut(8),
+        Column::out("ARCH", 2),
+        Column::out("DISTRIBUTION", 1),
+        Column::out("WORKER", 5).cut(10),
+        Column::out("SINCE", 6),
+        Column::out("LOG", 3),
+        Column::out("ATTEMPT", 4),
     ];
+    const NOTHING: &'static str = "nothing runs";
 
     fn from_response(response: Response) -> Result<Self, Box<Response>> {
         Err(Box::new(response))

@@ -1,3 +1,4 @@
+use rebuilder_actors::domain::report::key_id;
 use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     JobCounts, Package, PackageStatus, Place, Profile, Queued, RunningJob, Status, Worker,
@@ -8,7 +9,7 @@ use rebuilder_actors::protocol::{
 };
 
 use crate::json::{self, StatusRow};
-use crate::list::{Row, Rows, Show};
+use crate::list::{ListArgs, Row, Rows, Show};
 use crate::rows::Quarantined;
 use crate::status;
 use crate::words;
@@ -16,13 +17,13 @@ use crate::words;
 const NOW: UtcMillis = UtcMillis(1_767_225_600_000);
 
 fn show(json: bool) -> Show {
-    Show { json, color: false, now: NOW }
+    Show { json, color: false, now: NOW, width: None }
 }
 
 fn text<R: Row>(rows: &[R], json: bool) -> String {
-    let mut shown = Rows::new(R::HEADER, show(json));
+    let mut shown = Rows::new(R::COLUMNS, show(json), &ListArgs::default()).unwrap();
     let mut text: String = rows.iter().filter_map(|row| shown.push(row)).collect();
-    text.push_str(&shown.finish());
+    text.push_str(&shown.finish().0);
     text
 }
 
@@ -82,17 +83,65 @@ fn packages() -> Vec<Package> {
 #[test]
 fn packages_as_a_table() {
     let expected = "\
-STATUS                                NAME     VERSION  ARCH   DISTRIBUTION  RELEASE  \
+STATUS                                NAME     VERSION  ARCH   SOURCE  DISTRIBUTION  RELEASE  \
 COMPONENT  GATE  BUILT                NOTE
-reproduced                            good     1.0-1    amd64  debian        sid      \
+reproduced                            good     1.0-1    amd64  src     debian        sid      \
 -          yes   2026-01-01 00:00:00
-differs (assumed environment), flaky  assumed  1.0-1    amd64  debian        sid      \
--          -     -
-parked                                parked   1.0-1    amd64  debian        sid      \
--          -     -                    TimedOut(build): no?[2J end
+differs (assumed environment), flaky  assumed  1.0-1    amd64  src     debian        sid      \
+-          no    -                    not to gate on: how it was built is not recorded
+parked                                parked   1.0-1    amd64  src     debian        sid      \
+-          -     -                    timed-out (build): no?[2J end
 ";
     assert_eq!(text(&packages(), false), expected);
     assert_eq!(text::<Package>(&[], false), "");
+}
+
+#[test]
+fn every_table_fits_a_terminal_of_60_80_and_200_columns() {
+    fn check<R: Row>(rows: &[R]) {
+        for width in [60, 80, 200] {
+            let show = Show { width: Some(width), ..show(false) };
+            let mut shown = Rows::new(R::COLUMNS, show, &ListArgs::default()).unwrap();
+            rows.iter().for_each(|row| drop(shown.push(row)));
+            let (text, _) = shown.finish();
+            assert_eq!(text.lines().count(), rows.len() + 1);
+            for line in text.lines() {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+        }
+    }
+    let mut long = packages();
+    long[1].name = "golang-github-some-long-name-of-a-library-dev".into();
+    long[1].version = "1:20260101.0+really3.14.15~rc1-1+deb13u2".into();
+    long[2].reason = Some("a reason that goes on and on ".repeat(8));
+    check(&long);
+    check(&[worker()]);
+    check(&[Queued {
+        releases: vec!["trixie-proposed-updates".into(); 4],
+        ..queued(Place::Ready)
+    }]);
+    let error = Some("the index lost 99 of 100 packages, more than 50 %".into());
+    check(&[Profile { error, ..profile() }]);
+    check(&[Quarantined { actor: "queue".into(), text: "x".repeat(300), at: NOW }]);
+}
+
+#[test]
+fn why_distributions_may_not_gate_on_a_verdict_is_said_in_words() {
+    let mut package = packages().remove(0);
+    assert_eq!((words::gate(&package), words::not_of_gate_grade(&package)), ("yes", None));
+    package.gate_grade = false;
+    for (change, said) in [
+        (Evidence { index: IndexTrust::HashOnly, ..package.evidence.unwrap() }, "not signed"),
+        (Evidence { isolation: Isolation::Network, ..package.evidence.unwrap() }, "shut in"),
+        (Evidence { signer: SignerKind::Legacy, ..package.evidence.unwrap() }, "older kind"),
+        (package.evidence.unwrap(), "weaker"),
+    ] {
+        package.evidence = Some(change);
+        let reason = words::not_of_gate_grade(&package).unwrap();
+        assert!(reason.contains(said), "{reason}");
+    }
+    package.evidence = None;
+    assert_eq!((words::gate(&package), words::not_of_gate_grade(&package)), ("-", None));
 }
 
 #[test]
@@ -143,6 +192,36 @@ fn key() -> JobKey {
     }
 }
 
+fn worker() -> Worker {
+    Worker {
+        id: WorkerId(1),
+        key: PublicKey([0xab; 32]),
+        name: "oak".into(),
+        address: Some("192.0.2.1:5000".into()),
+        revoked: false,
+        last_seen: Some(UtcMillis(NOW.0 - 3_000)),
+        slots: 4,
+        running: 1,
+        backends: vec!["debian".into()],
+        architectures: vec!["amd64".into(), "all".into()],
+        free_memory: 8 << 30,
+        free_disk: 1 << 40,
+    }
+}
+
+fn profile() -> Profile {
+    Profile {
+        name: "sid".into(),
+        distribution: "debian".into(),
+        jobs: 3,
+        artifacts: 9,
+        synced_at: Some(NOW),
+        synced_in_ms: 1500,
+        error: Some("cannot fetch".into()),
+        next_at: None,
+    }
+}
+
 fn queued(place: Place) -> Queued {
     Queued {
         job: InputId(9),
@@ -188,50 +267,30 @@ delayed  -5        2026-01-01 00:00:00  bash    5-1      amd64  debian        si
 
 #[test]
 fn workers_and_profiles() {
-    let worker = Worker {
-        id: WorkerId(1),
-        key: PublicKey([0xab; 32]),
-        name: "oak".into(),
-        address: Some("192.0.2.1:5000".into()),
-        revoked: false,
-        last_seen: Some(UtcMillis(NOW.0 - 3_000)),
-        slots: 4,
-        running: 1,
-        backends: vec!["debian".into()],
-        architectures: vec!["amd64".into(), "all".into()],
-        free_memory: 8 << 30,
-        free_disk: 1 << 40,
-    };
-    let key = "ab".repeat(32);
+    let worker = worker();
+    let (key, id) = ("ab".repeat(32), key_id(&worker.key));
     let expected = format!(
         "\
 STATE  ID  NAME  ADDRESS         SEEN    RUNNING  BACKENDS  ARCHITECTURES  FREE MEMORY  FREE \
-DISK  KEY
+DISK  KEY                                                               KEY ID
 busy   1   oak   192.0.2.1:5000  3s ago  1/4      debian    amd64,all      8.0 GiB      1.0 \
-TiB    {key}
+TiB    {key}  {id}
 "
     );
     assert_eq!(text(std::slice::from_ref(&worker), false), expected);
     let json = format!(
         concat!(
-            r#"{{"id":1,"key":"{}","name":"oak","connected":true,"address":"192.0.2.1:5000","#,
+            r#"{{"id":1,"key":"{key}","key_id":"{id}","name":"oak","connected":true,"#,
+            r#""address":"192.0.2.1:5000","#,
             r#""revoked":false,"last_seen":"2025-12-31T23:59:57.000Z","slots":4,"running":1,"#,
             r#""backends":["debian"],"architectures":["amd64","all"],"#,
             r#""free_memory_bytes":8589934592,"free_disk_bytes":1099511627776}}"#
         ),
-        key
+        key = key,
+        id = id,
     );
     assert_eq!(worker.json(), json);
-    let profile = Profile {
-        name: "sid".into(),
-        distribution: "debian".into(),
-        jobs: 3,
-        artifacts: 9,
-        synced_at: Some(NOW),
-        synced_in_ms: 1500,
-        error: Some("cannot fetch".into()),
-        next_at: None,
-    };
+    let profile = profile();
     let expected = "\
 PROFILE  DISTRIBUTION  JOBS  ARTIFACTS  SYNCED               TOOK  NEXT  ERROR
 sid      debian        3     9          2026-01-01 00:00:00  1s    now   cannot fetch
@@ -284,13 +343,14 @@ fn the_coordinator_at_a_glance() {
         }],
         quarantined: 1,
     };
-    let key = "cd".repeat(32);
+    let (key, id) = ("cd".repeat(32), key_id(&status.key));
     let expected = format!(
         "\
 coordinator  rebuilder/1.0.0, up 1m 30s
 key          {key}
+key id       {id}
 jobs         1 ready, 2 delayed (next in 5m 0s), 1 running, 3 parked, 40 decided, 0 dropped
-artifacts    90 reproduced, 0 differs, 0 missing, 2 build-failed, 0 unknown, 0 parked
+artifacts    90 reproduced, 0 differs, 0 missing, 2 build-failed, 0 unknown, 0 parked, 0 dropped
 quarantine   1 set aside after panics; see `quarantine ls`
 
 STAGE  SOURCE  VERSION  ARCH   DISTRIBUTION  WORKER  SINCE  LOG      ATTEMPT
@@ -300,16 +360,19 @@ build  bash    5-1      amd64  debian        oak     1m 1s  2.0 KiB  9-2
     assert_eq!(status::text(&status, show(false)), expected);
     let json = format!(
         concat!(
-            r#"{{"software":"rebuilder/1.0.0","uptime_ms":90000,"key":"{}","#,
+            r#"{{"software":"rebuilder/1.0.0","uptime_ms":90000,"key":"{key}","#,
+            r#""key_id":"{id}","#,
             r#""jobs":{{"ready":1,"delayed":2,"running":1,"parked":3,"decided":40,"dropped":0,"#,
             r#""next_due_ms":300000}},"artifacts":{{"reproduced":90,"differs":0,"missing":0,"#,
-            r#""build-failed":2,"unknown":0,"parked":0}},"running":[{{"attempt":"9-2","job":9,"#,
+            r#""build-failed":2,"unknown":0,"parked":0,"dropped":0}},"running":[{{"#,
+            r#""attempt":"9-2","job":9,"#,
             r#""distribution":"debian","backend":"debian","source":"bash","version":"5-1","#,
             r#""architecture":"amd64","input":"bash_5-1_amd64.buildinfo","worker":1,"#,
             r#""worker_name":"oak","stage":"build","age_ms":61000,"log_bytes":2048}}],"#,
             r#""quarantined":1,"troubles":[]}}"#
         ),
-        key
+        key = key,
+        id = id,
     );
     assert_eq!(json::to_line(&StatusRow::from(&status)), json);
 }

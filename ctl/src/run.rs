@@ -1,6 +1,7 @@
 //! Carries out one command.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,20 +13,21 @@ use rebuilder_actors::protocol::wire::{BootId, CloseCode};
 use rebuilder_transport::{Limits, system};
 
 use crate::args::{
-    Cli, ColorWhen, Command, Global, PkgsCommand, ProfileCommand, QuarantineCommand, QueueCommand,
+    Cli, Command, PkgsCommand, ProfileCommand, PushArgs, QuarantineCommand, QueueCommand,
     SyncCommand, WorkerCommand,
 };
 use crate::content::{self, Form};
 use crate::failure::Failure;
-use crate::filter::FilterArgs;
 use crate::json::{self, DoneRow, InvitationRow, StatusRow, TroubleRow};
 use crate::keys::{self, Keys};
-use crate::list::{Row, Show, list};
+use crate::list::{ListArgs, Row, Show, list};
 use crate::output::Output;
 use crate::rows::Quarantined;
 use crate::session::{Answer, Session, misplaced};
+use crate::surroundings::{color, own_machine, width, with_port};
+use crate::text::printable;
 use crate::troubles::{Troubled, Troubles};
-use crate::{human, status, text};
+use crate::{human, reach, signed, status, verify};
 
 /// Sends something after so long a silence, so that a log can be followed, or a pager left open,
 /// for days. A third of the time after which the coordinator gives a connection up.
@@ -37,14 +39,16 @@ const GOODBYE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 enum Plan {
     Status,
-    Packages(FilterArgs),
-    Workers,
-    Profiles,
+    Packages(Vec<PackageFilter>, ListArgs),
+    Workers(ListArgs),
+    Profiles(ListArgs),
     Queue {
         planned: bool,
         limit: Option<u32>,
+        how: ListArgs,
     },
-    Quarantine,
+    Quarantine(ListArgs),
+    Verify(PathBuf),
     Invite {
         ttl_secs: u32,
     },
@@ -71,7 +75,7 @@ pub async fn run(cli: &Cli, now: UtcMillis, paging: &AtomicBool) -> Result<(), F
     let global = &cli.global;
     let plan = plan(&cli.command)?;
     let keys = Keys::find(global)?;
-    let endpoint = with_port(&global.endpoint);
+    let endpoint = with_port(&global.endpoint)?;
     if global.verbose > 0 {
         tell_keys(&keys, &endpoint);
     }
@@ -83,12 +87,12 @@ pub async fn run(cli: &Cli, now: UtcMillis, paging: &AtomicBool) -> Result<(), F
     let network = system::client(keys.identity.clone(), limits)
         .map_err(|error| Failure::Internal(error.to_string()))?;
     let boot = BootId(keys::random()?);
-    let session =
-        Session::open(&network, &endpoint, keys.coordinator, boot, global.timeout).await?;
+    let opening = Session::open(&network, &endpoint, keys.coordinator, boot, global.timeout);
+    let session = reach::reach(opening, &endpoint).await?;
     if global.verbose > 0 {
         tell_session(&session);
     }
-    let show = Show { json: global.json, color: color(global), now };
+    let show = Show { json: global.json, color: color(global), now, width: width() };
     let result = carry_out(&plan, &session, show, paging).await;
     session.close();
     let reason = CloseReason { code: CloseCode::Stopping as u32, text: "ctl is done".to_owned() };
@@ -105,7 +109,7 @@ fn plan(command: &Command) -> Result<Plan, Failure> {
     let order = |request| Plan::Order { request, must_affect: true };
     Ok(match command {
         Command::Status => Plan::Status,
-        Command::Worker(WorkerCommand::Ls) => Plan::Workers,
+        Command::Worker(WorkerCommand::Ls(how)) => Plan::Workers(how.clone()),
         Command::Worker(WorkerCommand::Invite { ttl }) => {
             let ttl_secs = u32::try_from(ttl.as_secs())
                 .map_err(|_| Failure::Usage("--ttl is too long".to_owned()))?;
@@ -114,45 +118,56 @@ fn plan(command: &Command) -> Result<Plan, Failure> {
         Command::Worker(WorkerCommand::Revoke { worker }) => {
             order(Request::Revoke { worker: worker.clone() })
         }
-        Command::Profile(ProfileCommand::Ls) => Plan::Profiles,
+        Command::Profile(ProfileCommand::Ls(how)) => Plan::Profiles(how.clone()),
         Command::Sync(SyncCommand::Run { profile }) => {
             // An index that did not change affects nothing.
             let request = Request::SyncRun { profile: profile.clone() };
             Plan::Order { request, must_affect: false }
         }
-        Command::Pkgs(command) => pkgs_plan(command),
-        Command::Queue(QueueCommand::Ls { head, planned }) => {
-            Plan::Queue { planned: *planned, limit: *head }
+        Command::Pkgs(command) => pkgs_plan(command)?,
+        Command::Queue(QueueCommand::Ls { head, planned, how }) => {
+            // The coordinator need not send what is not shown.
+            let limit = how.limit.filter(|_| how.sort.is_empty());
+            let limit = limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
+            let limit = [*head, limit].into_iter().flatten().min();
+            Plan::Queue { planned: *planned, limit, how: how.clone() }
         }
-        Command::Queue(QueueCommand::Push { selection, priority }) => {
-            let filter = selection.to_wire("push")?;
-            order(Request::QueuePush { filter, priority: *priority })
-        }
+        Command::Queue(QueueCommand::Push(push)) => push_plan(push, "queue push")?,
         Command::Queue(QueueCommand::Drop { selection }) => {
-            order(Request::QueueDrop { filter: selection.to_wire("drop")? })
+            order(Request::QueueDropAny { filters: selection.to_wire("queue drop")? })
         }
-        Command::Quarantine(QuarantineCommand::Ls) => Plan::Quarantine,
-        Command::Completions { .. } => {
-            return Err(Failure::Internal("completions need no coordinator".to_owned()));
+        Command::Quarantine(QuarantineCommand::Ls(how)) => Plan::Quarantine(how.clone()),
+        Command::Verify { file } => Plan::Verify(file.clone()),
+        Command::Completions { .. } | Command::Keygen { .. } => {
+            return Err(Failure::Internal("this needs no coordinator".to_owned()));
         }
     })
 }
 
-fn pkgs_plan(command: &PkgsCommand) -> Plan {
+fn push_plan(push: &PushArgs, order: &str) -> Result<Plan, Failure> {
+    let filters = push.selection.to_wire(order)?;
+    let request = Request::QueuePushAny { filters, priority: push.priority };
+    Ok(Plan::Order { request, must_affect: true })
+}
+
+fn pkgs_plan(command: &PkgsCommand) -> Result<Plan, Failure> {
     let (request, follow, raw, is_json) = match command {
-        PkgsCommand::Ls { filter } => return Plan::Packages(filter.clone()),
+        PkgsCommand::Ls { filter, how } => {
+            return Ok(Plan::Packages(filter.to_several()?, how.clone()));
+        }
+        PkgsCommand::Requeue(push) => return push_plan(push, "pkgs requeue"),
         PkgsCommand::Log { filter, follow, raw } => {
-            (Request::Log { filter: filter.to_wire(), follow: *follow }, *follow, *raw, false)
+            (Request::Log { filter: filter.to_one()?, follow: *follow }, *follow, *raw, false)
         }
         PkgsCommand::Diffoscope { filter, raw } => {
-            (Request::Difference { filter: filter.to_wire() }, false, *raw, false)
+            (Request::Difference { filter: filter.to_one()? }, false, *raw, false)
         }
         PkgsCommand::Attestation { filter } => {
             let raw = !io::stdout().is_terminal();
-            (Request::Attestation { filter: filter.to_wire() }, false, raw, true)
+            (Request::Attestation { filter: filter.to_one()? }, false, raw, true)
         }
     };
-    Plan::Content { request, follow, raw, is_json }
+    Ok(Plan::Content { request, follow, raw, is_json })
 }
 
 async fn carry_out(
@@ -166,38 +181,45 @@ async fn carry_out(
         Plan::Invite { ttl_secs } => {
             single(session, &Request::Invite { ttl_secs: *ttl_secs }, show).await
         }
-        Plan::Packages(filter) => {
-            let request = Request::Packages(filter.to_wire());
-            let count = listed::<Package>(session, &request, show).await?;
-            nothing_matched(count, &filter.to_wire())
+        Plan::Packages(filters, how) => {
+            let request = Request::PackagesOfAny(filters.clone());
+            let count = listed::<Package>(session, &request, show, how).await?;
+            nothing_matched(count, filters)
         }
-        Plan::Workers => {
+        Plan::Workers(how) => {
             let troubles = Troubles::ask(session, &Request::Troubles).await?;
             let troubles =
                 troubles.only(|s| matches!(s, Subject::Worker(_) | Subject::Leftover(_)));
-            troubled::<Worker>(session, &Request::Workers, &troubles, show).await
+            troubled::<Worker>(session, &Request::Workers, &troubles, show, how).await
         }
-        Plan::Profiles => {
+        Plan::Profiles(how) => {
             let troubles = Troubles::ask(session, &Request::Troubles).await?;
             let troubles =
                 troubles.only(|s| matches!(s, Subject::Profile(_) | Subject::Release { .. }));
-            troubled::<Profile>(session, &Request::Profiles, &troubles, show).await
+            troubled::<Profile>(session, &Request::Profiles, &troubles, show, how).await
         }
-        Plan::Queue { planned, limit } => {
+        Plan::Queue { planned, limit, how } => {
             let request = Request::Queue { planned: *planned, limit: *limit };
             let faults = Request::Faults(PackageFilter::default());
             let troubles = Troubles::ask(session, &faults).await?;
-            troubled::<Queued>(session, &request, &troubles, show).await
+            troubled::<Queued>(session, &request, &troubles, show, how).await
         }
-        Plan::Quarantine => {
-            listed::<Quarantined>(session, &Request::Quarantine, show).await.map(drop)
+        Plan::Quarantine(how) => {
+            listed::<Quarantined>(session, &Request::Quarantine, show, how).await.map(drop)
+        }
+        Plan::Verify(file) => {
+            let checked = verify::verify(session, file, show.json).await?;
+            print(&checked.text).await?;
+            checked.result
         }
         Plan::Order { request, must_affect } => {
             order(&mut session.ask(request).await?, *must_affect, show).await
         }
         Plan::Content { request, follow, raw, is_json } => {
             let mut answer = session.ask(request).await?;
-            let form = if show.json && !is_json {
+            let form = if show.json && *is_json {
+                return attestation(&mut answer, show).await;
+            } else if show.json {
                 Form::json()
             } else if *raw {
                 Form::Raw
@@ -210,18 +232,47 @@ async fn carry_out(
 }
 
 /// An empty list is an answer; a filter that matches nothing is usually a mistake in the filter.
-fn nothing_matched(count: u64, filter: &PackageFilter) -> Result<(), Failure> {
-    if count > 0 || *filter == PackageFilter::default() {
+fn nothing_matched(count: u64, filters: &[PackageFilter]) -> Result<(), Failure> {
+    if count > 0 || filters == [PackageFilter::default()] {
         return Ok(());
     }
     Err(Failure::NothingMatched("no package matches".to_owned()))
 }
 
-async fn listed<R: Row>(session: &Session, request: &Request, show: Show) -> Result<u64, Failure> {
+async fn listed<R: Row>(
+    session: &Session,
+    request: &Request,
+    show: Show,
+    how: &ListArgs,
+) -> Result<u64, Failure> {
+    listed_as::<R>(session, request, show, how, &R::json).await
+}
+
+async fn listed_as<R: Row>(
+    session: &Session,
+    request: &Request,
+    show: Show,
+    how: &ListArgs,
+    json: &dyn Fn(&R) -> String,
+) -> Result<u64, Failure> {
     let mut answer = session.ask(request).await?;
     let mut output = Output::to(io::stdout());
-    let counted = list::<R>(&mut answer, show, &mut output).await;
-    settle(counted, output).await
+    let listed = list::<R>(&mut answer, show, how, json, &mut output).await;
+    let listed = settle(listed, output).await?;
+    let is_all = match request {
+        Request::PackagesOfAny(filters) => filters == &[PackageFilter::default()],
+        Request::Queue { planned, .. } => !planned,
+        _ => true,
+    };
+    if listed.count == 0 && is_all && !show.json {
+        note(R::NOTHING);
+    } else if listed.count == 0 && !show.json && matches!(request, Request::Queue { .. }) {
+        note("the queue is empty: every job is decided or dropped");
+    }
+    if !listed.left_out.is_empty() && io::stderr().is_terminal() {
+        note(&format!("left out: {}; --wide shows all", listed.left_out.join(", ")));
+    }
+    Ok(listed.count)
 }
 
 /// A list, and behind it what is wrong with its rows.
@@ -230,15 +281,10 @@ async fn troubled<R: Troubled>(
     request: &Request,
     troubles: &Troubles,
     show: Show,
+    how: &ListArgs,
 ) -> Result<(), Failure> {
-    if show.json {
-        let mut answer = session.ask(request).await?;
-        let mut output = Output::to(io::stdout());
-        let counted = troubles.json_list::<R>(&mut answer, &mut output).await;
-        return settle(counted, output).await.map(drop);
-    }
-    listed::<R>(session, request, show).await?;
-    let lines = troubles.lines(show.now);
+    listed_as::<R>(session, request, show, how, &|row| troubles.json(row)).await?;
+    let lines = if show.json { String::new() } else { troubles.lines(show.now) };
     if lines.is_empty() { Ok(()) } else { print(&format!("\n{lines}")).await }
 }
 
@@ -275,7 +321,13 @@ async fn single(session: &Session, request: &Request, show: Show) -> Result<(), 
         }
         Response::Invitation { token, expires } => {
             note(&format!("valid once, until {} UTC; keep it secret", human::time(expires)));
-            text::printable(&token) + "\n"
+            if let Some(address) = own_machine(&token) {
+                note(&format!(
+                    "warning: it names {address}, where only this machine can connect: for workers \
+                     on other machines set `listen` and `public_address` in [coordinator]"
+                ));
+            }
+            printable(&token) + "\n"
         }
         other => return Err(misplaced(&other)),
     };
@@ -291,12 +343,12 @@ async fn order(answer: &mut Answer, must_affect: bool, show: Show) -> Result<(),
     if show.json {
         print(&(json::to_line(&DoneRow { affected, text: &said }) + "\n")).await?;
     } else if !failed {
-        print(&(text::printable(&said) + "\n")).await?;
+        print(&(printable(&said) + "\n")).await?;
     }
     if !failed {
         return Ok(());
     }
-    let said = if said.is_empty() { "nothing matches".to_owned() } else { text::printable(&said) };
+    let said = if said.is_empty() { "nothing matches".to_owned() } else { printable(&said) };
     Err(Failure::NothingMatched(said))
 }
 
@@ -324,6 +376,20 @@ async fn bytes(
         paging.store(false, Ordering::Relaxed);
     }
     result
+}
+
+/// What was signed, as one JSON object: every part is in it byte for byte.
+async fn attestation(answer: &mut Answer, show: Show) -> Result<(), Failure> {
+    let (mut piece, mut all) = (content::first(answer, show).await?, Vec::new());
+    while let Some(bytes) = piece {
+        all.extend_from_slice(&bytes);
+        piece = match answer.next().await? {
+            Some(Response::Chunk(bytes)) => Some(bytes),
+            Some(other) => return Err(misplaced(&other)),
+            None => None,
+        };
+    }
+    print(&signed::attestation(&all)?).await
 }
 
 async fn print(text: &str) -> Result<(), Failure> {
@@ -355,53 +421,9 @@ fn tell_session(session: &Session) {
     let welcome = &session.welcome;
     note(&format!(
         "connected to {} with the key {}; protocol version {}; we may {}",
-        text::printable(&welcome.software),
+        printable(&welcome.software),
         session.peer(),
         welcome.version,
         if welcome.admin { "change things" } else { "only read" },
     ));
-}
-
-/// `endpoint` with the default port where it has none.
-fn with_port(endpoint: &str) -> String {
-    let has_port = match endpoint.rsplit_once(':') {
-        Some((host, port)) => {
-            let host_is_whole = !host.contains(':') || host.ends_with(']');
-            host_is_whole && port.bytes().all(|b| b.is_ascii_digit()) && !port.is_empty()
-        }
-        None => false,
-    };
-    match endpoint {
-        _ if has_port => endpoint.to_owned(),
-        // A bare IPv6 address.
-        _ if endpoint.contains(':') && !endpoint.starts_with('[') => format!("[{endpoint}]:8485"),
-        _ => format!("{endpoint}:8485"),
-    }
-}
-
-fn color(global: &Global) -> bool {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    match global.color {
-        ColorWhen::Always => true,
-        ColorWhen::Never => false,
-        ColorWhen::Auto if set("NO_COLOR").is_some() => false,
-        ColorWhen::Auto if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
-        ColorWhen::Auto => {
-            io::stdout().is_terminal() && set("TERM").is_none_or(|term| term != "dumb")
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_port_may_be_left_out() {
-        assert_eq!(with_port("coordinator.example.org"), "coordinator.example.org:8485");
-        assert_eq!(with_port("127.0.0.1:9"), "127.0.0.1:9");
-        assert_eq!(with_port("[::1]:9"), "[::1]:9");
-        assert_eq!(with_port("[::1]"), "[::1]:8485");
-        assert_eq!(with_port("::1"), "[::1]:8485");
-    }
 }

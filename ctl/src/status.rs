@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use rebuilder_actors::domain::report::key_id;
 use rebuilder_actors::protocol::wire::v1::ctl::{RunningJob, Status};
 
 use crate::human;
@@ -20,6 +21,7 @@ pub fn text(status: &Status, show: Show) -> String {
             format!("{}, up {}", printable(&status.software), human::duration(status.uptime_ms)),
         ),
         ("key", status.key.to_string()),
+        ("key id", key_id(&status.key)),
         (
             "jobs",
             format!(
@@ -36,13 +38,15 @@ pub fn text(status: &Status, show: Show) -> String {
         (
             "artifacts",
             format!(
-                "{} reproduced, {} differs, {} missing, {} build-failed, {} unknown, {} parked",
+                "{} reproduced, {} differs, {} missing, {} build-failed, {} unknown, {} parked, \
+                 {} dropped",
                 artifacts.reproduced,
                 artifacts.differs,
                 artifacts.missing,
                 artifacts.build_failed,
                 artifacts.unknown,
-                artifacts.parked
+                artifacts.parked,
+                artifacts.dropped
             ),
         ),
     ];
@@ -54,12 +58,12 @@ pub fn text(status: &Status, show: Show) -> String {
         writeln!(out, "{name:<12} {count} set aside after panics; see `quarantine ls`")
             .expect("a String takes everything");
     }
-    let mut rows = Rows::new(RunningJob::HEADER, Show { json: false, ..show });
+    let mut rows = Rows::beside(RunningJob::COLUMNS, show);
     let mut table = String::new();
     for job in &status.running {
         table.extend(rows.push(job));
     }
-    table.push_str(&rows.finish());
+    table.push_str(&rows.finish().0);
     if !table.is_empty() {
         out.push('\n');
         out.push_str(&table);

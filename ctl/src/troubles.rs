@@ -11,8 +11,7 @@ use crate::failure::Failure;
 use crate::human;
 use crate::json::{self, TroubleRow};
 use crate::list::Row;
-use crate::output::Output;
-use crate::session::{Answer, Session, misplaced};
+use crate::session::{Session, misplaced};
 use crate::text::printable;
 
 /// Something that troubles can be about.
@@ -51,7 +50,7 @@ impl Troubles {
     /// nothing of troubles.
     ///
     /// # Errors
-    /// As [`Answer::next`].
+    /// As [`Answer::next`](crate::session::Answer::next).
     pub async fn ask(session: &Session, request: &Request) -> Result<Self, Failure> {
         let mut answer = session.ask(request).await?;
         let mut troubles = Vec::new();
@@ -83,28 +82,8 @@ impl Troubles {
         out
     }
 
-    /// Writes all rows of `answer` as one JSON array, each with its troubles, and counts them.
-    ///
-    /// # Errors
-    /// As [`Answer::next`], or the output cannot be written.
-    pub async fn json_list<R: Troubled>(
-        &self,
-        answer: &mut Answer,
-        output: &mut Output,
-    ) -> Result<u64, Failure> {
-        let mut count = 0_u64;
-        while let Some(response) = answer.next().await? {
-            let row = R::from_response(response).map_err(|other| misplaced(&other))?;
-            let before = if count == 0 { "[\n" } else { ",\n" };
-            output.write(format!("{before}{}", self.json(&row)).as_bytes()).await?;
-            count += 1;
-        }
-        output.write(if count == 0 { b"[]\n" } else { b"\n]\n" }).await?;
-        Ok(count)
-    }
-
     /// The row's JSON object with one more field.
-    fn json<R: Troubled>(&self, row: &R) -> String {
+    pub fn json<R: Troubled>(&self, row: &R) -> String {
         let own = self.0.iter().filter(|trouble| row.is_about(&trouble.subject));
         let rows: Vec<TroubleRow<'_>> = own.map(TroubleRow::from).collect();
         let object = row.json();

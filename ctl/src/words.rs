@@ -17,6 +17,7 @@ pub fn status(status: PackageStatus) -> &'static str {
         PackageStatus::BuildFailed => "build-failed",
         PackageStatus::Unknown => "unknown",
         PackageStatus::Parked => "parked",
+        PackageStatus::Dropped => "dropped",
     }
 }
 
@@ -39,13 +40,63 @@ pub fn tone(package: &Package) -> Tone {
         PackageStatus::Reproduced if package.flaky => Tone::Doubtful,
         PackageStatus::Reproduced => Tone::Good,
         PackageStatus::Differs | PackageStatus::Missing | PackageStatus::BuildFailed => Tone::Bad,
-        PackageStatus::Unknown | PackageStatus::Parked => Tone::Doubtful,
+        PackageStatus::Unknown | PackageStatus::Parked | PackageStatus::Dropped => Tone::Doubtful,
     }
 }
 
 fn differs_in_assumed_environment(package: &Package) -> bool {
     let environment = package.evidence.map(|evidence| evidence.environment);
     package.status == PackageStatus::Differs && environment == Some(EnvironmentKnowledge::Suite)
+}
+
+/// Whether distributions may gate on what is shown; `-` where there is no verdict.
+pub fn gate(package: &Package) -> &'static str {
+    match (package.gate_grade, package.evidence) {
+        (true, _) => "yes",
+        (false, Some(_)) => "no",
+        (false, None) => "-",
+    }
+}
+
+/// Why distributions may not gate on a verdict, in words; `None` where they may, or where there is
+/// no verdict.
+pub fn not_of_gate_grade(package: &Package) -> Option<String> {
+    let evidence = package.evidence.filter(|_| !package.gate_grade)?;
+    let index = match evidence.index {
+        IndexTrust::Signed | IndexTrust::PackageSignature => None,
+        IndexTrust::SignedWaiving(waived) if waived.is_pinned => None,
+        IndexTrust::SignedWaiving(_) => Some("the index breaks rules, and is not pinned"),
+        IndexTrust::HashOnly | IndexTrust::HashOnlyWaiving(_) => Some("the index was not signed"),
+        IndexTrust::None => Some("nothing vouches for the index"),
+    };
+    let environment = match evidence.environment {
+        EnvironmentKnowledge::Recorded => None,
+        EnvironmentKnowledge::Suite => Some("how it was built is not recorded"),
+        EnvironmentKnowledge::Opaque => Some("a script chose the environment"),
+    };
+    let isolation = match evidence.isolation {
+        Isolation::Full => None,
+        Isolation::Network => Some("the build was not fully shut in"),
+        Isolation::Script => Some("a script built it"),
+        Isolation::None => Some("the build was not shut in"),
+    };
+    let signer = match evidence.signer {
+        SignerKind::WorkerKey => None,
+        SignerKind::Legacy => Some("a worker of the older kind signed it"),
+    };
+    let reasons: Vec<&str> =
+        [index, environment, isolation, signer].into_iter().flatten().collect();
+    let reasons =
+        if reasons.is_empty() { "its evidence is weaker".into() } else { reasons.join(", ") };
+    Some(format!("not to gate on: {reasons}"))
+}
+
+/// Of a fault, with the stage of one that ran out of time.
+pub fn whole_fault(kind: FaultKind) -> String {
+    match fault_stage(kind) {
+        Some(stage) => format!("{} ({stage})", fault(kind)),
+        None => fault(kind).to_owned(),
+    }
 }
 
 /// Of a verdict.

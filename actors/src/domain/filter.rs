@@ -5,9 +5,12 @@ use glob::Pattern;
 use super::queue::Job;
 use crate::protocol::Artifact;
 use crate::protocol::stored::v1::Membership;
-use crate::protocol::wire::v1::ctl::PackageFilter;
+use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus};
 
-/// A [`PackageFilter`] ready to match; its status is left to whoever knows one.
+/// Most filters of one request: a page looks at the fewer jobs the more there are.
+pub const FILTERS_MAX: usize = 64;
+
+/// A [`PackageFilter`] ready to match.
 #[derive(Clone, Debug)]
 pub struct PackageMatch<'a> {
     filter: &'a PackageFilter,
@@ -24,18 +27,35 @@ impl<'a> PackageMatch<'a> {
         let name = match &filter.name {
             Some(name) if name.len() > PATTERN_BYTES_MAX => {
                 let pattern = name.chars().take(64).collect();
-                return Err(FilterError { pattern, reason: "it is longer than 1,024 bytes" });
+                let reason = "it is longer than 1,024 bytes";
+                return Err(FilterError::Pattern { pattern, reason });
             }
             Some(name) => Some(
                 Pattern::new(name)
-                    .map_err(|e| FilterError { pattern: name.clone(), reason: e.msg })?,
+                    .map_err(|e| FilterError::Pattern { pattern: name.clone(), reason: e.msg })?,
             ),
             None => None,
         };
         Ok(Self { filter, name })
     }
 
-    /// True when some artifact of some membership of the job matches.
+    /// Reads several filters, of which any may match.
+    ///
+    /// # Errors
+    /// As [`PackageMatch::new`], or more than [`FILTERS_MAX`].
+    pub fn all(filters: &'a [PackageFilter]) -> Result<Vec<Self>, FilterError> {
+        if filters.len() > FILTERS_MAX {
+            return Err(FilterError::TooMany(filters.len()));
+        }
+        filters.iter().map(Self::new).collect()
+    }
+
+    /// True when the filter names no status, or this one, which is only looked for when needed.
+    pub fn has_status(&self, status: impl FnOnce() -> PackageStatus) -> bool {
+        self.filter.status.is_none_or(|wanted| wanted == status())
+    }
+
+    /// True when some artifact of some membership of the job matches; its status is not looked at.
     pub fn job(&self, job: &Job) -> bool {
         // Nearly all jobs have another name: an order looks at every one in the queue's turn.
         if self.name.as_ref().is_some_and(|name| !job.has_name(|found| name.matches(found))) {
@@ -70,14 +90,20 @@ fn matches(wanted: &Option<String>, found: Option<&str>) -> bool {
     wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
 }
 
-/// A name that cannot be read as a pattern.
+/// Filters that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{pattern}` is no pattern: {reason}")]
-pub struct FilterError {
-    /// As given.
-    pub pattern: String,
-    /// What is wrong.
-    pub reason: &'static str,
+pub enum FilterError {
+    /// A name that cannot be read as a pattern.
+    #[error("`{pattern}` is no pattern: {reason}")]
+    Pattern {
+        /// As given, cut short.
+        pattern: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Too many at once.
+    #[error("{0} combinations of names and statuses are too many: at most {FILTERS_MAX}")]
+    TooMany(usize),
 }
 
 #[cfg(test)]
@@ -89,7 +115,12 @@ mod tests {
         let named = |name: String| PackageFilter { name: Some(name), ..PackageFilter::default() };
         assert!(PackageMatch::new(&named("?".repeat(1_024))).is_ok());
         let long = named("é".repeat(513));
-        let error = PackageMatch::new(&long).unwrap_err();
-        assert_eq!(error.pattern.chars().count(), 64);
+        let Err(FilterError::Pattern { pattern, .. }) = PackageMatch::new(&long) else {
+            panic!("taken")
+        };
+        assert_eq!(pattern.chars().count(), 64);
+        let many = vec![PackageFilter::default(); FILTERS_MAX + 1];
+        assert!(PackageMatch::all(&many[..FILTERS_MAX]).is_ok());
+        assert!(PackageMatch::all(&many).is_err());
     }
 }

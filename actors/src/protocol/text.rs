@@ -16,6 +16,14 @@ pub fn printable_within(text: &str, chars_max: usize) -> String {
     }
 }
 
+/// `1 job`, `2 jobs`, `0 jobs`; `noun` is one that forms its plural with an s.
+pub fn counted(count: impl Into<u64>, noun: &str) -> String {
+    match count.into() {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
 /// True for what is not shown: control characters (C0 with newlines, DEL, C1), separators of lines,
 /// and marks that turn the direction of a text (Unicode UAX 9), in place or from afar.
 pub fn steers(c: char) -> bool {

@@ -9,7 +9,7 @@ use rebuilder_actors::port::{
     CloseReason, Connection, FrameReceive, FrameSend, Network, StreamError,
 };
 use rebuilder_actors::protocol::wire::v1::ctl::{
-    Package, PackageFilter, PackageStatus, RefusalCode, Request, Response,
+    JobCounts, Package, PackageFilter, PackageStatus, RefusalCode, Request, Response, Status,
 };
 use rebuilder_actors::protocol::wire::{
     BootId, CHUNK_FRAME_BYTES_MAX, CONTROL_FRAME_BYTES_MAX, CloseCode, Hello, SOFTWARE, Welcome,
@@ -121,13 +121,13 @@ async fn answer(
         send.send(encode(&response)).await?;
     }
     match &request {
-        Request::Packages(filter) if filter.name.as_deref() == Some("lost") => {
+        Request::PackagesOfAny(filters) if name(&filters[0]) == "lost" => {
             // The rows arrive, then the coordinator dies.
             tokio::time::sleep(Duration::from_millis(200)).await;
             let text = "disk full".to_owned();
             connection.close(CloseReason { code: CloseCode::Internal as u32, text });
         }
-        Request::Log { follow: true, .. } => loop {
+        Request::Log { filter, follow: true } if name(filter) == "a" => loop {
             tokio::time::sleep(Duration::from_millis(50)).await;
             send.send(encode(&Response::Chunk(Bytes::new()))).await?;
         },
@@ -139,7 +139,7 @@ async fn answer(
 fn canned(request: &Request) -> Vec<Response> {
     let refused = |code, text: &str| vec![Response::Refused { code, text: text.to_owned() }];
     match request {
-        Request::Packages(filter) => match name(filter) {
+        Request::PackagesOfAny(filters) => match name(&filters[0]) {
             "many" => (0..MANY).map(|n| Response::Package(package(n))).collect(),
             "lost" => (0..10).map(|n| Response::Package(package(n))).collect(),
             _ => Vec::new(),
@@ -159,16 +159,26 @@ fn canned(request: &Request) -> Vec<Response> {
                 .map(|bytes| Response::Chunk(Bytes::from_static(bytes)))
                 .to_vec(),
         },
-        Request::QueuePush { filter, .. } if name(filter) == "nothing" => {
+        Request::QueuePushAny { filters, .. } if name(&filters[0]) == "nothing" => {
             vec![Response::Done { affected: 0, text: "no job matches".to_owned() }]
         }
-        Request::QueuePush { filter, priority } => {
-            let text = format!("{} {priority}", name(filter));
+        Request::QueuePushAny { filters, priority } => {
+            let text = format!("{} {priority}", name(&filters[0]));
             vec![Response::Done { affected: 1, text }]
+        }
+        Request::QueueDropAny { filters } => {
+            vec![Response::Done { affected: 1, text: format!("{} dropped", name(&filters[0])) }]
+        }
+        Request::Status => vec![Response::Status(status())],
+        Request::Difference { .. } | Request::Attestation { .. } => {
+            refused(RefusalCode::NotFound, "it has not been built yet")
         }
         Request::Invite { .. } => refused(RefusalCode::Denied, "this key may only read"),
         Request::SyncRun { .. } => refused(RefusalCode::Internal, "the store is gone"),
-        Request::Revoke { .. } => refused(RefusalCode::Invalid, "two workers have this name"),
+        Request::Revoke { worker } if worker == "oak" => {
+            refused(RefusalCode::Invalid, "two workers have this name")
+        }
+        Request::Revoke { .. } => vec![Response::Done { affected: 1, text: "revoked".into() }],
         // Something that does not answer the request.
         _ => vec![Response::Ambiguous { matches: 1 }],
     }
@@ -176,6 +186,18 @@ fn canned(request: &Request) -> Vec<Response> {
 
 fn name(filter: &PackageFilter) -> &str {
     filter.name.as_deref().unwrap_or("")
+}
+
+fn status() -> Status {
+    Status {
+        software: SOFTWARE.into(),
+        uptime_ms: 1,
+        key: PublicKey([1; 32]),
+        jobs: JobCounts::default(),
+        artifacts: Vec::new(),
+        running: Vec::new(),
+        quarantined: 0,
+    }
 }
 
 fn package(number: usize) -> Package {

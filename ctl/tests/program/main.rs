@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it, in helpers too")]
 
 mod coordinator;
+mod examples;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
@@ -154,6 +155,13 @@ fn a_coordinator_that_is_not_there_is_3_with_what_to_check() {
         Ran::from(program(&["status", "--timeout", "1", "--endpoint", &address]).output().unwrap());
     assert_eq!((ran.code, &*ran.out), (Some(3), ""));
     assert!(ran.err.contains(&address) && ran.err.contains("no firewall drops UDP"), "{ran:?}");
+    assert!(ran.err.starts_with("waiting for") || !ran.err.contains("waiting"), "{ran:?}");
+    drop(silent);
+    let output = program(&["status", "--endpoint", &address]).output().unwrap();
+    let ran = Ran::from(output);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.err.contains("nobody listens on UDP port"), "{ran:?}");
+    assert!(ran.err.matches(" .").count() <= 2, "within two seconds: {ran:?}");
     let name = "no-such-host.invalid";
     let ran = Ran::from(program(&["status", "--endpoint", name]).output().unwrap());
     assert_eq!(ran.code, Some(3), "{ran:?}");
@@ -201,6 +209,92 @@ fn a_refused_connection_says_why() {
     assert!(ran.err.contains("no protocol version in common"), "{ran:?}");
     assert!(ran.err.contains("upgrade the older side"), "{ran:?}");
     coordinator.stop();
+}
+
+#[test]
+fn an_empty_list_says_so_beside_the_data() {
+    let coordinator = Coordinator::start();
+    for (list, said) in [
+        ("worker", "no worker was ever let in"),
+        ("profile", "no profile is configured"),
+        ("queue", "nothing is ready or running"),
+        ("pkgs", "no packages are known yet"),
+    ] {
+        let ran = coordinator.run(&[list, "ls"]);
+        assert_eq!((ran.code, &*ran.out), (Some(0), ""), "{ran:?}");
+        assert!(ran.err.contains(said), "{ran:?}");
+    }
+    let ran = coordinator.run(&["queue", "ls", "--planned"]);
+    assert!(ran.err.contains("the queue is empty"), "{ran:?}");
+    coordinator.stop();
+}
+
+#[test]
+fn a_table_is_sorted_cut_and_limited_as_asked() {
+    let coordinator = Coordinator::start();
+    let names = |arguments: &[&str]| {
+        let ran = coordinator.run(&[&["pkgs", "ls", "many"], arguments].concat());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.out
+    };
+    let text = names(&["--limit", "3", "--columns", "version,name"]);
+    assert_eq!(text, "VERSION  NAME\n1        package-0\n1        package-1\n1        package-2\n");
+    let text = names(&["--limit", "2", "--sort=-name", "--columns=name"]);
+    assert_eq!(text, "NAME\npackage-2499\npackage-2498\n");
+    let text = names(&["--limit", "2", "--sort=-name", "--json"]);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    assert_eq!((rows.len(), &rows[1]["name"]), (2, &"package-2498".into()));
+    let ran = coordinator.run(&["pkgs", "ls", "many", "--columns", "nmae"]);
+    assert_eq!((ran.code, ran.err.contains("it has status, name")), (Some(2), true), "{ran:?}");
+    for width in ["60", "80", "200"] {
+        let mut command = coordinator.command(&["pkgs", "ls", "many", "--limit", "9"]);
+        let ran = Ran::from(command.env("COLUMNS", width).output().unwrap());
+        let longest = ran.out.lines().map(str::len).max().unwrap();
+        assert!(ran.out.lines().count() == 10 && longest <= width.parse().unwrap(), "{ran:?}");
+    }
+    coordinator.stop();
+}
+
+#[test]
+fn shells_complete_below_the_first_word() {
+    let folder = tempfile::tempdir().unwrap();
+    for (shell, ask) in [
+        (
+            "bash",
+            // As bash does it: the words so far, and the function that is registered for them.
+            "source \"$1\"; shift; COMP_WORDS=(rebuilder-ctl \"$@\"); COMP_CWORD=$#; \
+             registered=$(complete -p rebuilder-ctl | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
+             $registered rebuilder-ctl \"${!#}\" \"${COMP_WORDS[COMP_CWORD-1]}\"; \
+             printf '%s\\n' \"${COMPREPLY[@]}\"",
+        ),
+        ("fish", "source $argv[1]; complete -C \"rebuilder-ctl $argv[2..]\""),
+    ] {
+        if Command::new(shell).arg("--version").stdout(Stdio::null()).status().is_err() {
+            eprintln!("{shell} is not installed here");
+            continue;
+        }
+        let script = folder.path().join(shell);
+        std::fs::write(&script, Ran::from(program(&["completions", shell]).output().unwrap()).out)
+            .unwrap();
+        let offered = |words: &[&str]| {
+            let mut command = Command::new(shell);
+            command.arg("-c").arg(ask);
+            // Only bash takes a word for $0.
+            command.args((shell == "bash").then_some("bash")).arg(&script).args(words);
+            let ran = Ran::from(command.output().unwrap());
+            ran.out.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        for (words, expected) in [
+            (&["que"][..], "queue"),
+            (&["queue", ""], "push"),
+            (&["queue", "push", "--st"], "--status"),
+            (&["queue", "push", "--status", ""], "build-failed"),
+            (&["completions", "z"], "zsh"),
+        ] {
+            let offered = offered(words);
+            assert!(offered.iter().any(|word| word == expected), "{shell} {words:?}: {offered:?}");
+        }
+    }
 }
 
 #[test]

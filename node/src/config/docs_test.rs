@@ -72,7 +72,7 @@ fn the_example_is_right_as_it_is_and_with_every_key_in_use() {
 }
 
 /// Keys of each table by its header, from the types that read them.
-fn tables() -> [(&'static str, &'static [&'static str]); 8] {
+pub(super) fn tables() -> [(&'static str, &'static [&'static str]); 8] {
     let tables = [
         ("[coordinator]", keys::<file::Coordinator>()),
         ("[schedule]", keys::<file::Schedule>()),

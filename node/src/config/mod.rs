@@ -25,3 +25,5 @@ pub use worker::{DebianConfig, WorkerConfig, WorkerEnrolment};
 mod config_test;
 #[cfg(test)]
 mod docs_test;
+#[cfg(test)]
+mod messages_test;

@@ -172,9 +172,9 @@ async fn unfit(house: &House, workers: &[Worker]) -> Result<Option<String>, Gone
 async fn unexplained(house: &House, workers: &[Worker]) -> Result<usize, Gone> {
     let (mut count, mut after) = (0, None);
     loop {
-        let filter =
-            PackageFilter { status: Some(PackageStatus::Differs), ..PackageFilter::default() };
-        let ask = |reply| results::Message::Packages { filter, after, limit: 500, reply };
+        let status = Some(PackageStatus::Differs);
+        let filters = [PackageFilter { status, ..PackageFilter::default() }].into();
+        let ask = |reply| results::Message::Packages { filters, after, limit: 500, reply };
         // A filter without a name is always understood.
         let page = house.ask(&house.results, ask).await?.map_err(|_| Gone)?;
         let here = |package: &&Package| workers.iter().any(|w| Some(w.id) == package.worker);

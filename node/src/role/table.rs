@@ -90,8 +90,8 @@ async fn waits(house: &House, unfit: Option<&str>) -> Result<String, RoleError> 
 async fn packages(house: &House) -> Result<Vec<Package>, RoleError> {
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
-        let filter = PackageFilter::default();
-        let ask = |reply| results::Message::Packages { filter, after, limit: 500, reply };
+        let filters = [PackageFilter::default()].into();
+        let ask = |reply| results::Message::Packages { filters, after, limit: 500, reply };
         let page = house.ask(&house.results, ask).await;
         let page = page.map_err(|gone| RoleError::GaveUp(gone.to_string()))?;
         let page = page.map_err(|error| RoleError::GaveUp(error.to_string()))?;
@@ -121,6 +121,7 @@ fn plain(status: PackageStatus) -> &'static str {
         PackageStatus::BuildFailed => "BuildFailed",
         PackageStatus::Unknown => "Unknown",
         PackageStatus::Parked => "Parked",
+        PackageStatus::Dropped => "Dropped",
     }
 }
 
@@ -158,6 +159,7 @@ fn why(package: &Package, expected: &Expected, open: &Open, now: UtcMillis) -> S
         PackageStatus::Differs => Some("other bytes; no difference is kept".to_owned()),
         PackageStatus::Missing => Some("the build made no such file".to_owned()),
         PackageStatus::BuildFailed => package.reason.clone(),
+        PackageStatus::Dropped => Some("an operator dropped the job".to_owned()),
         PackageStatus::Unknown | PackageStatus::Parked => {
             Some(match open.faults.get(&package.job) {
                 Some(trouble) => told(trouble, now),

@@ -170,6 +170,8 @@ pub(super) fn directive(order: &Order) -> Option<Directive> {
     match order {
         Order::Push { filter, .. } => Some(Directive::Push(filter.clone())),
         Order::Drop { filter } => Some(Directive::Drop(filter.clone())),
+        // Strikes name packages.
+        Order::PushJobs { .. } | Order::DropJobs { .. } => None,
         Order::Invite { .. } | Order::Revoke { .. } => None,
     }
 }

@@ -4,6 +4,7 @@ use core::future::{Future as _, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::blobs::log_part;
@@ -185,11 +186,54 @@ impl Answering {
         }
     }
 
-    pub(super) async fn packages(&mut self, filter: PackageFilter) -> Outcome {
+    /// Queues the jobs again that any of the filters matches.
+    pub(super) async fn push(&mut self, filters: Vec<PackageFilter>, priority: i32) -> Outcome {
+        let Some(jobs) = self.jobs(filters).await? else { return Ok(()) };
+        self.order(Order::PushJobs { jobs, priority }).await
+    }
+
+    /// Takes the jobs out of the queue that any of the filters matches.
+    pub(super) async fn drop(&mut self, filters: Vec<PackageFilter>) -> Outcome {
+        let Some(jobs) = self.jobs(filters).await? else { return Ok(()) };
+        self.order(Order::DropJobs { jobs }).await
+    }
+
+    /// The jobs that any of the filters matches. Where that fails the answer is sent and `None` is
+    /// returned: nothing is done to a part of them.
+    async fn jobs(&mut self, filters: Vec<PackageFilter>) -> Result<Option<Vec<InputId>>, Left> {
+        let filters: Arc<[PackageFilter]> = filters.into();
+        let (mut jobs, mut after) = (Vec::new(), None);
+        loop {
+            let mut turn = self.turn().await?;
+            let filters = filters.clone();
+            let ask = |reply| results::Message::Jobs { filters, after, reply };
+            let page = self.house.ask(&self.house.results, ask).await;
+            turn.made();
+            let page = match page {
+                Ok(Ok(page)) => page,
+                Ok(Err(error)) => {
+                    self.refuse(RefusalCode::Invalid, &error.to_string()).await?;
+                    return Ok(None);
+                }
+                Err(gone) => {
+                    self.refuse(RefusalCode::Internal, &gone.to_string()).await?;
+                    return Ok(None);
+                }
+            };
+            jobs.extend(page.jobs);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(Some(jobs)),
+            }
+        }
+    }
+
+    pub(super) async fn packages(&mut self, filters: Vec<PackageFilter>) -> Outcome {
+        let filters: Arc<[PackageFilter]> = filters.into();
         let mut after = None;
         loop {
             let mut turn = self.turn().await?;
-            let page = self.page(&filter, after).await;
+            let page = self.page(&filters, after).await;
             turn.made();
             let PackagePage { rows, next } = match page {
                 Ok(page) => page,
@@ -205,11 +249,11 @@ impl Answering {
 
     async fn page(
         &mut self,
-        filter: &PackageFilter,
+        filters: &Arc<[PackageFilter]>,
         after: Option<InputId>,
     ) -> Result<PackagePage, (RefusalCode, String)> {
-        let filter = filter.clone();
-        let ask = |reply| results::Message::Packages { filter, after, limit: PAGE, reply };
+        let filters = filters.clone();
+        let ask = |reply| results::Message::Packages { filters, after, limit: PAGE, reply };
         let page = self.house.ask(&self.house.results, ask).await;
         page.map_err(|gone| (RefusalCode::Internal, gone.to_string()))?
             .map_err(|error| (RefusalCode::Invalid, error.to_string()))
@@ -219,10 +263,11 @@ impl Answering {
     /// is sent and `None` is returned.
     async fn one(&mut self, filter: PackageFilter, of_job: bool) -> Result<Option<Package>, Left> {
         let mut matches = Matches::new(&filter, of_job);
+        let filters: Arc<[PackageFilter]> = [filter].into();
         let mut after = None;
         loop {
             let turn = self.turn().await?;
-            let page = self.page(&filter, after).await;
+            let page = self.page(&filters, after).await;
             drop(turn);
             let page = match page {
                 Ok(page) => page,

@@ -86,7 +86,9 @@ fn is_order(request: &Request) -> bool {
         | Request::Revoke { .. }
         | Request::SyncRun { .. }
         | Request::QueuePush { .. }
-        | Request::QueueDrop { .. } => true,
+        | Request::QueueDrop { .. }
+        | Request::QueuePushAny { .. }
+        | Request::QueueDropAny { .. } => true,
         Request::Status
         | Request::Workers
         | Request::Profiles
@@ -97,7 +99,8 @@ fn is_order(request: &Request) -> bool {
         | Request::Queue { .. }
         | Request::Quarantine
         | Request::Troubles
-        | Request::Faults(_) => false,
+        | Request::Faults(_)
+        | Request::PackagesOfAny(_) => false,
     }
 }
 
@@ -111,8 +114,16 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
         }
         Request::Invite { ttl_secs } => invite(to, ttl_secs).await,
         Request::Revoke { worker } => to.order(Order::Revoke { worker }).await,
-        Request::QueuePush { filter, priority } => to.order(Order::Push { filter, priority }).await,
-        Request::QueueDrop { filter } => to.order(Order::Drop { filter }).await,
+        Request::QueuePush { filter, priority } if filter.status.is_none() => {
+            to.order(Order::Push { filter, priority }).await
+        }
+        Request::QueueDrop { filter } if filter.status.is_none() => {
+            to.order(Order::Drop { filter }).await
+        }
+        Request::QueuePush { filter, priority } => to.push(vec![filter], priority).await,
+        Request::QueueDrop { filter } => to.drop(vec![filter]).await,
+        Request::QueuePushAny { filters, priority } => to.push(filters, priority).await,
+        Request::QueueDropAny { filters } => to.drop(filters).await,
         Request::Profiles => to.profiles().await,
         Request::SyncRun { profile } => {
             let run = |reply| syncs::Message::Run(profile, reply);
@@ -124,7 +135,8 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
         }
         Request::Troubles => to.troubles().await,
         Request::Faults(filter) => to.faults(filter).await,
-        Request::Packages(filter) => to.packages(filter).await,
+        Request::Packages(filter) => to.packages(vec![filter]).await,
+        Request::PackagesOfAny(filters) => to.packages(filters).await,
         Request::Log { filter, follow } => to.log(filter, follow).await,
         Request::Difference { filter } => to.difference(filter).await,
         Request::Attestation { filter } => to.attestation(filter).await,

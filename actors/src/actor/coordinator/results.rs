@@ -11,7 +11,7 @@ use super::{queue, store};
 use crate::domain::filter::FilterError;
 use crate::domain::queue::{Fact, Moment};
 use crate::domain::results::{
-    FaultPage, LogPlace, PackagePage, QueuePage, QueuePosition, ReadModel, SyncState,
+    FaultPage, JobPage, LogPlace, PackagePage, QueuePage, QueuePosition, ReadModel, SyncState,
 };
 use crate::port::{Clock, Monotonic};
 use crate::protocol::stored::key::table;
@@ -28,14 +28,23 @@ pub enum Message {
     Sync(Box<str>, SyncState),
     /// A page of artifacts.
     Packages {
-        /// Which.
-        filter: PackageFilter,
+        /// Which; any of them.
+        filters: Arc<[PackageFilter]>,
         /// After this job.
         after: Option<InputId>,
         /// About so many rows.
         limit: usize,
         /// The page.
         reply: oneshot::Sender<Result<PackagePage, FilterError>>,
+    },
+    /// A page of jobs.
+    Jobs {
+        /// Which; any of them.
+        filters: Arc<[PackageFilter]>,
+        /// After this job.
+        after: Option<InputId>,
+        /// The page.
+        reply: oneshot::Sender<Result<JobPage, FilterError>>,
     },
     /// How the workers are, as of a moment that is not older than asked for.
     Moment {
@@ -156,9 +165,13 @@ impl Actor for ResultsActor {
                 }
             }
             Message::Sync(profile, sync) => model.sync_state(profile, sync),
-            Message::Packages { filter, after, limit, reply } => {
-                let _ = reply.send(model.packages(&filter, after, limit));
+            Message::Packages { filters, after, limit, reply } => {
+                let _ = reply.send(model.packages(&filters, after, limit));
                 // A page is a millisecond of work: others are not to wait for several.
+                tokio::task::yield_now().await;
+            }
+            Message::Jobs { filters, after, reply } => {
+                let _ = reply.send(model.matching_jobs(&filters, after));
                 tokio::task::yield_now().await;
             }
             Message::Moment { age_max, reply } => state.moment(&myself, age_max, reply)?,

@@ -3,7 +3,7 @@ use crate::port::{Doubt, Group, IndexState, Monotonic, UtcMillis};
 use crate::protocol::wire::v1::ctl::PackageFilter;
 use crate::protocol::wire::v1::worker::{Condition, Status};
 use crate::protocol::wire::{BootId, Enrolment, Offer};
-use crate::protocol::{AttemptId, BuildId, PublicKey, Sha256};
+use crate::protocol::{AttemptId, BuildId, InputId, PublicKey, Sha256};
 
 /// Both clocks, read once for an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -155,5 +155,17 @@ pub enum Order {
     Drop {
         /// Which.
         filter: PackageFilter,
+    },
+    /// As `Push`, of jobs that the read model chose, for example by what is known about them.
+    PushJobs {
+        /// Which; those that are not wanted any more are passed over.
+        jobs: Vec<InputId>,
+        /// Smaller is sooner.
+        priority: i32,
+    },
+    /// As `Drop`, of jobs that the read model chose.
+    DropJobs {
+        /// Which; those that are not wanted any more are passed over.
+        jobs: Vec<InputId>,
     },
 }

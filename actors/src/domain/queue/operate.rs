@@ -6,11 +6,12 @@ use crate::planted::{self, Bug};
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{InvitationRecord, Place};
 use crate::protocol::stored::{self, key};
+use crate::protocol::text::counted;
 use crate::protocol::wire::CloseCode;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::ctl::{PackageFilter, RefusalCode, Response};
 use crate::protocol::wire::v1::worker::Running;
-use crate::protocol::{InputId, Stage, WorkerId};
+use crate::protocol::{AttemptId, InputId, Stage, WorkerId};
 
 impl Queue {
     /// Carries out an operator's order.
@@ -32,8 +33,16 @@ impl Queue {
                 Response::Invitation { token: String::new(), expires }
             }
             Order::Revoke { worker } => self.revoke(now, &worker, effects),
-            Order::Push { filter, priority } => self.push(now, &filter, priority, effects),
-            Order::Drop { filter } => self.drop_jobs(now, &filter, effects),
+            Order::Push { filter, priority } => match self.matching(&filter) {
+                Ok(jobs) => self.push(now, &jobs, priority, effects),
+                Err(text) => refused(RefusalCode::Invalid, text),
+            },
+            Order::Drop { filter } => match self.matching(&filter) {
+                Ok(jobs) => self.drop_jobs(now, &jobs, effects),
+                Err(text) => refused(RefusalCode::Invalid, text),
+            },
+            Order::PushJobs { jobs, priority } => self.push(now, &jobs, priority, effects),
+            Order::DropJobs { jobs } => self.drop_jobs(now, &jobs, effects),
         };
         effects.sends.push(Send::Reply(request, vec![answer]));
     }
@@ -100,21 +109,21 @@ impl Queue {
         named.map(|w| w.record.id).collect()
     }
 
+    /// A job that runs is left to the attempt that it has: it is what was asked for.
     fn push(
         &mut self,
         now: Now,
-        filter: &PackageFilter,
+        jobs: &[InputId],
         priority: i32,
         effects: &mut Effects,
     ) -> Response {
-        let jobs = match self.matching(filter) {
-            Ok(jobs) => jobs,
-            Err(text) => return refused(RefusalCode::Invalid, text),
-        };
-        let mut affected = 0;
-        for id in jobs {
-            let Some(entry) = self.entries.get_mut(&id) else { continue };
+        let (mut queued, mut running) = (0_u32, Vec::new());
+        for id in jobs.iter().copied() {
+            let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.wanted()) else {
+                continue;
+            };
             if matches!(entry.state.place, Place::Leased { .. }) {
+                running.push(id);
                 continue;
             }
             entry.state.retries = 0;
@@ -123,33 +132,75 @@ impl Queue {
             entry.state.avoid = None;
             entry.state.memory_over = None;
             self.queue_again(now, id, priority, UtcMillis(0), effects);
-            affected += 1;
+            queued += 1;
         }
-        let text = format!("{affected} jobs queued with priority {priority}");
-        Self::line(effects, now, false, format!("{text} by an operator"));
-        Response::Done { affected, text }
+        let mut said = Vec::new();
+        if queued > 0 || running.is_empty() {
+            said.push(format!("{} queued with priority {priority}", counted(queued, "job")));
+        }
+        if !running.is_empty() {
+            said.push(self.already_running(&running));
+        }
+        let text = said.join("; ");
+        Self::line(effects, now, false, format!("{text}, by an operator"));
+        Response::Done { affected: queued.saturating_add(length(running.len())), text }
     }
 
-    fn drop_jobs(&mut self, now: Now, filter: &PackageFilter, effects: &mut Effects) -> Response {
-        let jobs = match self.matching(filter) {
-            Ok(jobs) => jobs,
-            Err(text) => return refused(RefusalCode::Invalid, text),
+    /// `1 job runs already: hello 1 (amd64), attempt 1-8 on oak`.
+    fn already_running(&self, jobs: &[InputId]) -> String {
+        let name = |id: &InputId| {
+            let entry = self.entries.get(id)?;
+            let Place::Leased { worker, .. } = &entry.state.place else { return None };
+            let attempt = AttemptId { job: *id, epoch: entry.state.epoch };
+            let worker = match self.workers.get(worker) {
+                Some(holder) => holder.record.name.clone(),
+                None => format!("worker {worker}"),
+            };
+            Some(format!("{}, attempt {attempt} on {worker}", entry.job.label()))
         };
-        let mut affected = 0;
-        for id in jobs {
-            match self.entries[&id].state.place {
-                Place::Dropped | Place::Decided => continue,
+        let mut named: Vec<String> = jobs.iter().take(NAMED_MAX).filter_map(name).collect();
+        if jobs.len() > NAMED_MAX {
+            named.push(format!("and {} more", jobs.len() - NAMED_MAX));
+        }
+        let run = if jobs.len() == 1 { "runs" } else { "run" };
+        format!("{} {run} already: {}", counted(length(jobs.len()), "job"), named.join("; "))
+    }
+
+    /// One that is dropped already stays so, and is no failure; one that is decided is in no queue.
+    fn drop_jobs(&mut self, now: Now, jobs: &[InputId], effects: &mut Effects) -> Response {
+        let (mut dropped, mut already, mut decided) = (0_u32, 0_u32, 0_u32);
+        for id in jobs.iter().copied() {
+            let Some(entry) = self.entries.get(&id).filter(|entry| entry.wanted()) else {
+                continue;
+            };
+            match entry.state.place {
+                Place::Dropped => {
+                    already += 1;
+                    continue;
+                }
+                Place::Decided => {
+                    decided += 1;
+                    continue;
+                }
                 Place::Leased { .. } => {
                     self.cancel(id, "an operator dropped the job", effects);
                 }
                 Place::Queued { .. } | Place::Parked { .. } => {}
             }
             self.move_to(now, id, Place::Dropped, effects);
-            affected += 1;
+            dropped += 1;
         }
-        let text = format!("{affected} jobs dropped until their version changes");
+        let mut text = format!("{} dropped until the version changes", counted(dropped, "job"));
+        if already > 0 {
+            text.push_str(&format!("; {} dropped before", counted(already, "job")));
+        }
+        if decided > 0 {
+            let is = if decided == 1 { "is" } else { "are" };
+            let jobs = counted(decided, "job");
+            text.push_str(&format!("; {jobs} {is} decided and not in the queue"));
+        }
         Self::line(effects, now, false, format!("{text}, by an operator"));
-        Response::Done { affected, text }
+        Response::Done { affected: dropped.saturating_add(already), text }
     }
 
     /// Tells the worker that has the job to stop.
@@ -183,15 +234,23 @@ impl Queue {
     }
 
     /// Wanted jobs that a filter names: one of whose memberships and artifacts matches all of it.
+    /// A status follows from reports, which the queue does not keep: the read model chooses by it.
     fn matching(&self, filter: &PackageFilter) -> Result<Vec<InputId>, String> {
         if filter.status.is_some() {
-            return Err("jobs cannot be chosen by status here: resolve it to names first".into());
+            return Err("the queue knows no status of packages".into());
         }
         let matcher =
             crate::domain::filter::PackageMatch::new(filter).map_err(|e| e.to_string())?;
         let entries = self.entries.values().filter(|e| e.wanted() && matcher.job(&e.job));
         Ok(entries.map(|entry| entry.job.id).collect())
     }
+}
+
+/// Running jobs that an answer names.
+const NAMED_MAX: usize = 5;
+
+fn length(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 fn refused(code: RefusalCode, text: String) -> Response {

@@ -39,6 +39,7 @@ pub(super) fn shown(
         }
         Some(Outcome::Fault(_)) | None => match place {
             Whereabouts::Parked(fault) => none(PackageStatus::Parked, Some(fault.detail.clone())),
+            Whereabouts::Dropped => none(PackageStatus::Dropped, None),
             _ => none(PackageStatus::Unknown, None),
         },
     }

@@ -207,7 +207,7 @@ fn verdict(id: i32, sequence: u64, verdict: Verdict) -> Fact {
 fn recounted(model: &ReadModel) -> Vec<(PackageStatus, u32)> {
     let (mut counts, mut after) = (std::collections::BTreeMap::new(), None);
     loop {
-        let page = model.packages(&PackageFilter::default(), after, 3).unwrap();
+        let page = model.packages(&[PackageFilter::default()], after, 3).unwrap();
         for row in page.rows {
             *counts.entry(row.status).or_insert(0) += 1;
         }
@@ -258,7 +258,7 @@ fn a_filter_that_matches_nothing_costs_short_pages() {
     let filter = PackageFilter { name: Some("*no-such*".into()), ..PackageFilter::default() };
     let (mut pages, mut after) = (0, None);
     loop {
-        let page = model.packages(&filter, after, 200).unwrap();
+        let page = model.packages(core::slice::from_ref(&filter), after, 200).unwrap();
         assert_eq!(page.rows, []);
         pages += 1;
         after = page.next;
@@ -267,4 +267,9 @@ fn a_filter_that_matches_nothing_costs_short_pages() {
         }
     }
     assert_eq!(pages, 3, "each looks at a thousand jobs");
+    let filters = vec![filter; 10];
+    let page = model.packages(&filters, None, 200).unwrap();
+    assert_eq!((page.rows, page.next), (vec![], Some(InputId(100))), "fewer for more filters");
+    let page = model.matching_jobs(&filters, None).unwrap();
+    assert_eq!((page.jobs, page.next), (vec![], Some(InputId(100))));
 }

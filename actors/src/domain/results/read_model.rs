@@ -71,8 +71,9 @@ impl View {
         self.best.as_ref().map(|(_, record)| record.as_ref())
     }
 
-    fn is_parked(&self) -> bool {
-        matches!(self.stand, Some(Stand { place: Place::Parked { .. }, .. }))
+    /// True where the place is the status, as long as there is no verdict.
+    fn place_is_status(&self) -> bool {
+        self.stand.as_ref().is_some_and(|stand| place_is_status(&stand.place))
     }
 }
 
@@ -81,6 +82,15 @@ impl View {
 pub struct PackagePage {
     /// Rows.
     pub rows: Vec<Package>,
+    /// The job to go on after; `None`: there is no more.
+    pub next: Option<InputId>,
+}
+
+/// A page of jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobPage {
+    /// Those that match.
+    pub jobs: Vec<InputId>,
     /// The job to go on after; `None`: there is no more.
     pub next: Option<InputId>,
 }
@@ -116,8 +126,30 @@ pub struct KeptLog {
     pub bytes: u64,
 }
 
-/// Jobs that are looked at for one page, however few of them match: about a millisecond, in which
-/// nobody else is answered.
+/// True for the places that are shown as a status of their own where there is no verdict.
+fn place_is_status(place: &Place) -> bool {
+    matches!(place, Place::Parked { .. } | Place::Dropped)
+}
+
+/// The artifacts of a job that any of the filters matches, each once.
+fn matching<'a>(
+    view: &View,
+    memberships: &'a [Membership],
+    matchers: &[PackageMatch<'_>],
+) -> impl Iterator<Item = (&'a Membership, &'a Artifact)> {
+    let place = view.whereabouts();
+    let artifacts = memberships.iter().flat_map(|m| m.artifacts.iter().map(move |(_, a)| (m, a)));
+    artifacts.filter(move |(membership, artifact)| {
+        matchers.iter().any(|matcher| {
+            matcher.membership(&view.job, membership)
+                && matcher.artifact(&view.job, artifact)
+                && matcher.has_status(|| shown(view.best(), &place, artifact).status)
+        })
+    })
+}
+
+/// Jobs that are looked at for one page and one filter, however few of them match: about a
+/// millisecond, in which nobody else is answered.
 pub(super) const EXAMINED_MAX: usize = 1_000;
 
 impl ReadModel {
@@ -179,10 +211,10 @@ impl ReadModel {
         if wanted {
             self.standings.insert(id, &stand);
         }
-        let parked = matches!(stand.place, Place::Parked { .. });
-        // Only where there is no verdict does the status follow from the place, and only from
-        // parking: a move costs two looks into the sets above, and nothing more.
-        let counts = view.best.is_none() && (parked || view.is_parked());
+        // Only where there is no verdict does the status follow from the place, and only from two
+        // of them: every other move costs two looks into the sets above, and nothing more.
+        let counts =
+            view.best.is_none() && (place_is_status(&stand.place) || view.place_is_status());
         if counts {
             self.tally.count(view, false);
         }
@@ -220,44 +252,54 @@ impl ReadModel {
         self.tally.count(view, true);
     }
 
-    /// Up to `limit` artifacts after the job `after`, of whole jobs; perhaps fewer, or none, and
-    /// more to come, where few match.
+    /// Up to `limit` artifacts that any of the filters matches, after the job `after`, of whole
+    /// jobs; perhaps fewer, or none, and more to come, where few match.
     ///
     /// # Errors
-    /// A name that is no pattern.
+    /// A name that is no pattern, or too many filters.
     pub fn packages(
         &self,
-        filter: &PackageFilter,
+        filters: &[PackageFilter],
         after: Option<InputId>,
         limit: usize,
     ) -> Result<PackagePage, FilterError> {
-        let matcher = PackageMatch::new(filter)?;
+        let matchers = PackageMatch::all(filters)?;
         let from = InputId(after.map_or(0, |id| id.0.saturating_add(1)));
         let mut rows = Vec::new();
         for (examined, (id, view)) in self.jobs.range(from..).enumerate() {
-            rows.extend(self.matching(view, &matcher, filter.status));
-            if rows.len() >= limit || examined + 1 >= EXAMINED_MAX {
+            let memberships = view.job.memberships();
+            for (membership, artifact) in matching(view, &memberships, &matchers) {
+                rows.push(self.package(view, membership, artifact));
+            }
+            if rows.len() >= limit || examined + 1 >= EXAMINED_MAX / filters.len().max(1) {
                 return Ok(PackagePage { rows, next: Some(*id) });
             }
         }
         Ok(PackagePage { rows, next: None })
     }
 
-    fn matching(
+    /// Wanted jobs that any of the filters matches, after the job `after`: a page of those that
+    /// were looked at.
+    ///
+    /// # Errors
+    /// As [`ReadModel::packages`].
+    pub fn matching_jobs(
         &self,
-        view: &View,
-        matcher: &PackageMatch<'_>,
-        status: Option<PackageStatus>,
-    ) -> Vec<Package> {
-        let memberships = view.job.memberships();
-        memberships
-            .iter()
-            .filter(|m| matcher.membership(&view.job, m))
-            .flat_map(|m| m.artifacts.iter().map(move |(_, artifact)| (m, artifact)))
-            .filter(|(_, artifact)| matcher.artifact(&view.job, artifact))
-            .map(|(m, artifact)| self.package(view, m, artifact))
-            .filter(|row| status.is_none_or(|status| row.status == status))
-            .collect()
+        filters: &[PackageFilter],
+        after: Option<InputId>,
+    ) -> Result<JobPage, FilterError> {
+        let matchers = PackageMatch::all(filters)?;
+        let from = InputId(after.map_or(0, |id| id.0.saturating_add(1)));
+        let mut jobs = Vec::new();
+        for (examined, (id, view)) in self.jobs.range(from..).enumerate() {
+            if matching(view, &view.job.memberships(), &matchers).next().is_some() {
+                jobs.push(*id);
+            }
+            if examined + 1 >= EXAMINED_MAX / filters.len().max(1) {
+                return Ok(JobPage { jobs, next: Some(*id) });
+            }
+        }
+        Ok(JobPage { jobs, next: None })
     }
 
     fn package(&self, view: &View, membership: &Membership, artifact: &Artifact) -> Package {

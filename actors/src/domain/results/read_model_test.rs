@@ -97,7 +97,7 @@ fn verdict(verdict: Verdict) -> Outcome {
 }
 
 fn shown(model: &ReadModel) -> crate::protocol::wire::v1::ctl::Package {
-    let page = model.packages(&PackageFilter::default(), None, 10).unwrap();
+    let page = model.packages(&[PackageFilter::default()], None, 10).unwrap();
     assert_eq!(page.next, None);
     page.rows.into_iter().next().unwrap()
 }
@@ -235,7 +235,7 @@ fn a_log_is_never_taken_for_that_of_another_attempt() {
 fn filters_name_binary_or_source_and_every_field_must_match() {
     let mut model = ReadModel::default();
     model.follow(job());
-    let count = |filter: PackageFilter| model.packages(&filter, None, 10).unwrap().rows.len();
+    let count = |filter: PackageFilter| model.packages(&[filter], None, 10).unwrap().rows.len();
     let name = |name: &str| PackageFilter { name: Some(name.into()), ..Default::default() };
     assert_eq!(count(name("hello")), 1);
     assert_eq!(count(name("hello-*")), 1);
@@ -244,7 +244,35 @@ fn filters_name_binary_or_source_and_every_field_must_match() {
     assert_eq!(count(release), 0);
     let status = PackageFilter { status: Some(PackageStatus::Differs), ..name("hello") };
     assert_eq!(count(status), 0);
-    assert!(model.packages(&name("["), None, 10).is_err());
+    assert!(model.packages(&[name("[")], None, 10).is_err());
+}
+
+#[test]
+fn jobs_are_chosen_by_what_is_known_about_them() {
+    let by = |status| PackageFilter { status: Some(status), ..PackageFilter::default() };
+    let mut model = ReadModel::default();
+    model.follow(job());
+    let chosen = |model: &ReadModel, filters: &[PackageFilter]| {
+        model.matching_jobs(filters, None).unwrap().jobs
+    };
+    model.follow(placed(queued(0)));
+    assert_eq!(chosen(&model, &[by(PackageStatus::Unknown)]), [JOB]);
+    model.follow(placed(Place::Dropped));
+    assert_eq!(chosen(&model, &[by(PackageStatus::Unknown)]), []);
+    assert_eq!(chosen(&model, &[by(PackageStatus::Dropped)]), [JOB]);
+    assert_eq!(model.counts(), [(PackageStatus::Dropped, 1)]);
+    model.follow(placed(queued(0)));
+    assert_eq!(model.counts(), [(PackageStatus::Unknown, 1)]);
+    let differs = verdict(Verdict::Differs);
+    model.follow(report(1, differs, EnvironmentKnowledge::Recorded));
+    model.follow(placed(Place::Dropped));
+    let bad = [by(PackageStatus::Differs), by(PackageStatus::Missing)];
+    assert_eq!(chosen(&model, &bad), [JOB], "a verdict is shown, whatever the place");
+    assert_eq!(model.packages(&bad, None, 10).unwrap().rows.len(), 1, "each artifact once");
+    let both = [by(PackageStatus::Differs), PackageFilter::default()];
+    assert_eq!(model.packages(&both, None, 10).unwrap().rows.len(), 1);
+    let named = PackageFilter { name: Some("other".into()), ..by(PackageStatus::Differs) };
+    assert_eq!(chosen(&model, &[named]), []);
 }
 
 /// A job that waits for its next try after so many faults in a row; `told`: the queue knows the

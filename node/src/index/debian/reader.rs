@@ -402,7 +402,7 @@ impl DebianReader {
             url: fetched.url.clone(),
             reason: format!(
                 "it lost {} of {before} packages, more than {guard} %: if that is right, raise \
-                 shrink_guard or remove {}",
+                 shrink_guard_percent or remove {}",
                 before - now,
                 self.cache.release_path(&fetched.url, "json").display()
             ),

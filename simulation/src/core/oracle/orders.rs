@@ -9,31 +9,42 @@ impl Oracle {
     /// An operator pushes or drops. Filters name one package, or all.
     pub(super) fn ordered(&mut self, order: &Order) {
         match order {
-            Order::Push { filter, priority } => {
-                for id in self.meant(filter) {
-                    let Some(job) = self.jobs.get_mut(&id) else { continue };
-                    if job.lease().is_some() {
-                        continue;
-                    }
-                    (job.retries, job.faults) = (0, 0);
-                    (job.avoid, job.memory_over) = (None, None);
-                    job.confirmed.clear();
-                    self.queue_again(id, *priority, 0);
-                }
-            }
-            Order::Drop { filter } => {
-                for id in self.meant(filter) {
-                    if matches!(self.jobs[&id].place, Place::Decided | Place::Dropped) {
-                        continue;
-                    }
-                    if let Some((_, lease)) = self.release(id) {
-                        self.stop(id, &lease);
-                    }
-                    self.put(id, Place::Dropped);
-                }
-            }
+            Order::Push { filter, priority } => self.push(self.meant(filter), *priority),
+            Order::Drop { filter } => self.drop_jobs(self.meant(filter)),
+            Order::PushJobs { jobs, priority } => self.push(self.wanted(jobs), *priority),
+            Order::DropJobs { jobs } => self.drop_jobs(self.wanted(jobs)),
             Order::Invite { .. } | Order::Revoke { .. } => {}
         }
+    }
+
+    fn push(&mut self, jobs: Vec<InputId>, priority: i32) {
+        for id in jobs {
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            if job.lease().is_some() {
+                continue;
+            }
+            (job.retries, job.faults) = (0, 0);
+            (job.avoid, job.memory_over) = (None, None);
+            job.confirmed.clear();
+            self.queue_again(id, priority, 0);
+        }
+    }
+
+    fn drop_jobs(&mut self, jobs: Vec<InputId>) {
+        for id in jobs {
+            if matches!(self.jobs[&id].place, Place::Decided | Place::Dropped) {
+                continue;
+            }
+            if let Some((_, lease)) = self.release(id) {
+                self.stop(id, &lease);
+            }
+            self.put(id, Place::Dropped);
+        }
+    }
+
+    fn wanted(&self, jobs: &[InputId]) -> Vec<InputId> {
+        let is_wanted = |id: &&InputId| self.jobs.get(*id).is_some_and(Job::is_wanted);
+        jobs.iter().filter(is_wanted).copied().collect()
     }
 
     fn meant(&self, filter: &PackageFilter) -> Vec<InputId> {

@@ -290,6 +290,14 @@ impl House {
         self.order(Order::Push { filter, priority: 0 }).1
     }
 
+    /// What is said to an operator who orders something of jobs.
+    pub(super) fn ordered(&mut self, order: Order) -> (u32, String) {
+        match self.order(order).0 {
+            Response::Done { affected, text } => (affected, text),
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(super) fn drop_job(&mut self, name: &str) -> Effects {
         let filter = PackageFilter { name: Some(name.into()), ..Default::default() };
         self.order(Order::Drop { filter }).1

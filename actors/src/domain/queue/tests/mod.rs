@@ -9,6 +9,7 @@ mod house;
 mod knock;
 mod lease;
 mod memberships;
+mod operate;
 mod order;
 mod restart;
 mod retries;

@@ -78,6 +78,22 @@ pub enum Request {
     Troubles,
     /// The last faults of waiting and parked jobs that match.
     Faults(PackageFilter),
+    /// Artifacts that any of the filters matches, each once. At most
+    /// [`FILTERS_MAX`](crate::domain::filter::FILTERS_MAX) filters, here and below.
+    PackagesOfAny(Vec<PackageFilter>),
+    /// Queues the jobs that any of the filters matches again, now. Admin.
+    QueuePushAny {
+        /// Which.
+        filters: Vec<PackageFilter>,
+        /// Smaller is sooner.
+        priority: i32,
+    },
+    /// Takes the jobs that any of the filters matches out of the queue until their version changes.
+    /// Admin.
+    QueueDropAny {
+        /// Which.
+        filters: Vec<PackageFilter>,
+    },
 }
 
 /// Which artifacts; every field that is given must match.
@@ -115,6 +131,8 @@ pub enum PackageStatus {
     Unknown,
     /// No verdict: parked after a fault.
     Parked,
+    /// No verdict: an operator took the job out of the queue.
+    Dropped,
 }
 
 /// To ctl.

@@ -75,6 +75,12 @@ fn ctl_messages() {
     let subject = ctl::Subject::Job(InputId(7));
     let trouble = ctl::Trouble { subject, text: "x".into(), times: 3, next: None };
     check(&ctl::Response::Trouble(trouble), GOLDEN[16]);
+    let status = Some(ctl::PackageStatus::Dropped);
+    let filter = ctl::PackageFilter { status, ..Default::default() };
+    check(&ctl::Request::PackagesOfAny(vec![filter]), GOLDEN[17]);
+    let filter = ctl::PackageFilter { name: Some("ucf".into()), ..Default::default() };
+    check(&ctl::Request::QueuePushAny { filters: vec![filter], priority: -5 }, GOLDEN[18]);
+    check(&ctl::Request::QueueDropAny { filters: Vec::new() }, GOLDEN[19]);
 }
 
 fn assignment() -> Assignment {
@@ -111,7 +117,7 @@ fn assignment() -> Assignment {
     }
 }
 
-const GOLDEN: [&str; 17] = [
+const GOLDEN: [&str; 20] = [
     "0005010e0202ac02010e02808080800400",
     "010e02027b7d00",
     concat!(
@@ -134,4 +140,7 @@ const GOLDEN: [&str; 17] = [
     "02010664656269616e026e6f010178",
     "0e",
     "0b040e01780300",
+    "10010000010600000000",
+    "1101010375636600000000000009",
+    "1200",
 ];
