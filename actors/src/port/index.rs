@@ -20,11 +20,23 @@ pub trait IndexReader: Send + Sync + 'static {
         sink: &'a mut (dyn FnMut(Group) + Send),
     ) -> BoxFuture<'a, Result<IndexRead, IndexError>>;
 
+    /// Releases of which the last read that succeeded gave no group.
+    fn kept(&self) -> Vec<KeptRelease>;
+
     /// What the index that was last read with success has that could not be read, and what about it
     /// an operator should know. Nothing where a reader knows no such thing.
     fn unread(&self) -> Unread {
         Unread::default()
     }
+}
+
+/// A release of which no group was given: what it named before is still wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptRelease {
+    /// As in the groups.
+    pub name: Box<str>,
+    /// Why it could not be read; `None`: it is as before.
+    pub error: Option<IndexError>,
 }
 
 /// What of an index could not be read.

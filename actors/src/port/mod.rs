@@ -17,7 +17,7 @@ pub use blocking::Blocking;
 pub use clock::{Clock, Monotonic, UtcMillis};
 pub use entropy::Entropy;
 pub use index::{
-    Doubt, Group, IndexError, IndexRead, IndexReader, IndexState, ReleaseState, Unread,
+    Doubt, Group, IndexError, IndexRead, IndexReader, IndexState, KeptRelease, ReleaseState, Unread,
 };
 pub use network::{
     CloseReason, ConnectError, Connection, FrameReceive, FrameSend, FrameStreams, Network,

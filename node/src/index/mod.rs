@@ -1,3 +1,6 @@
 //! Readers of published indexes, one for each distribution.
 
 pub mod debian;
+mod releases;
+
+pub use releases::Releases;

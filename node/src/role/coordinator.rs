@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use ractor::{Actor as _, ActorRef, SpawnErr};
 use rebuilder_actors::actor::TreeEnd;
 use rebuilder_actors::actor::coordinator::syncs::Profile;
 use rebuilder_actors::actor::coordinator::{Coordinator, Message, Parts, damage_in};
-use rebuilder_actors::port::Network;
+use rebuilder_actors::port::{IndexReader, Network};
 use rebuilder_actors::protocol::PublicKey;
 use rebuilder_transport::{Limits, system};
 use tokio::sync::oneshot;
@@ -18,7 +19,8 @@ use crate::blobs::FileBlobs;
 use crate::config::{CoordinatorConfig, IndexKind, ProfileConfig};
 use crate::data_dir::DataDir;
 use crate::fetch::{FetchLimits, Fetcher};
-use crate::index::debian::{AptPaths, DebianReader};
+use crate::index::Releases;
+use crate::index::debian::{AptPaths, DebianReader, DebianSettings};
 use crate::store::{self, RoomStore, StoreOptions};
 
 /// Bytes of one difference that are taken from a worker: the peer's operators cap it at 40 MiB.
@@ -125,14 +127,32 @@ fn profiles(config: &CoordinatorConfig) -> Result<Vec<Profile>, RoleError> {
         name: profile.name.as_str().into(),
         distribution: profile.distribution.clone(),
         reader: match profile.index {
-            IndexKind::Debian => Arc::new(DebianReader::new(
-                profile.debian_index_settings(),
-                fetcher.clone(),
-                &cache,
-                AptPaths::default(),
-            )),
+            IndexKind::Debian => debian_reader(profile.debian_index_settings(), &fetcher, &cache),
         },
         interval: profile.interval,
     };
     Ok(config.profiles.iter().map(profile).collect())
+}
+
+/// One reader for each release, where there are several: each has a cache of its own.
+fn debian_reader(
+    settings: DebianSettings,
+    fetcher: &Fetcher,
+    cache: &Path,
+) -> Arc<dyn IndexReader> {
+    let reader = |settings: DebianSettings| -> Arc<dyn IndexReader> {
+        Arc::new(DebianReader::new(settings, fetcher.clone(), cache, AptPaths::default()))
+    };
+    if settings.releases.len() < 2 {
+        return reader(settings);
+    }
+    let each = settings.releases.iter().map(|release| {
+        let own = DebianSettings {
+            profile: format!("{}, release {}", settings.profile, release.name),
+            releases: vec![release.clone()],
+            ..settings.clone()
+        };
+        (release.name.as_str().into(), reader(own))
+    });
+    Arc::new(Releases::new(each.collect(), settings.packages_max, settings.source.clone()))
 }

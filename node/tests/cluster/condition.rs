@@ -82,3 +82,24 @@ fn what_cannot_be_removed_is_shown_until_it_is_gone() {
     let _able = world.joined_worker("w1");
     until_true(10, "it is gone", || troubles(&ctl, "w1").is_empty() && !left.exists());
 }
+
+/// One release of a profile cannot be read: the other one is, and it is said which and why.
+#[test]
+fn a_release_that_is_not_there_does_not_stop_the_others() {
+    let world = World::new(Wishes::default());
+    let config = world.join("c.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let both = text.replace("releases = [\"test\"]", "releases = [\"gone\", \"test\"]");
+    assert_ne!(text, both);
+    std::fs::write(&config, both).unwrap();
+    let coordinator = world.coordinator();
+    coordinator.until_said(5, 1, "release gone not read, the others were: ");
+    let rows = world.ctl().rows(&["profile", "ls"]);
+    assert_eq!((&rows[0]["error"], &rows[0]["jobs"]), (&Value::Null, &1.into()));
+    let trouble = &rows[0]["troubles"][0];
+    assert_eq!((&trouble["kind"], &trouble["release"]), (&"release".into(), &"gone".into()));
+    assert!(trouble["next_at"].is_string() && trouble["times"].is_number(), "{trouble}");
+    let _worker = world.joined_worker("w1");
+    world.go("all");
+    world.until_reproduced(20);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use rebuilder_actors::port::{
-    BoxFuture, Group, IndexError, IndexRead, IndexReader, IndexState, UtcMillis,
+    BoxFuture, Group, IndexError, IndexRead, IndexReader, IndexState, KeptRelease, UtcMillis,
 };
 use rebuilder_actors::protocol::{Artifact, BuildInput, IndexTrust, JobKey, Sha256};
 
@@ -190,5 +190,9 @@ impl IndexReader for Mirror {
             };
             self.life.run(self.look(since, sink)).await.unwrap_or_else(|| Err(over()))
         })
+    }
+
+    fn kept(&self) -> Vec<KeptRelease> {
+        Vec::new()
     }
 }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -10,8 +11,10 @@ use super::super::caught::caught;
 use super::syncs::Profile;
 use super::{queue, results, store};
 use crate::domain::queue::Event;
-use crate::domain::results::SyncState;
-use crate::port::{Clock, Group, IndexRead, IndexState, StoreError, Unread, UtcMillis};
+use crate::domain::results::{NOTHING, SyncState};
+use crate::port::{
+    Clock, Group, IndexRead, IndexState, KeptRelease, StoreError, Unread, UtcMillis,
+};
 use crate::protocol::stored::v1::ProfileRecord;
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire::v1::ctl::{Subject, Trouble};
@@ -38,6 +41,9 @@ pub struct Ended {
     text: String,
     /// What could not be read, and warnings; as it was when the index is as before.
     notes: Vec<String>,
+    kept: Vec<KeptRelease>,
+    /// True where the whole index was read and names nothing.
+    nothing: bool,
 }
 
 /// What it is given.
@@ -62,6 +68,8 @@ pub struct State {
     arguments: Arguments,
     index: Option<IndexState>,
     looked_at: Option<UtcMillis>,
+    /// Releases that could not be read while others were: how often in a row, and why.
+    releases: BTreeMap<Box<str>, (u32, String)>,
     waiting: Vec<Answer>,
     /// At most one task. It ends with the actor, however that ends: a second one beside it would
     /// hand over the same profile twice at a time.
@@ -100,6 +108,7 @@ impl Actor for SyncActor {
             arguments,
             index: None,
             looked_at: None,
+            releases: BTreeMap::new(),
             waiting: Vec::new(),
             run: JoinSet::new(),
             failures: 0,
@@ -156,14 +165,17 @@ impl State {
         self.run = JoinSet::new();
         let interval = self.arguments.profile.interval;
         let (error, wait, answer) = match result {
-            Ok(Ended { state, text, notes }) => {
+            Ok(Ended { state, text, notes, kept, nothing }) => {
                 self.failures = 0;
-                self.note(notes);
+                self.note(notes, nothing);
+                let left_out = self.keep(kept);
                 self.looked_at = Some(self.arguments.clock.utc());
                 if let Some(state) = state {
                     self.index = Some(state);
                 }
-                (None, interval, Ok(text))
+                let soon = self.releases.values().map(|(times, _)| retry_after(*times)).min();
+                let wait = soon.map_or(interval, |soon| interval.min(soon));
+                (None, wait, Ok(text + &left_out))
             }
             Err(text) => {
                 self.failures += 1;
@@ -189,12 +201,33 @@ impl State {
     }
 
     /// Says in the log what is new among the notes, once.
-    fn note(&mut self, notes: Vec<String>) {
+    fn note(&mut self, notes: Vec<String>, nothing: bool) {
         let name = &self.arguments.profile.name;
         for new in notes.iter().filter(|note| !self.notes.contains(note)) {
             tracing::warn!(target: "rebuilder", "profile {name}: {new}");
         }
+        if nothing {
+            tracing::warn!(target: "rebuilder", "profile {name} {NOTHING}");
+        }
         self.notes = notes;
+    }
+
+    /// Counts how often each release failed in a row, and answers it for whoever asked.
+    fn keep(&mut self, kept: Vec<KeptRelease>) -> String {
+        let profile = &self.arguments.profile.name;
+        let before = core::mem::take(&mut self.releases);
+        let mut left_out = String::new();
+        for KeptRelease { name, error } in kept {
+            let Some(error) = error else { continue };
+            tracing::warn!(
+                target: "rebuilder",
+                "profile {profile}: release {name} not read, the others were: {error}"
+            );
+            left_out += &format!("; release {name} not read: {error}");
+            let times = before.get(&name).map_or(0, |(times, _)| *times) + 1;
+            self.releases.insert(name, (times, error.to_string()));
+        }
+        left_out
     }
 
     fn tell(&self, error: Option<String>, next_at: Option<UtcMillis>) {
@@ -206,12 +239,21 @@ impl State {
             times: 1,
             next: None,
         };
+        let releases = self.releases.iter().map(|(release, (times, error))| Trouble {
+            subject: Subject::Release {
+                profile: profile.name.to_string(),
+                release: release.to_string(),
+            },
+            text: error.clone(),
+            times: *times,
+            next: next_at,
+        });
         let state = SyncState {
             distribution,
             error,
             next_at,
             looked_at: self.looked_at,
-            troubles: self.notes.iter().map(trouble).collect(),
+            troubles: releases.chain(self.notes.iter().map(trouble)).collect(),
         };
         let _ = self.arguments.results.cast(results::Message::Sync(profile.name.clone(), state));
     }
@@ -252,7 +294,8 @@ impl Run {
         let state = match read.map_err(|error| error.to_string())? {
             IndexRead::Unchanged => {
                 let text = "the index is as before".into();
-                return Ok(Ended { state: None, text, notes: reader.unread().notes });
+                let (notes, kept) = (reader.unread().notes, reader.kept());
+                return Ok(Ended { state: None, text, notes, kept, nothing: false });
             }
             IndexRead::Changed(state) => state,
         };
@@ -271,6 +314,12 @@ impl Run {
             let profile = self.profile.name.clone();
             self.hand_over(Event::SyncPage { profile, groups: page }).await?;
         }
+        let kept = reader.kept();
+        if !kept.is_empty() {
+            let profile = self.profile.name.clone();
+            let releases = kept.iter().map(|kept| kept.name.clone()).collect();
+            self.hand_over(Event::SyncKept { profile, releases }).await?;
+        }
         let took = self.clock.monotonic().since(began);
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let profile = self.profile.name.clone();
@@ -281,7 +330,8 @@ impl Run {
             n => format!("; {n} stanzas cannot be read"),
         };
         let text = format!("{count} build inputs in {took_ms} ms{left_out}");
-        Ok(Ended { state: Some(state), text, notes })
+        let nothing = count == 0 && kept.is_empty();
+        Ok(Ended { state: Some(state), text, notes, kept, nothing })
     }
 
     /// Gives the queue an event and waits until it is durable.

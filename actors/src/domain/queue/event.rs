@@ -112,6 +112,13 @@ pub enum Event {
         /// At most 1,000.
         groups: Vec<Group>,
     },
+    /// Releases that no part is about: what they named before is still wanted.
+    SyncKept {
+        /// The profile.
+        profile: Box<str>,
+        /// As groups name them.
+        releases: Vec<Box<str>>,
+    },
     /// The last part was sent.
     SyncEnded {
         /// The profile.

@@ -33,6 +33,8 @@ pub struct Queue {
     pub(super) syncs: BTreeMap<Box<str>, BTreeSet<InputId>>,
     /// What of an index that is being taken in could not be read, by profile.
     pub(super) doubts: BTreeMap<Box<str>, Vec<Doubt>>,
+    /// Releases that each sync under way leaves as they are.
+    pub(super) syncs_kept: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) worker_keys: BTreeMap<PublicKey, WorkerId>,
     pub(super) sessions: BTreeMap<SessionId, WorkerId>,
@@ -98,7 +100,11 @@ impl Queue {
             // What an earlier hand-over that broke off had named counts for nothing.
             Event::SyncBegan { profile } => {
                 self.doubts.remove(&profile);
+                self.syncs_kept.remove(&profile);
                 self.syncs.remove(&profile);
+            }
+            Event::SyncKept { profile, releases } => {
+                self.syncs_kept.insert(profile, releases.into_iter().collect());
             }
             Event::SyncDoubts { profile, doubts } => drop(self.doubts.insert(profile, doubts)),
             Event::SyncPage { profile, groups } => {

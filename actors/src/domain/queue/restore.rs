@@ -164,6 +164,7 @@ impl Queue {
             profiles: BTreeMap::new(),
             syncs: BTreeMap::new(),
             doubts: BTreeMap::new(),
+            syncs_kept: BTreeMap::new(),
             workers: BTreeMap::new(),
             worker_keys: BTreeMap::new(),
             sessions: BTreeMap::new(),

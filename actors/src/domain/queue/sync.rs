@@ -238,6 +238,7 @@ impl Queue {
         effects: &mut Effects,
     ) {
         let named = self.syncs.remove(&profile).unwrap_or_default();
+        let kept = self.syncs_kept.remove(&profile).unwrap_or_default();
         let doubts = self.doubts.remove(&profile).unwrap_or_default();
         let doubts = Doubts::new(doubts, || self.names_of(&profile, &named));
         let gone: Vec<InputId> = self
@@ -245,12 +246,12 @@ impl Queue {
             .values()
             // First what costs less: nearly all are named.
             .filter(|e| !named.contains(&e.job.id))
-            .filter(|e| e.job.is_wanted_by(&profile))
+            .filter(|e| e.job.is_wanted_by(&profile) && leaves(&e.job, &profile, &kept))
             .filter(|e| !doubts.keep(&profile, &e.job))
             .map(|e| e.job.id)
             .collect();
         for id in &gone {
-            self.leave_profile(now, *id, &profile, effects);
+            self.leave_profile(now, *id, &profile, &kept, effects);
         }
         let changed = self.profiles.get(&profile).is_none_or(|old| old.index != index);
         if changed {
@@ -268,14 +269,21 @@ impl Queue {
         self.profiles.insert(profile, record);
     }
 
-    fn leave_profile(&mut self, now: Now, id: InputId, profile: &str, effects: &mut Effects) {
+    fn leave_profile(
+        &mut self,
+        now: Now,
+        id: InputId,
+        profile: &str,
+        kept: &BTreeSet<Box<str>>,
+        effects: &mut Effects,
+    ) {
         let stays = planted::is(Bug::GoneVersionBuilt);
         if !stays {
             self.unindex(id);
         }
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let mut memberships = entry.job.memberships();
-        memberships.retain(|m| *m.profile != *profile && !planted::is(Bug::ScopeWipesOther));
+        memberships.retain(|m| !is_left(m, profile, kept) && !planted::is(Bug::ScopeWipesOther));
         let job = Arc::new(Job::new(id, entry.job.key.clone(), &memberships));
         entry.job = job.clone();
         if !stays {
@@ -316,6 +324,19 @@ impl Queue {
         self.archives_by_id.insert(id, archives.clone());
         id
     }
+}
+
+/// True for what a profile no longer wants once it named nothing of it, but for releases that it
+/// left as they are.
+fn is_left(membership: &Membership, profile: &str, kept: &BTreeSet<Box<str>>) -> bool {
+    let is_kept = membership.release.as_ref().is_some_and(|release| kept.contains(release));
+    *membership.profile == *profile && !is_kept
+}
+
+/// True for a job of which the profile no longer wants something. `kept` is empty nearly always,
+/// and memberships take a microsecond to unpack.
+fn leaves(job: &Job, profile: &str, kept: &BTreeSet<Box<str>>) -> bool {
+    kept.is_empty() || job.memberships().iter().any(|m| is_left(m, profile, kept))
 }
 
 /// What of an index could not be read, ready to be held against jobs that it does not name.

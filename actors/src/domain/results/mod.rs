@@ -9,7 +9,7 @@ mod tally;
 
 pub use faults::FaultPage;
 pub use queue_view::{QueuePage, QueuePosition};
-pub use read_model::{JobPage, KeptLog, LogPlace, PackagePage, ReadModel, SyncState};
+pub use read_model::{JobPage, KeptLog, LogPlace, NOTHING, PackagePage, ReadModel, SyncState};
 
 #[cfg(test)]
 mod queue_view_test;

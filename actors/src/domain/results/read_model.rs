@@ -10,7 +10,9 @@ use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{
     DifferenceRecord, Membership, Outcome, Place, ProfileRecord, ReportRecord,
 };
-use crate::protocol::wire::v1::ctl::{Package, PackageFilter, PackageStatus, Profile, Trouble};
+use crate::protocol::wire::v1::ctl::{
+    Package, PackageFilter, PackageStatus, Profile, Subject, Trouble,
+};
 use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, Sha256};
 
 /// What readers are shown.
@@ -147,6 +149,11 @@ fn matching<'a>(
         })
     })
 }
+
+/// Said of a profile that was synced and wants no job.
+pub const NOTHING: &str = "follows nothing: the index names no package that its releases, \
+                           components, architectures and filters keep (see profile in \
+                           docs/configuration.md)";
 
 /// Jobs that are looked at for one page and one filter, however few of them match: about a
 /// millisecond, in which nobody else is answered.
@@ -371,7 +378,17 @@ impl ReadModel {
 
     /// What is wrong with profiles whose sync succeeded, by name.
     pub fn troubles(&self) -> Vec<Trouble> {
-        self.syncs.values().flat_map(|state| state.troubles.iter().cloned()).collect()
+        let mut troubles = Vec::new();
+        for (name, state) in &self.syncs {
+            let synced = self.profiles.contains_key(name) && state.error.is_none();
+            if synced && self.tally.of(name).0 == 0 {
+                let subject = Subject::Profile(name.to_string());
+                let text = NOTHING.to_owned();
+                troubles.push(Trouble { subject, text, times: 1, next: None });
+            }
+            troubles.extend(state.troubles.iter().cloned());
+        }
+        troubles
     }
 
     /// One row for each profile that is configured or was synced.

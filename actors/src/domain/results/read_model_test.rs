@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::queue::{Fact, Job, Stand, Whereabouts};
-use crate::port::UtcMillis;
+use crate::port::{IndexState, UtcMillis};
 use crate::protocol::stored::v1::{
-    DifferenceRecord, Membership, Outcome, Place, ReportRecord, Waiting,
+    DifferenceRecord, Membership, Outcome, Place, ProfileRecord, ReportRecord, Waiting,
 };
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Subject, Trouble};
 use crate::protocol::{
@@ -339,4 +339,29 @@ fn after_a_restart_the_newest_report_tells_of_the_fault() {
     // A verdict is shown as it is, whatever a later attempt met.
     model.follow(report(2, verdict(Verdict::Differs), EnvironmentKnowledge::Recorded));
     assert_eq!((shown(&model).status, shown(&model).fault), (PackageStatus::Differs, None));
+}
+
+#[test]
+fn a_profile_that_follows_nothing_is_named_after_its_sync() {
+    let synced = || {
+        let index = IndexState { releases: Vec::new(), settings: Sha256([0; 32]) };
+        let record = ProfileRecord { index, synced_at: UtcMillis(5), synced_in_ms: 1 };
+        Fact::Synced("p".into(), record)
+    };
+    let mut model = ReadModel::default();
+    model.sync_state("p".into(), SyncState::default());
+    assert_eq!(model.troubles(), [], "nothing is known yet");
+    model.follow(synced());
+    let (subject, text) = (Subject::Profile("p".into()), NOTHING.to_owned());
+    let trouble = Trouble { subject, text, times: 1, next: None };
+    assert_eq!(model.troubles(), std::slice::from_ref(&trouble));
+    // A failed sync says what is wrong by itself.
+    let error = Some("cannot fetch".to_owned());
+    model.sync_state("p".into(), SyncState { error, ..SyncState::default() });
+    assert_eq!(model.troubles(), []);
+    let own = Trouble { text: "the index names no package for riscv64".into(), ..trouble };
+    let troubles = vec![own.clone()];
+    model.sync_state("p".into(), SyncState { troubles, ..SyncState::default() });
+    model.follow(job());
+    assert_eq!(model.troubles(), [own], "it has a job");
 }

@@ -3,6 +3,7 @@
 mod apt;
 mod cache;
 mod download;
+mod empty;
 mod fetched;
 mod group;
 mod keyring;

@@ -3,13 +3,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rebuilder_actors::port::{
-    BoxFuture, Group, IndexError, IndexRead, IndexReader, IndexState, ReleaseState, Unread,
-    UtcMillis,
+    BoxFuture, Group, IndexError, IndexRead, IndexReader, IndexState, KeptRelease, ReleaseState,
+    Unread, UtcMillis,
 };
 use rebuilder_actors::protocol::{Archive, Sha256, Waived};
 
 use super::cache::{Cache, Remembered};
 use super::download::{LocalIndex, index_file, refused};
+use super::empty;
 use super::fetched::{FetchedRelease, digest, is_foreign, is_same, names};
 use super::group::{Grouping, LoadedSuite};
 use super::keyring::Keyring;
@@ -71,6 +72,8 @@ impl DebianReader {
                 let remembered = self.cache.release(&suite.url).map(|(_, known)| known.unread);
                 add(&mut unread, remembered.unwrap_or_default());
             }
+            let known = fetched.iter().filter_map(|suite| self.cache.release(&suite.url));
+            unread.notes.extend(empty::known(&self.settings, known.map(|(_, k)| k.packages)));
             self.keep(unread);
             return Ok(IndexRead::Unchanged);
         }
@@ -121,14 +124,15 @@ impl DebianReader {
                 return Err(too_many(&self.settings.source, self.settings.packages_max));
             }
         }
+        let empty = empty::whole(&self.settings, counted.iter().map(|c| &c.0), followed);
         let mut all = Unread::default();
         for (suite, (packages, unread)) in fetched.iter().zip(counted) {
             add(&mut all, unread.clone());
-            let validator = suite.validator.clone();
-            let seen = self.seen(suite);
+            let (validator, seen) = (suite.validator.clone(), self.seen(suite));
             let remembered = Remembered { validator, packages, unread, seen };
             self.cache.keep_release(&suite.url, &suite.bytes, &remembered)?;
         }
+        add(&mut all, empty);
         self.keep(all);
         let urls: Vec<_> = fetched.into_iter().map(|suite| suite.url).collect();
         self.cache.evict(&used, &urls);
@@ -457,6 +461,10 @@ impl IndexReader for DebianReader {
         sink: &'a mut (dyn FnMut(Group) + Send),
     ) -> BoxFuture<'a, Result<IndexRead, IndexError>> {
         Box::pin(self.read_all(since, now, sink))
+    }
+
+    fn kept(&self) -> Vec<KeptRelease> {
+        Vec::new()
     }
 
     fn unread(&self) -> Unread {

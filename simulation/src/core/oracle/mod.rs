@@ -141,6 +141,7 @@ impl Oracle {
             Event::Condition(..)
             // No index of this world has a stanza that cannot be read.
             | Event::SyncDoubts { .. }
+            | Event::SyncKept { .. }
             | Event::UploadAsked { .. }
             | Event::DifferenceStored { .. }
             | Event::Ticked => {}

@@ -206,3 +206,41 @@ fn a_shared_job_takes_the_soonest_wishes_and_the_largest_limit() {
     house.report(session, 1, &granted[0], failed());
     assert_eq!(*house.place(JOB), Place::Decided, "its own says: once");
 }
+
+#[test]
+fn releases_that_could_not_be_read_keep_what_they_named() {
+    use crate::domain::queue::Event;
+
+    let mut house = House::new();
+    let of = |source: &str, release: &str| {
+        let mut group = group(source, &[&format!("{source}.deb")]);
+        group.release = Some(release.into());
+        group
+    };
+    let keep = |house: &mut House, releases: &[&str]| {
+        let releases = releases.iter().map(|name| (*name).into()).collect();
+        house.handle(Event::SyncKept { profile: "p".into(), releases });
+    };
+    let wanted = |house: &House| -> Vec<String> {
+        let entries = house.queue.entries.values().filter(|entry| entry.wanted());
+        entries.map(|entry| entry.job.key.source.to_string()).collect()
+    };
+    let all = vec![of("a", "one"), of("b", "two"), of("c", "one"), of("c", "two")];
+    house.sync("p", "1", all);
+    house.sync("q", "1", vec![of("d", "two")]);
+    // Two cannot be read, one lost a package that two has as well.
+    keep(&mut house, &["two"]);
+    house.sync("p", "2", vec![of("a", "one")]);
+    assert_eq!(wanted(&house), ["a", "b", "c", "d"]);
+    let memberships = house.queue.entries[&InputId(3)].job.memberships();
+    let releases: Vec<_> = memberships.iter().filter_map(|m| m.release.as_deref()).collect();
+    assert_eq!(releases, ["two"], "of the release that was read nothing is left");
+    // It holds for one sync, and a hand-over that begins anew forgets it.
+    keep(&mut house, &["two"]);
+    house.handle(Event::SyncBegan { profile: "p".into() });
+    house.sync("p", "3", vec![of("a", "one")]);
+    assert_eq!(wanted(&house), ["a", "d"]);
+    keep(&mut house, &["one", "two"]);
+    house.sync("p", "4", vec![]);
+    assert_eq!(wanted(&house), ["a", "d"]);
+}
