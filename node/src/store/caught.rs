@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rebuilder_actors::port::{Batch, Store, StoreError};
 
 use super::checked::damaged;
+use super::summed::{SummedStore, Sums};
 
 /// An engine whose panics are errors: it panics where what it reads cannot be what it wrote.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub struct Caught<S> {
     /// `None`: it panicked, and is not to be touched again. Its own end could panic, or wait for a
     /// thread that is gone, so that it has none.
     engine: Option<S>,
-    /// Its file.
+    /// Of the engine, named by errors in place of what the panic says of it.
     path: PathBuf,
 }
 
@@ -35,6 +36,18 @@ impl<S: Store> Caught<S> {
         damaged(&self.path, "the engine panicked when it was used before")
     }
 
+    fn change(
+        &mut self,
+        work: impl FnOnce(&mut S) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some(engine) = &mut self.engine else { return Err(self.gone()) };
+        let done = catch_unwind(AssertUnwindSafe(|| work(engine)));
+        done.unwrap_or_else(|panic| {
+            std::mem::forget(self.engine.take());
+            Err(error(&self.path, &*panic))
+        })
+    }
+
     fn read<T>(&self, work: impl FnOnce(&S) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let Some(engine) = &self.engine else { return Err(self.gone()) };
         let done = catch_unwind(AssertUnwindSafe(|| work(engine)));
@@ -42,14 +55,15 @@ impl<S: Store> Caught<S> {
     }
 }
 
+impl<S: SummedStore> SummedStore for Caught<S> {
+    fn commit_summed(&mut self, batches: &[Batch], sums: &mut dyn Sums) -> Result<(), StoreError> {
+        self.change(|engine| engine.commit_summed(batches, sums))
+    }
+}
+
 impl<S: Store> Store for Caught<S> {
     fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
-        let Some(engine) = &mut self.engine else { return Err(self.gone()) };
-        let done = catch_unwind(AssertUnwindSafe(|| engine.commit(batches)));
-        done.unwrap_or_else(|panic| {
-            std::mem::forget(self.engine.take());
-            Err(error(&self.path, &*panic))
-        })
+        self.change(|engine| engine.commit(batches))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {

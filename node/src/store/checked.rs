@@ -1,13 +1,13 @@
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use rebuilder_actors::port::{Batch, Op, Store, StoreError};
+use rebuilder_actors::port::{Batch, Store, StoreError};
 use rebuilder_actors::protocol::Sha256;
 use rebuilder_actors::protocol::stored::v1::SumsRecord;
 use rebuilder_actors::protocol::stored::{self, key};
 
 use super::head::{Found, Head, HeadFile};
+use super::summed::{SummedStore, Sums};
 use super::sums::{self, record_digest, table_of};
 use super::survey::{self, Survey};
 
@@ -32,9 +32,7 @@ pub struct Places {
 pub struct CheckedStore<S> {
     inner: S,
     engine: PathBuf,
-    sums: SumsRecord,
-    /// Greatest key of each table in [`CHAINED`](sums::CHAINED); empty: none.
-    last: [Bytes; 2],
+    tally: Tally,
     head: HeadFile,
     /// A commit failed: what is stored is unknown until it is opened again.
     broken: Option<StoreError>,
@@ -47,12 +45,12 @@ pub enum Opened {
     Whole,
     /// No sums: written by a release that kept none, or new. They were made.
     Adopted {
-        /// Records.
+        /// Records that were found, of all tables.
         records: u64,
     },
 }
 
-impl<S: Store> CheckedStore<S> {
+impl<S: SummedStore> CheckedStore<S> {
     /// Reads all of `inner`, and compares it with its sums and its head; makes them if there are
     /// none yet.
     ///
@@ -76,82 +74,73 @@ impl<S: Store> CheckedStore<S> {
                 (sums, false)
             }
         };
-        let head = HeadFile::create(&places.head, &Head::of(&sums))?;
+        let head = HeadFile::create(&places.head, &Head::of(&sums, &stored::write(&sums)))?;
         let opened = match opened {
             true => Opened::Adopted { records: found.records() },
             false => Opened::Whole,
         };
         let engine = places.engine.clone();
-        Ok((Self { inner, engine, sums, last, head, broken: None }, opened))
+        let tally = Tally { sums, last, written: Bytes::new() };
+        Ok((Self { inner, engine, tally, head, broken: None }, opened))
     }
 
     fn commit_all(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
-        let mut sums = self.sums.clone();
-        let mut last = self.last.clone();
-        let mut changed = BTreeMap::new();
-        let mut summed = Vec::with_capacity(batches.len());
-        for batch in batches.iter().filter(|batch| !batch.is_empty()) {
-            for op in &batch.0 {
-                self.take(op, &mut sums, &mut last, &mut changed)?;
-            }
-            sums.generation += 1;
-            let mut batch = batch.clone();
-            batch.put(key::sums(), stored::write(&sums));
-            summed.push(batch);
+        let before = self.tally.sums.generation;
+        // A failure may leave the tally ahead of what is stored: then nothing is written any more.
+        self.inner.commit_summed(batches, &mut self.tally)?;
+        if self.tally.sums.generation == before {
+            return Ok(());
         }
-        self.inner.commit(&summed)?;
-        if sums != self.sums {
-            // The batches are durable by now, so that the head is never ahead of the engine.
-            self.head.write(&Head::of(&sums))?;
-        }
-        self.sums = sums;
-        self.last = last;
-        Ok(())
-    }
-
-    /// Takes one change into the sums. `changed` has the digests that this commit set before.
-    fn take<'a>(
-        &self,
-        op: &'a Op,
-        sums: &mut SumsRecord,
-        last: &mut [Bytes; 2],
-        changed: &mut BTreeMap<&'a [u8], Option<[u8; 32]>>,
-    ) -> Result<(), StoreError> {
-        let (key, new) = match op {
-            Op::Put { key, value } => (key, Some(value)),
-            Op::Delete { key } => (key, None),
-        };
-        if **key == key::sums() {
-            return Err(refused(key, "that is where the store keeps its sums"));
-        }
-        // The engine refuses the batch; there is nothing to look up.
-        let Ok(_) = u16::try_from(key.len()) else { return Ok(()) };
-        let table = table_of(key);
-        let new = new.map(|value| record_digest(key, value));
-        let chained = sums::chain_of(key);
-        let old = match (chained, changed.get(&key[..])) {
-            (Some(place), _) => {
-                if new.is_none() || *key <= last[place] {
-                    let reason =
-                        "accepted reports are only appended, in the order of their numbers";
-                    return Err(refused(key, reason));
-                }
-                last[place] = key.clone();
-                None
-            }
-            (None, Some(digest)) => *digest,
-            (None, None) => self.inner.get(key)?.map(|value| record_digest(key, &value)),
-        };
-        sums::change(sums, table, old.as_ref(), new.as_ref());
-        match (chained, &new) {
-            (Some(place), Some(digest)) => sums::append(sums, place, digest),
-            _ => drop(changed.insert(key, new)),
-        }
-        Ok(())
+        // The batches are durable by now, so that the head is never ahead of the engine.
+        self.head.write(&Head::of(&self.tally.sums, &self.tally.written))
     }
 }
 
-impl<S: Store> Store for CheckedStore<S> {
+/// The sums of what a store holds, while it changes.
+#[derive(Debug)]
+struct Tally {
+    sums: SumsRecord,
+    /// Greatest key of each table in [`CHAINED`](sums::CHAINED); empty: none.
+    last: [Bytes; 2],
+    /// The record of `sums`, as it was last written; empty: not yet.
+    written: Bytes,
+}
+
+impl Sums for Tally {
+    fn change(
+        &mut self,
+        key: &[u8],
+        before: Option<&[u8]>,
+        after: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        if *key == *key::sums() {
+            return Err(refused(key, "that is where the store keeps its sums"));
+        }
+        let digest = |value| record_digest(key, value);
+        let (before, after) = (before.map(digest), after.map(digest));
+        sums::change(&mut self.sums, table_of(key), before.as_ref(), after.as_ref());
+        let Some(place) = sums::chain_of(key) else { return Ok(()) };
+        match after {
+            Some(digest) if *key > *self.last[place] => {
+                self.last[place] = Bytes::copy_from_slice(key);
+                sums::append(&mut self.sums, place, &digest);
+                Ok(())
+            }
+            _ => {
+                let reason = "accepted reports are only appended, in the order of their numbers";
+                Err(refused(key, reason))
+            }
+        }
+    }
+
+    fn record(&mut self) -> Option<(Vec<u8>, Bytes)> {
+        self.sums.generation += 1;
+        self.written = stored::write(&self.sums);
+        Some((key::sums(), self.written.clone()))
+    }
+}
+
+impl<S: SummedStore> Store for CheckedStore<S> {
     fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
         if let Some(error) = &self.broken {
             return Err(error.clone());
@@ -185,7 +174,7 @@ impl<S: Store> Store for CheckedStore<S> {
 
 /// Makes the sums of a store that has none. A crash between its steps leaves a head that says that
 /// the sums are being made.
-fn adopt<S: Store>(
+fn adopt<S: SummedStore>(
     inner: &mut S,
     found: &Survey,
     places: &Places,

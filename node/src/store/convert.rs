@@ -46,7 +46,7 @@ pub enum ConvertError {
     /// The folder is no data directory, or one without a store.
     #[error("{path} has no store to convert: is it coordinator.data_dir?")]
     NoStore {
-        /// The folder.
+        /// The data directory that was asked for.
         path: PathBuf,
     },
     /// The copy is not what was copied, or one of two stores was changed after a conversion that

@@ -9,6 +9,7 @@ use rebuilder_actors::port::{Batch, Op, Store, StoreError};
 
 use super::engine::{self, Engine};
 use super::layout::{MAX_KEY, MAX_VALUE};
+use super::summed::{NoSums, SummedStore, Sums};
 use crate::data_dir::{DataDir, io_error};
 use crate::durable;
 
@@ -54,8 +55,8 @@ pub(super) trait Database: Sized + Send + 'static {
     /// `create`: the folder is empty, and gets an empty database; otherwise one must be there.
     fn open(folder: &Path, options: StoreOptions, create: bool) -> Result<Self, StoreError>;
 
-    /// Makes all changes as one, durably.
-    fn commit(&mut self, changes: &Changes<'_>) -> Result<(), StoreError>;
+    /// Makes all changes as one, durably, with the record of `sums`, which is told of each.
+    fn commit(&mut self, changes: &Changes<'_>, sums: &mut dyn Sums) -> Result<(), StoreError>;
 
     /// As [`Store::get`].
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
@@ -107,7 +108,7 @@ impl<D: Database> DatabaseStore<D> {
         Ok(Self { database, folder, broken: None, _dir: dir.clone() })
     }
 
-    fn commit_all(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+    fn commit_all(&mut self, batches: &[Batch], sums: &mut dyn Sums) -> Result<(), StoreError> {
         for op in batches.iter().flat_map(|batch| &batch.0) {
             check(op, &self.folder)?;
         }
@@ -123,22 +124,28 @@ impl<D: Database> DatabaseStore<D> {
                 merged.insert(&key[..], value);
             }
             if bytes >= MERGE_BYTES {
-                self.database.commit(&std::mem::take(&mut merged))?;
+                self.database.commit(&std::mem::take(&mut merged), sums)?;
                 bytes = 0;
             }
         }
-        if merged.is_empty() { Ok(()) } else { self.database.commit(&merged) }
+        if merged.is_empty() { Ok(()) } else { self.database.commit(&merged, sums) }
+    }
+}
+
+impl<D: Database> SummedStore for DatabaseStore<D> {
+    fn commit_summed(&mut self, batches: &[Batch], sums: &mut dyn Sums) -> Result<(), StoreError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        let done = self.commit_all(batches, sums);
+        self.broken = done.as_ref().err().cloned();
+        done
     }
 }
 
 impl<D: Database> Store for DatabaseStore<D> {
     fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
-        if let Some(error) = &self.broken {
-            return Err(error.clone());
-        }
-        let done = self.commit_all(batches);
-        self.broken = done.as_ref().err().cloned();
-        done
+        self.commit_summed(batches, &mut NoSums)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
@@ -150,7 +157,7 @@ impl<D: Database> Store for DatabaseStore<D> {
     }
 
     fn place(&self) -> String {
-        self.folder.display().to_string()
+        self.folder.join(D::ENGINE.file()).display().to_string()
     }
 }
 

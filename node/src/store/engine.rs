@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::database_store::StoreOptions;
 use super::redb_store::RedbStore;
 use super::sled_store::SledStore;
+use super::summed::SummedStore;
 use crate::data_dir::DataDir;
 
 /// The embedded database that keeps a store.
@@ -84,6 +85,15 @@ impl Engine {
     /// The folder cannot be read or written, its content is damaged or of another engine, or its
     /// file system has no synchronous files where the engine needs them.
     pub fn open(self, dir: &DataDir, options: StoreOptions) -> Result<Box<dyn Store>, StoreError> {
+        Ok(self.open_summed(dir, options)?)
+    }
+
+    /// The same, for whoever keeps sums.
+    pub(super) fn open_summed(
+        self,
+        dir: &DataDir,
+        options: StoreOptions,
+    ) -> Result<Box<dyn SummedStore>, StoreError> {
         Ok(match self {
             Self::Sled => Box::new(SledStore::open(dir, options)?),
             Self::Redb => Box::new(RedbStore::open(dir, options)?),

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use rebuilder_actors::port::StoreError;
 use rebuilder_actors::protocol::Sha256;
-use rebuilder_actors::protocol::stored;
 use rebuilder_actors::protocol::stored::v1::{ChainRecord, SumsRecord};
 
 use super::sums::CHAINED;
@@ -43,10 +42,10 @@ impl Head {
         chains: [ChainRecord { count: 0, head: Sha256([0; 32]) }; 2],
     };
 
-    /// The head that belongs to `sums`.
-    pub fn of(sums: &SumsRecord) -> Self {
+    /// The head that belongs to `sums`, of which `written` is the record.
+    pub fn of(sums: &SumsRecord, written: &[u8]) -> Self {
         let chains = CHAINED.map(|table| sums.chains.get(&table).copied().unwrap_or_default());
-        let digest = Sha256::of(&stored::write(sums));
+        let digest = Sha256::of(written);
         Self { generation: sums.generation, sums: digest, chains }
     }
 
@@ -84,7 +83,7 @@ impl Head {
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// No file.
+    /// There is no file: the data directory is new, or a release without sums wrote it.
     Absent,
     /// At least this: both slots are whole.
     At(Head),

@@ -6,20 +6,39 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use rebuilder_actors::port::{Batch, Op, Store, StoreError};
 
+use super::summed::{NoSums, SummedStore, Sums};
+
 /// A store whose clones share their content, so that a test can change it behind its owner's back.
 #[derive(Clone, Debug, Default)]
 pub struct Memory(pub Arc<Mutex<BTreeMap<Bytes, Bytes>>>);
 
-impl Store for Memory {
-    fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+impl SummedStore for Memory {
+    fn commit_summed(&mut self, batches: &[Batch], sums: &mut dyn Sums) -> Result<(), StoreError> {
         let mut content = self.0.lock().unwrap();
-        for op in batches.iter().flat_map(|batch| batch.0.clone()) {
-            match op {
-                Op::Put { key, value } => drop(content.insert(key, value)),
-                Op::Delete { key } => drop(content.remove(&key)),
+        for batch in batches.iter().filter(|batch| !batch.is_empty()) {
+            let changes = batch.0.iter().map(|op| match op {
+                Op::Put { key, value } => (key, Some(value)),
+                Op::Delete { key } => (key, None),
+            });
+            let changes: BTreeMap<_, _> = changes.collect();
+            for (key, value) in &changes {
+                sums.change(key, content.get(*key).map(|b| &b[..]), value.map(|v| &v[..]))?;
             }
+            for (key, value) in changes {
+                match value {
+                    Some(value) => drop(content.insert(key.clone(), value.clone())),
+                    None => drop(content.remove(key)),
+                }
+            }
+            content.extend(sums.record().map(|(key, value)| (key.into(), value)));
         }
         Ok(())
+    }
+}
+
+impl Store for Memory {
+    fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+        self.commit_summed(batches, &mut NoSums)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {

@@ -11,6 +11,7 @@ mod opening;
 mod redb_store;
 mod room;
 mod sled_store;
+mod summed;
 mod sums;
 mod survey;
 mod synchronous;
@@ -36,7 +37,6 @@ mod power_tests;
 #[cfg(test)]
 mod sync_tests;
 
-pub use checked::CheckedStore;
 pub use convert::{ConvertError, Converted, convert};
 pub use database_store::{DatabaseStore, StoreOptions};
 pub use engine::{Engine, expect_no_other};

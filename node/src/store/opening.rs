@@ -28,7 +28,8 @@ pub fn open(
     if (known || places.has_sums) && !file.exists() {
         return Err(damaged(&file, "it is missing"));
     }
-    let (store, opened) = CheckedStore::open(open_unchecked(engine, dir, options)?, &places)?;
+    let inner = Caught::open(&file, || engine.open_summed(dir, options))?;
+    let (store, opened) = CheckedStore::open(inner, &places)?;
     dir.set_store_has_sums()?;
     if let Opened::Adopted { records } = opened
         && records > 0

@@ -10,6 +10,7 @@ use redb::{Builder, Durability, ReadOnlyTable, ReadableDatabase as _, TableDefin
 
 use super::database_store::{Changes, Database, DatabaseStore, StoreOptions, Visit, when_released};
 use super::engine::Engine;
+use super::summed::{NoSums, Sums};
 use crate::data_dir::io_error;
 use crate::durable;
 
@@ -58,7 +59,7 @@ impl Database for RedbDatabase {
         let db = guarded("open", &path, || Ok(when_released(open, is_held)?))?;
         let mut database = Self { db: Some(db), path };
         if create {
-            database.commit(&Changes::new())?;
+            database.commit(&Changes::new(), &mut NoSums)?;
         }
         // The table must be there: it was made when the database was.
         database.rows(|_| Ok(()))?;
@@ -66,21 +67,33 @@ impl Database for RedbDatabase {
         Ok(database)
     }
 
-    fn commit(&mut self, changes: &Changes<'_>) -> Result<(), StoreError> {
+    fn commit(&mut self, changes: &Changes<'_>, sums: &mut dyn Sums) -> Result<(), StoreError> {
+        let mut refused = Ok(());
         guarded("write", &self.path, || {
             let mut write = self.db().begin_write()?;
             write.set_durability(Durability::Immediate)?;
             write.set_two_phase_commit(true);
             let mut rows = write.open_table(ROWS)?;
             for (key, value) in changes {
-                match value {
-                    Some(value) => drop(rows.insert(*key, &value[..])?),
-                    None => drop(rows.remove(*key)?),
+                let after = value.map(|value| &value[..]);
+                let before = match after {
+                    Some(value) => rows.insert(*key, value)?,
+                    None => rows.remove(*key)?,
+                };
+                let before = before.as_ref().map(|value| value.value());
+                refused = sums.change(key, before, after);
+                if refused.is_err() {
+                    // The transaction ends with `write`, without a trace.
+                    return Ok(());
                 }
+            }
+            if let Some((key, value)) = sums.record() {
+                rows.insert(&key[..], &value[..])?;
             }
             drop(rows);
             Ok(write.commit()?)
-        })
+        })?;
+        refused
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {

@@ -10,6 +10,7 @@ use rebuilder_actors::port::StoreError;
 use super::database_store::{Changes, Database, DatabaseStore, StoreOptions, Visit, when_released};
 use super::engine::Engine;
 use super::layout::{self, Head, RESTS};
+use super::summed::Sums;
 use super::synchronous::make_synchronous;
 use crate::data_dir::io_error;
 
@@ -46,8 +47,8 @@ impl Database for SledDatabase {
         Ok(Self { db, file, folder: folder.to_owned() })
     }
 
-    fn commit(&mut self, changes: &Changes<'_>) -> Result<(), StoreError> {
-        self.apply(changes)?;
+    fn commit(&mut self, changes: &Changes<'_>, sums: &mut dyn Sums) -> Result<(), StoreError> {
+        self.apply(changes, sums)?;
         // The next changes may cut the file where moved pages were, so that the pages must be safe
         // where they are now.
         self.db.flush().map_err(|e| store_error("write", &self.folder, e))?;
@@ -79,29 +80,25 @@ impl Database for SledDatabase {
 
 impl SledDatabase {
     /// Applies changes of different keys as one.
-    fn apply(&self, changes: &Changes<'_>) -> Result<(), StoreError> {
+    fn apply(&self, changes: &Changes<'_>, sums: &mut dyn Sums) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
         for (key, value) in changes {
             let stored_key = layout::to_stored(key);
-            let before = self.row(&stored_key)?;
-            let old_rests = match &before {
-                Some(row) => self.head(key, row)?.rests(),
-                None => 1..1,
-            };
-            let mut kept = 1;
-            if let Some(value) = value {
-                let (head, rests) = layout::cut(value);
-                batch.insert(&*stored_key, head);
-                for rest in rests {
-                    batch.insert(layout::rest_key(key, kept), rest);
-                    kept += 1;
-                }
-            } else if before.is_some() {
-                batch.remove(&*stored_key);
+            let row = self.row(&stored_key)?;
+            let before = row.as_ref().map(|row| self.head(key, row)).transpose()?;
+            let after = value.map(|value| &value[..]);
+            match &before {
+                None => sums.change(key, None, after)?,
+                Some(Head::Whole(value)) => sums.change(key, Some(value), after)?,
+                Some(cut) => sums.change(key, Some(&self.join(key, cut)?), after)?,
             }
-            for index in kept..old_rests.end {
-                batch.remove(layout::rest_key(key, index));
-            }
+            put(&mut batch, (key, &stored_key), before.as_ref(), after);
+        }
+        if let Some((key, value)) = sums.record() {
+            let stored_key = layout::to_stored(&key);
+            let row = self.row(&stored_key)?;
+            let before = row.as_ref().map(|row| self.head(&key, row)).transpose()?;
+            put(&mut batch, (&key, &stored_key), before.as_ref(), Some(&value));
         }
         self.db.apply_batch(batch).map_err(|e| store_error("write", &self.folder, e))
     }
@@ -151,6 +148,30 @@ impl SledDatabase {
             cut @ Head::Cut { .. } => visit(&key, &self.join(&key, &cut)?),
         };
         Ok(if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    }
+}
+
+/// Adds the rows of one change to `batch`. `before`: the row that is stored at `key`; `after`: the
+/// new value, `None` to remove it.
+fn put(
+    batch: &mut sled::Batch,
+    (key, stored_key): (&[u8], &[u8]),
+    before: Option<&Head<'_>>,
+    after: Option<&[u8]>,
+) {
+    let mut kept = 1;
+    if let Some(value) = after {
+        let (head, rests) = layout::cut(value);
+        batch.insert(stored_key, head);
+        for rest in rests {
+            batch.insert(layout::rest_key(key, kept), rest);
+            kept += 1;
+        }
+    } else if before.is_some() {
+        batch.remove(stored_key);
+    }
+    for index in kept..before.map_or(1, |head| head.rests().end) {
+        batch.remove(layout::rest_key(key, index));
     }
 }
 

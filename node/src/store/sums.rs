@@ -33,7 +33,7 @@ pub fn chain_of(key: &[u8]) -> Option<usize> {
 
 /// Takes the change of one record into `sums`; `None` is an absent record.
 pub fn change(sums: &mut SumsRecord, table: u8, old: Option<&[u8; 32]>, new: Option<&[u8; 32]>) {
-    let mut entry = sums.tables.get(&table).copied().unwrap_or_default();
+    let entry = sums.tables.entry(table).or_default();
     if let Some(old) = old {
         entry.count = entry.count.wrapping_sub(1);
         entry.sum = entry.sum.wrapping_sub(number(old));
@@ -44,8 +44,6 @@ pub fn change(sums: &mut SumsRecord, table: u8, old: Option<&[u8; 32]>, new: Opt
     }
     if entry.count == 0 {
         sums.tables.remove(&table);
-    } else {
-        sums.tables.insert(table, entry);
     }
 }
 

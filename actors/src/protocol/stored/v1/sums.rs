@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::Sha256;
 
-/// What the store holds, in numbers: written in the same atomic batch as every change, so that a
+/// What the store holds, in numbers: a part of every atomic write, so that a
 /// record that is lost, changed or from another time is noticed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SumsRecord {
-    /// Batches since the sums were first made; 0 is never stored.
+    /// Atomic writes since the sums were first made; 0 is never stored.
     pub generation: u64,
     /// By the first byte of the keys; a table without records has no entry.
     pub tables: BTreeMap<u8, TableSum>,
