@@ -3,7 +3,7 @@
 help:
 	@echo 'make test        everything that must hold: format, clippy, tidy, tests (as the gate runs it)'
 	@echo 'make test-store  power cuts, cuts of recoveries and damaged files, thousands for each engine'
-	@echo 'make test-damage 1,000 flipped bits and 500 cut files of a data directory: none is silent'
+	@echo 'make test-damage 1,000 flipped bits and 500 cut files of a data directory, each engine: none is silent'
 	@echo 'make test-hostile every hostile package there is, in real builds: half an hour'
 	@echo 'make test-stranger a minute of strangers at full speed: work, answers and memory stay in bounds'
 	@echo 'make lint        the quick half of it: format, licences, tidy, clippy'
@@ -19,9 +19,10 @@ test-store:
 	cargo test --locked -p rebuilder-node --lib store:: -- --ignored --nocapture \
 	  --skip measure_this_machine --test-threads 1
 
+# ENGINE=sled or redb: only that one's files.
 test-damage:
-	DAMAGE_FLIPS=1000 DAMAGE_CUTS=500 DAMAGE_OTHERS=200 \
-	  cargo test --locked -p rebuilder-node --test damage -- --nocapture
+	$(if $(ENGINE),DAMAGE_ENGINE=$(ENGINE)) DAMAGE_FLIPS=1000 DAMAGE_CUTS=500 DAMAGE_OTHERS=200 \
+	  cargo test --locked -p rebuilder-node --test damage -- --nocapture --test-threads 1
 
 test-hostile:
 	cargo build --locked -p rebuilder-node -p rebuilder-ctl

@@ -2,8 +2,9 @@
 //! cut, a page of zeros, a file that is gone or is an older copy. Each is either harmless, with all
 //! 200 verdicts and logs there, or refused with the name of the file. None is silent.
 //!
-//! `DAMAGE_FLIPS`, `DAMAGE_CUTS` and `DAMAGE_OTHERS` say how many of each (a few, if unset: `make
-//! test-damage` has 1,000 and 500), `DAMAGE_SEED` which.
+//! `DAMAGE_ENGINE` says whose files (of one engine; of each, if unset), `DAMAGE_FLIPS`,
+//! `DAMAGE_CUTS` and `DAMAGE_OTHERS` how many of each (a few, if unset; `make test-damage`: 1,000,
+//! 500 and 200), `DAMAGE_SEED` which.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 use std::collections::BTreeMap;
@@ -13,7 +14,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use rebuilder_actors::port::{Batch, Store as _};
 use rebuilder_actors::protocol::Sha256;
+use rebuilder_actors::protocol::stored::key;
+use rebuilder_node::data_dir::DataDir;
+use rebuilder_node::store::{Engine, StoreOptions};
 
 const PACKAGES: usize = 200;
 /// Of so many trials one starts the real node too, besides the check.
@@ -23,11 +28,12 @@ const NODE: &str = env!("CARGO_BIN_EXE_rebuilder-node");
 /// The folder of one node, with a coordinator's data in `c` and a worker's in `w`.
 struct World {
     top: tempfile::TempDir,
+    engine: Engine,
 }
 
 impl World {
-    fn new() -> Self {
-        let world = Self { top: tempfile::tempdir().unwrap() };
+    fn new(engine: Engine) -> Self {
+        let world = Self { top: tempfile::tempdir().unwrap(), engine };
         world.make_archive();
         let script = format!(
             "#!/bin/sh\nset -e\nf=${{1##*/}}; n=${{f%%_*}}; echo \"building $n\"\n\
@@ -80,13 +86,15 @@ impl World {
         let path = folder.join("node.toml");
         let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let text = format!(
-            "[coordinator]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\n[profile.\"rel\"]\n\
+            "[coordinator]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\nstore = \"{}\"\n\
+             [profile.\"rel\"]\n\
              distribution = \"cluster\"\nindex = \"debian\"\nsource = {:?}\nreleases = [\"rel\"]\n\
              components = [\"main\"]\narchitectures = [\"amd64\"]\ncheck_signature = false\n\
              buildinfos = \"{}/{{file}}\"\n[worker]\nwork_dir = {:?}\nslots = 2\n\
              architectures = [\"*\"]\n[debian]\nenabled = false\n[diffoscope]\n\
              enabled = false\n[backend.\"cluster\"]\npath = {:?}\n",
             folder.join("c"),
+            self.engine.name(),
             self.path("rel"),
             self.path("rel/buildinfos").display(),
             folder.join("w"),
@@ -260,9 +268,13 @@ fn wanted(name: &str, usual: usize) -> usize {
     std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap())
 }
 
-#[test]
-fn no_damage_of_any_file_is_silent() {
-    let world = World::new();
+/// Test of one engine's files, unless `DAMAGE_ENGINE` asks for those of the other alone; says what
+/// was found.
+fn no_damage_is_silent(engine: Engine) -> String {
+    if std::env::var("DAMAGE_ENGINE").is_ok_and(|wanted| wanted != engine.name()) {
+        return format!("{}: not asked for", engine.name());
+    }
+    let world = World::new(engine);
     let node = world.path("node");
     fs::create_dir(&node).unwrap();
     let older = world.path("older");
@@ -281,9 +293,9 @@ fn no_damage_of_any_file_is_silent() {
     let whole = checked(&good);
     assert!(whole.0 == Some(0) && is_whole(&whole.1), "{whole:?}");
 
-    let others = wanted("DAMAGE_OTHERS", 8);
-    let mut harms = vec![Harm::Flip; wanted("DAMAGE_FLIPS", 24)];
-    harms.extend(vec![Harm::Cut; wanted("DAMAGE_CUTS", 12)]);
+    let others = wanted("DAMAGE_OTHERS", 4);
+    let mut harms = vec![Harm::Flip; wanted("DAMAGE_FLIPS", 14)];
+    harms.extend(vec![Harm::Cut; wanted("DAMAGE_CUTS", 7)]);
     for other in [Harm::TwoFlips, Harm::Zeros, Harm::Gone, Harm::Older] {
         harms.extend(vec![other; others / 4]);
     }
@@ -302,6 +314,49 @@ fn no_damage_of_any_file_is_silent() {
             Err(error) => silent.push(format!("trial {number}, {what}: {error}")),
         }
     }
-    println!("{counts:?}, {} silent or unclear", silent.len());
-    assert!(silent.is_empty(), "{}", silent.join("\n\n"));
+    assert!(silent.is_empty(), "{counts:?}\n{}", silent.join("\n\n"));
+    fs::remove_dir_all(&trial).unwrap();
+    copy(&good, &trial);
+    jobs_of_lost_verdicts_are_built_again(&world, &trial);
+    format!("{}: {counts:?}, none silent", engine.name())
+}
+
+/// Takes some verdicts away, salvages the rest, and has the real node go on.
+fn jobs_of_lost_verdicts_are_built_again(world: &World, folder: &Path) {
+    let (data, lost) = (folder.join("c"), 3);
+    let dir = DataDir::open(&data).unwrap();
+    let mut raw = world.engine.open(&dir, StoreOptions::default()).unwrap();
+    let mut batch = Batch::default();
+    for number in 0..lost {
+        batch.delete(key::report(11 + number));
+        batch.delete(key::signed(11 + number));
+    }
+    raw.commit(&[batch]).unwrap();
+    drop((raw, dir));
+    let (code, said) = checked(folder);
+    assert!(code == Some(65) && said.contains("197 of 200 records"), "{code:?} {said}");
+    let refused = world.run(folder);
+    assert_eq!(refused.status.code(), Some(65), "{refused:?}");
+    let salvage = ["check", "--salvage", "--data-dir"];
+    let salvaged = Command::new(NODE).args(salvage).arg(&data).output().unwrap();
+    let said = String::from_utf8_lossy(&salvaged.stdout);
+    assert!(salvaged.status.success() && said.contains("197 verdicts"), "{salvaged:?}");
+    assert!(said.contains("3 jobs are built again"), "{said}");
+    let before = world.built();
+    let output = world.run(folder);
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains(&format!("{PACKAGES} Reproduced")), "{output:?}");
+    assert_eq!(world.built() - before, 3, "only what was lost is built");
+    let (code, said) = checked(folder);
+    assert!(code == Some(0) && said.contains(&format!("{PACKAGES} verdicts")), "{code:?} {said}");
+}
+
+#[test]
+fn no_damage_of_any_file_with_sled_is_silent() {
+    println!("{}", no_damage_is_silent(Engine::Sled));
+}
+
+#[test]
+fn no_damage_of_any_file_with_redb_is_silent() {
+    println!("{}", no_damage_is_silent(Engine::Redb));
 }
