@@ -46,7 +46,8 @@ pub fn tone(package: &Package) -> Tone {
 
 fn differs_in_assumed_environment(package: &Package) -> bool {
     let environment = package.evidence.map(|evidence| evidence.environment);
-    package.status == PackageStatus::Differs && environment == Some(EnvironmentKnowledge::Suite)
+    let assumed = [EnvironmentKnowledge::Suite, EnvironmentKnowledge::Partial];
+    package.status == PackageStatus::Differs && environment.is_some_and(|e| assumed.contains(&e))
 }
 
 /// Whether distributions may gate on what is shown; `-` where there is no verdict.
@@ -124,6 +125,7 @@ pub fn environment(environment: EnvironmentKnowledge) -> &'static str {
         EnvironmentKnowledge::Recorded => "recorded",
         EnvironmentKnowledge::Suite => "suite",
         EnvironmentKnowledge::Opaque => "opaque",
+        EnvironmentKnowledge::Partial => "partial",
     }
 }
 

@@ -155,6 +155,9 @@ pub enum EnvironmentKnowledge {
     Suite,
     /// Unknown: a script made it.
     Opaque,
+    /// The recorded versions and path, without some variable of the record that is not set for a
+    /// build: what differs may be due to that.
+    Partial,
 }
 
 /// What a build could see and reach.

@@ -7,6 +7,7 @@ mod difference;
 mod faults;
 mod matching;
 mod rebuild;
+mod record;
 mod script;
 mod shortage;
 mod worker_facts;

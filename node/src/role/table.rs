@@ -106,7 +106,8 @@ async fn packages(house: &House) -> Result<Vec<Package>, RoleError> {
 }
 
 fn word(package: &Package) -> &'static str {
-    let assumed = package.evidence.is_some_and(|e| e.environment == EnvironmentKnowledge::Suite);
+    let assumed = [EnvironmentKnowledge::Suite, EnvironmentKnowledge::Partial];
+    let assumed = package.evidence.is_some_and(|e| assumed.contains(&e.environment));
     match package.status {
         PackageStatus::Differs if assumed => "Differs (assumed environment)",
         status => plain(status),
@@ -138,6 +139,7 @@ fn evidence(evidence: Evidence) -> String {
         EnvironmentKnowledge::Recorded => "recorded",
         EnvironmentKnowledge::Suite => "suite",
         EnvironmentKnowledge::Opaque => "opaque",
+        EnvironmentKnowledge::Partial => "partial",
     };
     let isolation = match evidence.isolation {
         Isolation::Full => "full",

@@ -158,7 +158,7 @@ macro_rules! words {
 }
 
 words!(KnowledgeWord for EnvironmentKnowledge {
-    Recorded = "recorded", Suite = "suite", Opaque = "opaque",
+    Recorded = "recorded", Suite = "suite", Opaque = "opaque", Partial = "partial",
 });
 words!(IsolationWord for Isolation {
     Full = "full", Script = "script", None = "none", Network = "network",

@@ -58,12 +58,13 @@ fn is_about(row: &(Box<str>, Verdict, Option<Sha256>), artifact: &Artifact) -> b
     *file == artifact.file && fits
 }
 
-/// How good an environment is: smaller is better (DESIGN §7: recorded before suite).
+/// How good an environment is: smaller is better (DESIGN §7: recorded before partial before suite).
 pub(super) fn rank(environment: EnvironmentKnowledge) -> u8 {
     match environment {
         EnvironmentKnowledge::Recorded => 0,
-        EnvironmentKnowledge::Suite => 1,
-        EnvironmentKnowledge::Opaque => 2,
+        EnvironmentKnowledge::Partial => 1,
+        EnvironmentKnowledge::Suite => 2,
+        EnvironmentKnowledge::Opaque => 3,
     }
 }
 

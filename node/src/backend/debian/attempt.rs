@@ -1,8 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use rebuilder_actors::protocol::{
-    Assignment, BuildInput, EnvironmentKnowledge, FaultKind, RemoteFile, Stage,
-};
+use rebuilder_actors::protocol::{Assignment, BuildInput, EnvironmentKnowledge, FaultKind, Stage};
 
 use super::archives::Archives;
 use super::backend::DebianBackend;
@@ -12,7 +10,7 @@ use super::plan::Plan;
 use super::source::{self, Source};
 use super::tools::Tools;
 use super::{outputs, recorded};
-use crate::backend::{Ended, Learnt};
+use crate::backend::{Ended, Learnt, record};
 use crate::distribution::debian::format::Buildinfo;
 use crate::distribution::debian::format::SourceFile;
 use crate::sandbox::{self, Bind, Network, Personality, User};
@@ -67,16 +65,18 @@ impl Attempt<'_> {
             self.learnt.environment = EnvironmentKnowledge::Suite;
             return Ok(None);
         };
-        let file = RemoteFile { url: url.clone(), size: None, sha256: *sha256 };
         let path = self.folder.join("input.buildinfo");
-        let fetched = async {
-            let fetcher = &self.backend.fetcher;
-            Ok(fetcher.to_file(&file, BUILDINFO_BYTES_MAX, &path).await?)
-        };
-        self.learnt.input = Some(self.chroot.unless_cancelled(fetched).await?);
+        let (fetcher, place) = (&self.backend.fetcher, (&**url, *sha256));
+        let artifacts = &self.assignment.artifacts;
+        let fetched = record::fetch(fetcher, place, artifacts, BUILDINFO_BYTES_MAX, &path);
+        let (digest, found) = self.chroot.unless_cancelled(fetched).await?;
+        self.learnt.input = Some(digest);
+        if found != **url {
+            say(self.chroot.progress, format!("the record is {found}"));
+        }
         let bytes = std::fs::read(&path).map_err(|error| Ended::io("read", &path, &error))?;
         Buildinfo::parse(&bytes).map(Some).map_err(|error| {
-            let detail = format!("{url} is not usable: {error}");
+            let detail = format!("{found} is not usable: {error}");
             Ended::fault(FaultKind::InputsUnavailable, detail)
         })
     }
@@ -141,7 +141,13 @@ impl Attempt<'_> {
                 lists,
             };
             let installed = work.make(&mut self.chroot).await?;
-            self.learnt.environment = EnvironmentKnowledge::Recorded;
+            self.learnt.environment = if recorded.left_out.is_empty() {
+                EnvironmentKnowledge::Recorded
+            } else {
+                let names = recorded.left_out.join(", ");
+                say(self.chroot.progress, format!("recorded variables that are not set: {names}"));
+                EnvironmentKnowledge::Partial
+            };
             self.learnt.environment_sha256 = Some(digest(&installed));
             return Ok(());
         }
@@ -164,8 +170,16 @@ impl Attempt<'_> {
     /// Unpacks the source where it is built, and puts a binNMU's entry on its changelog.
     async fn unpack(&mut self, source: &Source, plan: &Plan) -> Result<(), Ended> {
         let parent = parent(&plan.path);
-        let made = Step::root("/", ["install", "-d", "-o", "1000", "-g", "1000", parent]);
+        let made = Step::root("/", ["sh", "-ec", MAKE_ROOM, "sh", &plan.path, parent]);
         let (status, tail) = self.chroot.logged(made).await?;
+        if status == OCCUPIED {
+            let detail = format!(
+                "Build-Path {}: the environment has something there, or a link on the way, so that \
+                 the source cannot be unpacked in it",
+                plan.path
+            );
+            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+        }
         if status != 0 {
             let detail = format!("cannot make {parent}: {}", reason(&tail));
             return Err(Ended::fault(FaultKind::WorkerFailed, detail));
@@ -246,6 +260,32 @@ fn make_archives(folder: &Path) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+/// Makes the folder `$2`, in which the builder may unpack the source as `$1` and put its outputs
+/// beside it. Outputs are later looked for without following links. A folder of the system
+/// stays its owner's, and lets the builder in.
+const MAKE_ROOM: &str = r#"
+if [ -e "$1" ] || [ -L "$1" ]; then
+  { [ -d "$1" ] && [ ! -L "$1" ] && [ -z "$(ls -A "$1")" ]; } || exit 41
+  rmdir "$1"
+fi
+if [ -e "$2" ] || [ -L "$2" ]; then
+  [ -d "$2" ] || exit 41
+  chmod a+rwx,+t "$2"
+else
+  mkdir -p "$2" || exit 41
+  chown 1000:1000 "$2"
+fi
+[ "$(readlink -f "$2")" = "$2" ] || exit 41
+above=${2%/*}
+while [ -n "$above" ]; do
+  chmod a+x "$above"
+  above=${above%/*}
+done
+"#;
+
+/// With which `MAKE_ROOM` ends when there is none.
+const OCCUPIED: i32 = 41;
 
 const ARCHIVES_INSIDE: &str = "/var/cache/apt/archives";
 const SOURCE_INSIDE: &str = "/srv/rebuilder/source";

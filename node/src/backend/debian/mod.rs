@@ -24,4 +24,5 @@ mod storage;
 mod tools;
 
 pub use backend::DebianBackend;
+pub(super) use plan::native_architecture;
 pub use settings::DebianSettings;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rebuilder_actors::port::{BoxFuture, Progress};
 use rebuilder_actors::protocol::{
-    Assignment, BuildInput, EnvironmentKnowledge, FaultKind, Isolation, RemoteFile, Stage,
+    Assignment, BuildInput, EnvironmentKnowledge, FaultKind, Isolation, Stage,
 };
 
 pub use keeper::Containment;
@@ -21,6 +21,7 @@ use process::{End, Run};
 
 use super::compare::is_file_name;
 use super::rebuild::{Ended, Learnt, Rebuild, bounded};
+use super::record;
 use super::shortage::{Found, decide};
 use crate::fetch::Fetcher;
 use crate::sandbox::{
@@ -174,8 +175,10 @@ impl ScriptBackend {
         let inputs = folder.join("inputs");
         make_folder(&inputs).await?;
         let path = inputs.join(name);
-        let file = RemoteFile { url: url.clone(), size: None, sha256: *sha256 };
-        learnt.input = Some(self.fetcher.to_file(&file, INPUT_BYTES_MAX, &path).await?);
+        let place = (&**url, *sha256);
+        let artifacts = &assignment.artifacts;
+        let fetched = record::fetch(&self.fetcher, place, artifacts, INPUT_BYTES_MAX, &path);
+        learnt.input = Some(fetched.await?.0);
         Ok(path)
     }
 

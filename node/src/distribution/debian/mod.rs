@@ -1,3 +1,4 @@
 //! Debian, and distributions that are laid out like it.
 
 pub mod format;
+pub(crate) mod records;

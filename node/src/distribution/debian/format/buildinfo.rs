@@ -20,8 +20,10 @@ pub struct Buildinfo {
     pub build_architecture: String,
     /// Folder in which it was built; `None` where it is not recorded.
     pub build_path: Option<String>,
-    /// Exactly what was set, as far as it is recorded.
+    /// What was set, as far as it is recorded and allowed.
     pub environment: BTreeMap<String, String>,
+    /// Recorded variables that no build gets; empty: `environment` is all that is recorded.
+    pub left_out: Vec<String>,
     /// What was installed, at most [`INSTALLED_MAX`].
     pub installed: Vec<Installed>,
     /// The changelog entry of a binNMU, ready to stand on top of `debian/changelog`; `None` for
@@ -58,7 +60,11 @@ impl Buildinfo {
             architectures.push(names::architecture(word)?.to_owned());
         }
         let build_path = paragraph.get("Build-Path")?;
-        let build_path = build_path.map(|path| names::build_path(path.trim_end_matches('/')));
+        let build_path = build_path.map(|path| {
+            let wrong = |why: String| ControlError::Field { field: "Build-Path", why };
+            names::build_path(path.trim_end_matches('/')).map_err(|error| wrong(error.to_string()))
+        });
+        let environment::Recorded { variables, left_out } = environment::recorded(&paragraph)?;
         Ok(Self {
             source,
             source_version,
@@ -67,7 +73,8 @@ impl Buildinfo {
             build_architecture: names::architecture(paragraph.need("Build-Architecture")?)?
                 .to_owned(),
             build_path: build_path.transpose()?.map(str::to_owned),
-            environment: environment::recorded(&paragraph)?,
+            environment: variables,
+            left_out,
             installed: installed(&paragraph)?,
             binary_only_changes: paragraph
                 .get("Binary-Only-Changes")?

@@ -54,14 +54,15 @@ fn every_field_is_read() {
 fn hostile_fields_are_refused() {
     for (from, to) in [
         ("/build/reproducible-path/libcap2-2.66", "/build/../etc/cron.d"),
-        ("/build/reproducible-path/libcap2-2.66", "/etc/cron.d/x"),
+        ("/build/reproducible-path/libcap2-2.66", "/proc/self/cwd"),
+        ("/build/reproducible-path/libcap2-2.66", "/dev/shm/x"),
+        ("/build/reproducible-path/libcap2-2.66", "/sys"),
         ("/build/reproducible-path/libcap2-2.66", "relative/path"),
         ("autoconf (= 2.71-3)", "--force-yes (= 2.71-3)"),
         ("autoconf (= 2.71-3)", "autoconf (= 2.71-3;id)"),
         ("autoconf (= 2.71-3)", "autoconf (>= 2.71-3)"),
         ("autoconf (= 2.71-3)", "autoconf"),
         ("gcc-12:i386", "gcc-12:../x"),
-        (" LC_ALL=\"C.UTF-8\"", " LD_PRELOAD=\"/tmp/x.so\""),
         ("libcap2_2.66_amd64.deb", "../../etc/passwd"),
         ("Source: libcap2 (1:2.66-4+deb12u3)", "Source: libcap2 1:2.66"),
         ("Source: libcap2", "Source: ../libcap2"),
@@ -71,6 +72,15 @@ fn hostile_fields_are_refused() {
     ] {
         assert!(with(from, to).is_err(), "{to}");
     }
+}
+
+#[test]
+fn a_dangerous_variable_is_left_out_and_a_forbidden_path_named() {
+    let read = with(" LC_ALL=\"C.UTF-8\"", " LD_PRELOAD=\"/tmp/x.so\"").unwrap();
+    assert_eq!(read.left_out, ["LD_PRELOAD"]);
+    assert_eq!(read.environment.keys().collect::<Vec<_>>(), ["DEB_BUILD_OPTIONS"]);
+    let error = with("/build/reproducible-path/libcap2-2.66", "/proc/1/root").unwrap_err();
+    assert!(error.to_string().contains("Build-Path"), "{error}");
 }
 
 #[test]

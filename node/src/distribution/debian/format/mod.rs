@@ -8,7 +8,7 @@ mod deb;
 mod dsc;
 mod environment;
 pub(crate) mod names;
-mod paragraph;
+pub(crate) mod paragraph;
 pub(crate) mod signed;
 
 pub use buildinfo::{Buildinfo, Installed};

@@ -85,9 +85,9 @@ pub(crate) fn path(text: &str) -> Result<Cow<'_, str>, InvalidName> {
     Ok(plain)
 }
 
-/// An absolute path in which a build may have run: below one of [`BUILD_PREFIXES`], plain
-/// segments, no `.` or `..`, at most 512 bytes and 16 segments; at least one segment below the
-/// prefix, since outputs go beside the folder.
+/// An absolute path in which a build may have run: plain segments, no `.` or `..`, at most 512
+/// bytes and 16 segments, not in one of [`KERNEL_FOLDERS`], where no folder can be made. Whether
+/// something else lies there is known only where the environment is.
 pub(crate) fn build_path(text: &str) -> Result<&str, InvalidName> {
     let plain = |segment: &str| {
         !segment.is_empty()
@@ -102,7 +102,7 @@ pub(crate) fn build_path(text: &str) -> Result<&str, InvalidName> {
         && text
             .strip_prefix('/')
             .is_some_and(|rest| rest.split('/').count() <= 16 && rest.split('/').all(plain))
-        && BUILD_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
+        && !KERNEL_FOLDERS.iter().any(|folder| text.split('/').nth(1) == Some(*folder));
     when(fits, "build path", text)
 }
 
@@ -161,10 +161,8 @@ const FILE_BYTES_MAX: usize = 255;
 /// Longest path below an archive's base: longer than any pool has, short enough for a URL.
 const PATH_BYTES_MAX: usize = 1024;
 
-/// Where a recorded build may have run. None of them holds anything of the system, so that making
-/// the folder and giving it to the builder changes nothing else.
-const BUILD_PREFIXES: [&str; 9] =
-    ["/build/", "/builds/", "/buildd/", "/home/", "/mnt/", "/opt/", "/srv/", "/usr/src/", "/data/"];
+/// File systems of the kernel.
+const KERNEL_FOLDERS: [&str; 3] = ["proc", "sys", "dev"];
 
 #[cfg(test)]
 mod tests {
@@ -181,6 +179,9 @@ mod tests {
         }
         assert!(build_path("/build/reproducible-path/hello-2.10").is_ok());
         assert!(build_path("/build/hostname-6LZmEb/hostname-3.23").is_ok());
+        for path in ["/tmp/build", "/root", "/__w", "/__w/x/x", "/var/lib/jenkins/ws/x@2", "/x"] {
+            assert_eq!(build_path(path), Ok(path));
+        }
         assert!(archive_url("http://mirror.example.org/debian").is_ok());
         assert!(suite("bookworm-updates").is_ok() && suite("./").is_ok() && suite("pool/").is_ok());
     }
@@ -257,17 +258,17 @@ mod tests {
         for text in [
             "build/x",
             "/",
-            "/build",
             "/build/",
             "/build/../etc/x",
             "/build//x",
-            "/etc/x",
-            "/usr/lib/x",
             "/build/a b",
             "/build/$(x)",
             "/build/a\nb",
             "/build/./x",
             "/proc/x",
+            "/proc",
+            "/sys/x",
+            "/dev/shm/x",
         ] {
             assert!(build_path(text).is_err(), "{text:?}");
         }
