@@ -85,7 +85,7 @@ mod tests {
         let url = || "http://mirror.example.org/x".to_owned();
         let full = "No space left on device (os error 28)".to_owned();
         for (error, expected) in [
-            (FetchError::NotFound { url: url() }, FaultKind::InputsUnavailable),
+            (FetchError::NotFound { url: url(), status: None }, FaultKind::InputsUnavailable),
             (
                 FetchError::Mismatch { url: url(), expected: "a".into(), found: "b".into() },
                 FaultKind::InputsUnavailable,

@@ -11,6 +11,7 @@ use super::error::Problems;
 use super::profile::ProfileConfig;
 use super::secret::Secret;
 use super::{file, load};
+use crate::fetch::Proxies;
 use crate::store::Engine;
 
 /// What a coordinator needs to know.
@@ -48,6 +49,8 @@ pub struct CoordinatorConfig {
     pub limits: AttemptLimits,
     /// Sorted by name.
     pub profiles: Vec<ProfileConfig>,
+    /// Through which indexes are fetched, before those that the environment names.
+    pub proxies: Proxies,
 }
 
 impl CoordinatorConfig {
@@ -118,6 +121,7 @@ impl CoordinatorConfig {
             seed: schedule.seed,
             limits: attempt_limits(limits, problems),
             profiles,
+            proxies: Proxies::default(),
         }
     }
 }

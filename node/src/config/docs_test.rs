@@ -72,11 +72,12 @@ fn the_example_is_right_as_it_is_and_with_every_key_in_use() {
 }
 
 /// Keys of each table by its header, from the types that read them.
-pub(super) fn tables() -> [(&'static str, &'static [&'static str]); 8] {
+pub(super) fn tables() -> [(&'static str, &'static [&'static str]); 9] {
     let tables = [
         ("[coordinator]", keys::<file::Coordinator>()),
         ("[schedule]", keys::<file::Schedule>()),
         ("[limits]", keys::<file::Limits>()),
+        ("[proxy]", keys::<file::Proxy>()),
         ("[profile.\"NAME\"]", keys::<file::Profile>()),
         ("[worker]", keys::<file::Worker>()),
         ("[debian]", keys::<file::Debian>()),

@@ -20,6 +20,7 @@ pub(super) struct File {
     pub(super) coordinator: Coordinator,
     pub(super) schedule: Schedule,
     pub(super) limits: Limits,
+    pub(super) proxy: Proxy,
     pub(super) profile: BTreeMap<Spanned<String>, Profile>,
     pub(super) worker: Worker,
     pub(super) diffoscope: Diffoscope,
@@ -59,6 +60,21 @@ pub(super) struct Limits {
     pub(super) build_secs_max: Option<Within<1, 2_592_000>>,
     pub(super) stage_secs_max: Option<Within<1, 2_592_000>>,
     pub(super) log_bytes_max: Option<Spanned<Size>>,
+}
+
+/// No `Debug`: the URLs may hold passwords.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Proxy {
+    pub(super) http: Option<Spanned<String>>,
+    pub(super) https: Option<Spanned<String>>,
+    pub(super) no_proxy: Vec<String>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("no_proxy", &self.no_proxy).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -6,11 +6,12 @@ use toml::Spanned;
 
 use super::coordinator::CoordinatorConfig;
 use super::error::{ConfigError, Invalid, Problems};
-use super::file::File;
+use super::file::{self, File};
 use super::profile::ProfileConfig;
 use super::secret::Secret;
 use super::value::AbsolutePath;
 use super::worker::{WorkerConfig, WorkerEnrolment};
+use crate::fetch::Proxies;
 
 /// Where the configuration is unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/rebuilder/node.toml";
@@ -69,7 +70,12 @@ impl Config {
         };
         let mut config = Self::parse(&text, at, role)?;
         let open = fs::metadata(at).is_ok_and(|metadata| metadata.mode() & 0o004 != 0);
-        if open && SECRET_KEYS.iter().any(|key| has_key(&text, key)) {
+        let of_proxies = [
+            config.coordinator.as_ref().map(|c| &c.proxies),
+            config.worker.as_ref().map(|w| &w.proxies),
+        ];
+        let of_proxies = of_proxies.into_iter().flatten().any(Proxies::has_secret);
+        if open && (of_proxies || SECRET_KEYS.iter().any(|key| has_key(&text, key))) {
             config.warnings.push(format!(
                 "everybody on this machine can read the secret in {0}: run `chmod 640 {0}`",
                 at.display()
@@ -122,11 +128,15 @@ fn read(
     }
     let sections = (file.schedule, &file.limits);
     let keeps = role.coordinates();
-    let coordinator =
+    let proxies = proxies(&file.proxy, problems);
+    let mut coordinator =
         CoordinatorConfig::read(file.coordinator, sections, profiles, keeps, problems);
+    coordinator.proxies = proxies.clone();
     let backends = (file.debian, file.diffoscope);
     let works = role.works();
-    let worker = WorkerConfig::read(file.worker, backends, file.backend, works, problems, warnings);
+    let mut worker =
+        WorkerConfig::read(file.worker, backends, file.backend, works, problems, warnings);
+    worker.proxies = proxies;
     match (role, address) {
         (Role::Worker, None) if !matches!(worker.enrolment, WorkerEnrolment::Invitation(_)) => {
             let message =
@@ -145,6 +155,18 @@ fn read(
         warnings.push("no [profile.\"NAME\"] is configured: nothing is followed".to_owned());
     }
     (coordinator, worker)
+}
+
+fn proxies(file: &file::Proxy, problems: &mut Problems<'_>) -> Proxies {
+    let mut url = |given: &Option<Spanned<String>>| {
+        let given = given.as_ref()?;
+        let checked = Proxies::new(Some(given.get_ref()), None, &[]);
+        let checked = checked.map_err(|why| problems.add(Some(given.span()), why));
+        checked.is_ok().then(|| given.get_ref().clone())
+    };
+    let (http, https) = (url(&file.http), url(&file.https));
+    let proxies = Proxies::new(http.as_deref(), https.as_deref(), &file.no_proxy);
+    proxies.expect("each URL was checked")
 }
 
 /// The secret as written, or as found in its file.

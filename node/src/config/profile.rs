@@ -327,7 +327,9 @@ fn require_lists(
     };
     let hint = if file.suite.is_some() { " (`suite` is one of the `components`)" } else { "" };
     require(!file.releases.is_empty(), "releases", hint);
-    require(!file.components.is_empty() || file.suite.is_some(), "components", "");
+    let only_flat = file.releases.iter().all(|release| release.name.ends_with('/'));
+    let any = !file.components.is_empty() || file.suite.is_some();
+    require(any || only_flat, "components", "");
     let any = !file.architectures.is_empty() || file.architecture.is_some();
     require(any, "architectures", "");
 }

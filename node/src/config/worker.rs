@@ -12,6 +12,7 @@ use super::secret::Secret;
 use super::value::{Size, is_word, not_a_word};
 use super::{file, load};
 use crate::backend::{DiffoscopeSettings, ScriptSettings, architectures};
+use crate::fetch::Proxies;
 
 /// What a worker needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct WorkerConfig {
     pub scripts: BTreeMap<String, ScriptSettings>,
     /// How differences are explained.
     pub diffoscope: DiffoscopeSettings,
+    /// Through which it fetches, before those that the environment names.
+    pub proxies: Proxies,
 }
 
 /// How a worker gets in.
@@ -143,6 +146,7 @@ impl WorkerConfig {
             scripts,
             diffoscope: read_diffoscope(diffoscope),
             work_dir,
+            proxies: Proxies::default(),
         }
     }
 }

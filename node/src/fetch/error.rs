@@ -3,11 +3,17 @@ use std::path::PathBuf;
 /// A file that could not be fetched. Always a fault of ours or of a mirror, never a verdict.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// The server (404, 410) or the file system says that it is not there. Not retried.
-    #[error("{url} is not there")]
+    /// The server or the file system says that it is not there. Not retried.
+    #[error(
+        "{url} is not there{}",
+        .status.map(|status| format!(" (the server answered {status})")).unwrap_or_default()
+    )]
     NotFound {
         /// What was asked for.
         url: String,
+        /// Status of the answer, where another one than 404 and 410 says so: object stores answer
+        /// 403 to strangers, who shall not learn what is there.
+        status: Option<u16>,
     },
     /// No complete answer, after retries where these could help.
     #[error("{url} cannot be fetched: {reason}")]

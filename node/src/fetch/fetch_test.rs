@@ -112,9 +112,60 @@ async fn missing_files_are_not_asked_for_twice() {
     for code in ["404 Not Found", "410 Gone"] {
         let server = Server::start(vec![status(code), ok("late")]).await;
         let url = server.url();
-        assert_eq!(fetcher().get(&url, 9).await, Err(FetchError::NotFound { url }));
+        assert_eq!(fetcher().get(&url, 9).await, Err(FetchError::NotFound { url, status: None }));
         assert_eq!(server.requests().len(), 1);
     }
+}
+
+/// Object stores say so of a missing file to strangers.
+#[tokio::test]
+async fn a_forbidden_file_is_a_missing_one_and_the_answer_is_named() {
+    let server = Server::start(vec![status("403 Forbidden"), ok("late")]).await;
+    let error = fetcher().get(&server.url(), 9).await.unwrap_err();
+    assert!(matches!(error, FetchError::NotFound { status: Some(403), .. }), "{error}");
+    assert!(error.to_string().ends_with("is not there (the server answered 403)"), "{error}");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_plus_is_sent_so_that_object_stores_find_it_and_then_as_it_is() {
+    for written in ["pool/c++_1+b1%3a2.deb", "pool/c%2B%2b_1+b1%3a2.deb"] {
+        let server = Server::start(vec![status("403 Forbidden"), ok("x")]).await;
+        let url = format!("{}/{written}?a+b", server.base);
+        assert_eq!(&*fetcher().get(&url, 9).await.unwrap(), b"x");
+        let requests = server.requests();
+        assert!(requests[0].starts_with("GET /pool/c%2B%2B_1%2Bb1%3a2.deb?a+b "), "{requests:?}");
+        assert!(requests[1].starts_with("GET /pool/c++_1+b1%3a2.deb?a+b "), "{requests:?}");
+    }
+    let server = Server::start(vec![status("404 Not Found")]).await;
+    let url = format!("{}/g++.deb", server.base);
+    let error = fetcher().get(&url, 9).await.unwrap_err();
+    assert_eq!(error, FetchError::NotFound { url, status: None });
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn requests_go_through_the_proxy_but_for_the_exceptions() {
+    let proxy = Server::start(vec![ok("proxied")]).await;
+    let direct = Server::start(vec![ok("direct")]).await;
+    let address = proxy.base.replace("http://", "http://me:secret@");
+    let fetcher = |except: &[String]| {
+        let proxies = Proxies::new(Some(&address), None, except).unwrap();
+        Fetcher::through(&proxies, FetchLimits { tries: 1, ..FetchLimits::default() }).unwrap()
+    };
+    let get = async |url: &str, except: &str| {
+        let fetched = fetcher(&[except.to_owned()]).get(url, 9).await;
+        fetched.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+    };
+    assert_eq!(get("http://archive.invalid/x", "other").await.unwrap(), "proxied");
+    let requests = proxy.requests();
+    assert!(requests[0].starts_with("GET http://archive.invalid/x "), "{requests:?}");
+    assert!(requests[0].to_lowercase().contains("proxy-authorization: basic "), "{requests:?}");
+    assert_eq!(get(&direct.url(), "127.0.0.0/8").await.unwrap(), "direct");
+    assert_eq!(get(&direct.url(), "*").await.unwrap(), "direct");
+    let error = get("http://archive.invalid/x", "archive.invalid").await.unwrap_err().to_string();
+    assert!(!error.contains("secret"), "{error}");
+    assert_eq!(proxy.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -128,9 +179,9 @@ async fn a_server_in_trouble_is_tried_again() {
     assert!(matches!(&error, FetchError::Unavailable { reason, .. } if reason.contains("503")));
     assert_eq!(server.requests().len(), 3);
 
-    let server = Server::start(vec![status("403 Forbidden")]).await;
+    let server = Server::start(vec![status("401 Unauthorized")]).await;
     let error = fetcher().get(&server.url(), 9).await.unwrap_err();
-    assert!(matches!(&error, FetchError::Unavailable { reason, .. } if reason.contains("403")));
+    assert!(matches!(&error, FetchError::Unavailable { reason, .. } if reason.contains("401")));
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -316,7 +367,10 @@ async fn local_files_are_read_by_path_and_file_url() {
     assert_eq!(std::fs::read(&to).unwrap(), b"local");
 
     let gone = format!("{plain}/under/a/file");
-    assert_eq!(fetcher().get(&gone, 5).await, Err(FetchError::NotFound { url: gone }));
+    assert_eq!(
+        fetcher().get(&gone, 5).await,
+        Err(FetchError::NotFound { url: gone, status: None })
+    );
     let is_folder = folder.path().to_str().unwrap();
     assert!(matches!(fetcher().get(is_folder, 5).await, Err(FetchError::Io { .. })));
     let relative = fetcher().get("some/file", 5).await.unwrap_err();

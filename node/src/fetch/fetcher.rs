@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::body::{Body, Partial};
 use super::redirect::{self, Clients, Reach};
-use super::{FetchError, local_path};
+use super::{FetchError, Proxies, local_path};
 
 /// Fetches files; clones share connections.
 #[derive(Clone, Debug)]
@@ -64,11 +64,19 @@ pub enum Fetched {
 }
 
 impl Fetcher {
-    /// A fetcher that trusts the system's TLS roots.
+    /// A fetcher that trusts the system's TLS roots, through the proxies of the environment.
     ///
     /// # Errors
     /// [`FetchError::Unavailable`] when the TLS client cannot be made (no roots on this system).
     pub fn new(limits: FetchLimits) -> Result<Self, FetchError> {
+        Self::through(&Proxies::of_environment().0, limits)
+    }
+
+    /// The same through these proxies, whatever the environment says.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn through(proxies: &Proxies, limits: FetchLimits) -> Result<Self, FetchError> {
         // Only `ring` is compiled in; a second call finds it installed, which is as good.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let client = || {
@@ -79,7 +87,7 @@ impl Fetcher {
                 // Followed here, where each step is looked at.
                 .redirect(reqwest::redirect::Policy::none())
         };
-        let clients = Clients::new(client).map_err(|error| FetchError::Unavailable {
+        let clients = Clients::new(proxies, client).map_err(|error| FetchError::Unavailable {
             url: "https:".to_owned(),
             reason: format!("no TLS client: {}", chain(&error)),
         })?;
@@ -166,11 +174,28 @@ impl Fetcher {
             .ok_or_else(|| {
                 unavailable(request.url, "not an http, https or file URL, nor an absolute path")
             })?;
+        let mut last = None;
+        for url in spellings(&url) {
+            match self.pull_as(&url, request, body).await {
+                Err(error @ FetchError::NotFound { .. }) => last = Some(error),
+                ended => return ended,
+            }
+        }
+        Err(last.expect("a URL has a spelling"))
+    }
+
+    /// Tries one spelling of the URL.
+    async fn pull_as(
+        &self,
+        url: &Url,
+        request: &Request<'_>,
+        body: &mut Body,
+    ) -> Result<Option<Validator>, FetchError> {
         let mut pause = self.limits.pause;
         let mut tries_left = self.limits.tries.max(1);
         loop {
             tries_left -= 1;
-            let broken = match self.try_once(&url, request, body).await {
+            let broken = match self.try_once(url, request, body).await {
                 Ok(validator) => return Ok(validator),
                 Err(broken) => broken,
             };
@@ -267,6 +292,22 @@ impl Fetcher {
     }
 }
 
+/// How the path is sent, in order. Object stores take `+` for a blank, so that only `%2B` names a
+/// file with a plus there; servers and caches that compare paths byte by byte may know the file
+/// by the other spelling.
+fn spellings(url: &Url) -> Vec<Url> {
+    let plain = url.path().replace("%2B", "+").replace("%2b", "+");
+    if !plain.contains('+') {
+        return vec![url.clone()];
+    }
+    let as_path = |path: &str| {
+        let mut url = url.clone();
+        url.set_path(path);
+        url
+    };
+    vec![as_path(&plain.replace('+', "%2B")), as_path(&plain)]
+}
+
 /// What is asked for, through all tries.
 struct Request<'a> {
     url: &'a str,
@@ -346,7 +387,10 @@ fn validator_of(answer: &reqwest::Response) -> Validator {
 fn refused(url: &str, status: StatusCode) -> Broken {
     match status {
         StatusCode::NOT_FOUND | StatusCode::GONE => {
-            FetchError::NotFound { url: url.to_owned() }.into()
+            FetchError::NotFound { url: url.to_owned(), status: None }.into()
+        }
+        StatusCode::FORBIDDEN => {
+            FetchError::NotFound { url: url.to_owned(), status: Some(status.as_u16()) }.into()
         }
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
             status_error(url, status, true)
@@ -368,7 +412,7 @@ async fn copy_local(
 
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
-            FetchError::NotFound { url: request.url.to_owned() }
+            FetchError::NotFound { url: request.url.to_owned(), status: None }
         }
         _ => FetchError::io(path, &error),
     };

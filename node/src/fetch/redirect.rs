@@ -6,6 +6,7 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{StatusCode, Url, header};
 
+use super::Proxies;
 use super::place::Place;
 
 /// Where a request may lead. A redirect is a wish of the server that sent it: it may reach only
@@ -37,19 +38,23 @@ pub(super) struct Clients {
     everywhere: reqwest::Client,
     networks: reqwest::Client,
     internet: reqwest::Client,
-    proxies: Arc<Proxies>,
+    proxies: Arc<ProxyHosts>,
 }
 
 impl Clients {
     /// `make` begins a client's configuration.
-    pub(super) fn new(make: impl Fn() -> reqwest::ClientBuilder) -> reqwest::Result<Self> {
-        let proxies = Arc::new(Proxies::of(std::env::vars()));
+    pub(super) fn new(
+        proxies: &Proxies,
+        make: impl Fn() -> reqwest::ClientBuilder,
+    ) -> reqwest::Result<Self> {
+        let make = || proxies.with(make());
+        let proxies = Arc::new(ProxyHosts { any: proxies.any(), hosts: proxies.hosts() });
         let limited = |reach| {
             let proxies = proxies.clone();
-            make().dns_resolver(Arc::new(Checked { reach, proxies })).build()
+            make()?.dns_resolver(Arc::new(Checked { reach, proxies })).build()
         };
         Ok(Self {
-            everywhere: make().build()?,
+            everywhere: make()?.build()?,
             networks: limited(Reach::Networks)?,
             internet: limited(Reach::Internet)?,
             proxies,
@@ -173,7 +178,7 @@ fn same_place(a: &Url, b: &Url) -> bool {
 /// Resolves names as the system does, and gives no address that is out of reach.
 struct Checked {
     reach: Reach,
-    proxies: Arc<Proxies>,
+    proxies: Arc<ProxyHosts>,
 }
 
 impl Resolve for Checked {
@@ -199,27 +204,11 @@ impl Resolve for Checked {
     }
 }
 
-/// What the environment says about proxies, as reqwest reads it.
+/// Where the operator's proxies are.
 #[derive(Debug, Default)]
-struct Proxies {
+struct ProxyHosts {
     any: bool,
     hosts: BTreeSet<String>,
-}
-
-impl Proxies {
-    fn of(variables: impl Iterator<Item = (String, String)>) -> Self {
-        let mut proxies = Self::default();
-        for (name, value) in variables {
-            let name = name.to_ascii_lowercase();
-            if value.is_empty() || !["http_proxy", "https_proxy", "all_proxy"].contains(&&*name) {
-                continue;
-            }
-            proxies.any = true;
-            let url = Url::parse(&value).or_else(|_| Url::parse(&format!("http://{value}")));
-            proxies.hosts.extend(url.ok().and_then(|url| url.host_str().map(str::to_owned)));
-        }
-        proxies
-    }
 }
 
 /// Bytes of a redirect's target that a message shows.
@@ -326,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_private_peer_is_no_proxy() {
-        let clients = |proxies: Proxies| {
+        let clients = |proxies: ProxyHosts| {
             let client = reqwest::Client::builder().no_proxy();
             let _installed = rustls::crypto::ring::default_provider().install_default();
             let client = client.build().unwrap();
@@ -335,17 +324,15 @@ mod tests {
         };
         let url = Url::parse(MIRROR).unwrap();
         let peer = Some("10.0.0.9:80".parse().unwrap());
-        assert_eq!(clients(Proxies::default()).reach_of(&url, peer), Reach::Networks);
-        let variable = |name: &str, value: &str| {
-            Proxies::of([(name.to_owned(), value.to_owned())].into_iter())
+        assert_eq!(clients(ProxyHosts::default()).reach_of(&url, peer), Reach::Networks);
+        let proxied = || {
+            let proxies = Proxies::new(Some("http://proxy.example.org:3128"), None, &[]).unwrap();
+            ProxyHosts { any: proxies.any(), hosts: proxies.hosts() }
         };
-        let proxies = variable("HTTP_PROXY", "http://proxy.example.org:3128");
-        assert!(proxies.hosts.contains("proxy.example.org"));
-        assert_eq!(clients(proxies).reach_of(&url, peer), Reach::Internet);
-        assert!(variable("all_proxy", "proxy:1").any);
-        assert!(!variable("http_proxy", "").any);
+        assert!(proxied().hosts.contains("proxy.example.org"));
+        assert_eq!(clients(proxied()).reach_of(&url, peer), Reach::Internet);
         let own = Url::parse("http://192.168.7.7/x").unwrap();
-        assert_eq!(clients(variable("http_proxy", "p:1")).reach_of(&own, peer), Reach::Networks);
+        assert_eq!(clients(proxied()).reach_of(&own, peer), Reach::Networks);
     }
 
     #[tokio::test]
@@ -358,7 +345,7 @@ mod tests {
             assert!(forbidden.contains("localhost") && forbidden.contains("loopback"));
         }
         assert!(checked(Reach::Everywhere).resolve(name()).await.is_ok());
-        let proxies = Proxies { any: true, hosts: ["localhost".to_owned()].into() };
+        let proxies = ProxyHosts { any: true, hosts: ["localhost".to_owned()].into() };
         let proxied = Checked { reach: Reach::Internet, proxies: Arc::new(proxies) };
         assert!(proxied.resolve(name()).await.is_ok());
     }

@@ -120,7 +120,8 @@ impl Running {
 }
 
 fn profiles(config: &CoordinatorConfig) -> Result<Vec<Profile>, RoleError> {
-    let fetcher = Fetcher::new(FetchLimits::default())?;
+    let proxies = config.proxies.clone().or_of_environment();
+    let fetcher = Fetcher::through(&proxies, FetchLimits::default())?;
     let cache = config.index_cache_dir();
     std::fs::create_dir_all(&cache).map_err(RoleError::io("create", &cache))?;
     let profile = |profile: &ProfileConfig| Profile {

@@ -222,6 +222,7 @@ fn debian_settings(config: &WorkerConfig, debian: &DebianConfig) -> DebianSettin
         package_cache_bytes_max: debian
             .package_cache_bytes_max
             .unwrap_or(usual.package_cache_bytes_max),
+        proxies: usual.proxies,
         work_dir: usual.work_dir,
         cache_dir: usual.cache_dir,
     }
@@ -232,11 +233,12 @@ async fn backends(
     config: &WorkerConfig,
     host: &Host,
 ) -> Result<(Backends, Arc<Health>), RoleError> {
-    let fetcher = Fetcher::new(FetchLimits::default())?;
+    let proxies = config.proxies.clone().or_of_environment();
+    let fetcher = Fetcher::through(&proxies, FetchLimits::default())?;
     let mut backends: BTreeMap<String, Arc<dyn Rebuild>> = BTreeMap::new();
     let mut debian_work = Vec::new();
     if let Some(debian) = &config.debian {
-        let settings = debian_settings(config, debian);
+        let settings = DebianSettings { proxies, ..debian_settings(config, debian) };
         let at = settings.work_dir.clone();
         debian_work.extend(settings.memory_dir.clone().into_iter().chain([at.clone()]));
         let backend = DebianBackend::new(settings, fetcher.clone(), host.clock.clone());

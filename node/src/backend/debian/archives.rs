@@ -49,7 +49,8 @@ impl Archives {
             }
         }
         if all.suites.is_empty() {
-            let detail = "no suite is configured from which a base root could be made";
+            let detail = "no suite is configured from which a base root could be made: a flat \
+                          repository has no base system, name a suite in the profile's `archives`";
             return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
         }
         Ok(all)

@@ -95,13 +95,18 @@ impl Chroot<'_> {
     }
 
     async fn run(&self, step: Step<'_>, output: &mut dyn Output) -> Result<i32, Ended> {
+        let mut environment = step.environment;
+        // Whoever has no network has no use for them, and they may hold a password.
+        if step.network == Network::Host {
+            environment.extend(self.settings.proxies.variables());
+        }
         let spec = Spec {
             root: self.root.clone(),
             binds: self.binds.clone(),
             network: step.network,
             user: step.user,
             command: step.command,
-            environment: step.environment,
+            environment,
             directory: PathBuf::from(step.directory),
             limits: Limits {
                 wall: self.remaining().max(Duration::from_millis(1)),

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::fetch::Proxies;
+
 /// How this worker rebuilds Debian packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DebianSettings {
@@ -14,6 +16,8 @@ pub struct DebianSettings {
     pub memory_dir: Option<PathBuf>,
     /// Free bytes below which `memory_dir` gets nothing new.
     pub memory_free_bytes_min: u64,
+    /// Through which apt fetches in its sandbox.
+    pub proxies: Proxies,
     /// The distribution's keyrings, binary (`.gpg`): what signs the suites of `archives`.
     pub keyrings: Vec<PathBuf>,
     /// Age at which a base root is made anew though its suites have not changed.
@@ -54,6 +58,7 @@ impl DebianSettings {
             cache_dir,
             memory_dir: None,
             memory_free_bytes_min: 4 << 30,
+            proxies: Proxies::default(),
             keyrings: vec![PathBuf::from("/usr/share/keyrings/debian-archive-keyring.gpg")],
             base_max_age: Duration::from_secs(7 * 24 * 3600),
             release_check_every: Duration::from_secs(15 * 60),

@@ -1,19 +1,31 @@
+//! apt's own configuration: which archives this machine uses, as apt would read them.
+
+mod line;
+mod method;
+mod mirrors;
+mod stanza;
+
 use std::path::{Path, PathBuf};
 
-use crate::distribution::debian::format::control::{Stanza, Stanzas, Unreadable};
+pub use method::Place;
+pub(super) use mirrors::mirrors_of;
 
 /// One archive with its suites, as apt is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AptSource {
-    /// Base URL.
-    pub url: String,
-    /// Suites in order.
+    /// Where it is.
+    pub place: Place,
+    /// Suites in order; one that ends with a slash is the folder of a flat repository.
     pub suites: Vec<String>,
     /// Components in order; empty for a flat repository.
     pub components: Vec<String>,
     /// `None`: what apt trusts for everything.
     pub signed_by: Option<SignedBy>,
-    /// False: it is followed though it expired.
+    /// Architectures that apt takes from it; empty: all that this machine has.
+    pub architectures: Vec<String>,
+    /// `Trusted: yes`: signatures are not looked at.
+    pub trusted: bool,
+    /// `Check-Valid-Until: no` makes it false: an expired index is taken.
     pub check_valid_until: bool,
 }
 
@@ -26,22 +38,32 @@ pub enum SignedBy {
     Key(String),
 }
 
-/// apt's configuration could not be understood.
+/// What apt's configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AptSources {
+    /// What can be followed, in apt's order.
+    pub sources: Vec<AptSource>,
+    /// What cannot, for people: file, line or stanza, and why.
+    pub notes: Vec<String>,
+}
+
+/// apt's configuration could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {reason}", path.display())]
 pub struct AptError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong, with line where there is one.
+    /// What the system said.
     pub reason: String,
 }
 
 /// Reads `sources.list` and `sources.list.d` of `folder`, in apt's order. Only sources of binary
-/// packages count, switched-off ones do not.
+/// packages count, switched-off ones do not. An entry that cannot be followed is noted, and the
+/// others hold.
 ///
 /// # Errors
-/// A file that cannot be read or understood.
-pub fn parse_folder(folder: &Path) -> Result<Vec<AptSource>, AptError> {
+/// A file that cannot be read.
+pub fn parse_folder(folder: &Path) -> Result<AptSources, AptError> {
     let mut paths = vec![folder.join("sources.list")];
     let parts = folder.join("sources.list.d");
     if parts.is_dir() {
@@ -52,111 +74,74 @@ pub fn parse_folder(folder: &Path) -> Result<Vec<AptSource>, AptError> {
         }
     }
     paths[1..].sort();
-    let mut sources = Vec::new();
+    let mut all = AptSources::default();
     for path in paths {
-        let failed = |reason| AptError { path: path.clone(), reason };
         let extension = path.extension().and_then(|extension| extension.to_str());
-        let read: fn(&str) -> Result<Vec<AptSource>, String> = match extension {
-            Some("list") => parse_list,
-            Some("sources") => parse_sources,
+        let read: fn(&str) -> Vec<Entry> = match extension {
+            Some("list") => line::entries,
+            Some("sources") => stanza::entries,
             _ => continue,
         };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => sources.extend(read(&text).map_err(failed)?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(error.to_string())),
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(AptError { path, reason: error.to_string() }),
+        };
+        // Comments and names of repositories may be in any encoding.
+        for entry in read(&String::from_utf8_lossy(&bytes)) {
+            match entry {
+                Ok(source) => all.sources.push(source),
+                Err(reason) => all.notes.push(format!("{}: {reason}", path.display())),
+            }
         }
     }
-    Ok(sources)
+    Ok(all)
 }
 
-/// One line each: `deb [ signed-by=… ] URL SUITE COMPONENT…`.
-fn parse_list(text: &str) -> Result<Vec<AptSource>, String> {
-    let mut sources = Vec::new();
-    for (n, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        let Some(rest) = line.strip_prefix("deb").filter(|rest| rest.starts_with([' ', '\t', '[']))
-        else {
-            continue;
-        };
-        let bad = || format!("line {}: not `deb [options] URL SUITE COMPONENT…`", n + 1);
-        let rest = rest.trim_start();
-        let (options, rest) = match rest.strip_prefix('[') {
-            Some(inner) => inner.split_once(']').ok_or_else(bad)?,
-            None => ("", rest),
-        };
-        let mut words = rest.split_whitespace().map(str::to_owned);
-        let (Some(url), Some(suite)) = (words.next(), words.next()) else { return Err(bad()) };
-        let signed_by = options
-            .split_whitespace()
-            .filter_map(|option| option.split_once('='))
-            .find(|(key, _)| key.eq_ignore_ascii_case("signed-by"))
-            .map(|(_, value)| signed_by(value))
-            .transpose()?;
-        let check_valid_until = !options
-            .split_whitespace()
-            .filter_map(|option| option.split_once('='))
-            .any(|(key, value)| key.eq_ignore_ascii_case("check-valid-until") && is_off(value));
-        sources.push(AptSource {
-            url,
-            suites: vec![suite],
-            components: words.collect(),
-            signed_by,
-            check_valid_until,
-        });
-    }
-    Ok(sources)
+/// An archive, or why it is not one that can be followed.
+type Entry = Result<AptSource, String>;
+
+/// Options of one entry, in either format. apt takes the names of options in any case.
+#[derive(Clone, Debug, Default)]
+struct Options {
+    signed_by: Option<String>,
+    architectures: Vec<String>,
+    trusted: Option<bool>,
+    check_valid_until: Option<bool>,
 }
 
-/// deb822 stanzas with `Types`, `URIs`, `Suites`, `Components`, `Signed-By`, `Enabled`.
-fn parse_sources(text: &str) -> Result<Vec<AptSource>, String> {
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    // A line of blanks ends a stanza here, as in apt.
-    let plain: String = lines.flat_map(|line| [line.trim_end(), "\n"]).collect();
-    let mut sources = Vec::new();
-    let mut input = plain.as_bytes();
-    let mut stanzas = Stanzas::new(&mut input);
-    while let Some(stanza) = stanzas.next().map_err(|error| error.to_string())? {
-        sources.extend(parse_stanza(&stanza).map_err(|error| error.to_string())?);
+impl Options {
+    fn source(
+        &self,
+        uri: &str,
+        suites: Vec<String>,
+        components: Vec<String>,
+    ) -> Result<AptSource, String> {
+        let signed_by = self.signed_by.as_deref().map(signed_by).transpose();
+        Ok(AptSource {
+            place: Place::of(uri)?,
+            suites: suites.into_iter().map(whole_folder).collect(),
+            components,
+            signed_by: signed_by.map_err(|reason| format!("{uri}: {reason}"))?,
+            architectures: self.architectures.clone(),
+            trusted: self.trusted.unwrap_or(false),
+            check_valid_until: self.check_valid_until.unwrap_or(true),
+        })
     }
-    Ok(sources)
 }
 
-fn parse_stanza(stanza: &Stanza<'_>) -> Result<Vec<AptSource>, Unreadable> {
-    let names =
-        ["Types", "URIs", "Suites", "Components", "Signed-By", "Enabled", "Check-Valid-Until"];
-    let mut values = [None; 7];
-    for (n, value) in stanza.fields(names)?.into_iter().enumerate() {
-        values[n] = stanza.text(names[n], value)?;
-    }
-    let [types, uris, suites, components, signer, enabled, until] = values;
-    let off = enabled.is_some_and(is_off);
-    let words = |text: Option<&str>| -> Vec<String> {
-        text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
-    };
-    if off || !words(types).iter().any(|word| word == "deb") {
-        return Ok(Vec::new());
-    }
-    let (uris, suites) = (words(uris), words(suites));
-    if uris.is_empty() || suites.is_empty() {
-        return Err(stanza.fault("URIs or Suites is missing"));
-    }
-    let signed_by = signer.map(signed_by).transpose().map_err(|reason| stanza.fault(reason))?;
-    let source = |url| AptSource {
-        url,
-        suites: suites.clone(),
-        components: words(components),
-        signed_by: signed_by.clone(),
-        check_valid_until: !until.is_some_and(is_off),
-    };
-    Ok(uris.into_iter().map(source).collect())
+/// `/` and `./` are the same folder of a flat repository.
+fn whole_folder(suite: String) -> String {
+    if suite == "/" { "./".to_owned() } else { suite }
 }
 
-/// apt's words for no.
-fn is_off(value: &str) -> bool {
-    ["no", "false", "0", "off", "without", "disable"]
-        .iter()
-        .any(|no| value.eq_ignore_ascii_case(no))
+/// A value that switches something on or off, as apt reads it; `None`: it is neither.
+fn switch(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "no" | "false" | "without" | "off" | "disable" | "0" => Some(false),
+        "yes" | "true" | "with" | "on" | "enable" | "1" => Some(true),
+        _ => None,
+    }
 }
 
 fn signed_by(value: &str) -> Result<SignedBy, String> {
@@ -167,7 +152,8 @@ fn signed_by(value: &str) -> Result<SignedBy, String> {
     let paths: Vec<_> = words.map(PathBuf::from).collect();
     if paths.is_empty() || !paths.iter().all(|path| path.is_absolute()) {
         return Err(format!(
-            "Signed-By `{value}` names no keyring file: set the profile's `keyring`"
+            "Signed-By `{value}` names no keyring file: name one there, or set the profile's \
+             `source` to this archive and its `keyring`"
         ));
     }
     Ok(SignedBy::Files(paths))
@@ -177,6 +163,13 @@ fn signed_by(value: &str) -> Result<SignedBy, String> {
 mod tests {
     use super::*;
 
+    fn shown(sources: &AptSources) -> Vec<String> {
+        let shown = sources.sources.iter().map(|s| {
+            format!("{} {} {}", s.place.shown(), s.suites.join(","), s.components.join(","))
+        });
+        shown.collect()
+    }
+
     #[test]
     fn both_formats_are_read() {
         let folder = tempfile::tempdir().unwrap();
@@ -184,30 +177,25 @@ mod tests {
         std::fs::create_dir(&parts).unwrap();
         std::fs::write(
             folder.path().join("sources.list"),
-            "# deb http://old.example.org x y\n\
+            b"# deb http://old.example.org x y \xe9\n\
              deb http://mirror.example.org/debian bookworm main contrib # and more\n\
              deb-src http://mirror.example.org/debian bookworm main\n\
-             deb [ arch=amd64 signed-by=/k/a.gpg,/k/b.gpg check-valid-until=No ] \
-             http://b.example.org ./\n",
+             deb cdrom:[Debian GNU/Linux 12 _Bookworm_ - Official amd64]/ bookworm main\n\
+             deb [ arch=amd64 signed-by=/k/a.gpg,/k/b.gpg ] http://b.example.org ./\n",
         )
         .unwrap();
         std::fs::write(
             parts.join("debian.sources"),
             "Types: deb deb-src\n# a comment\nURIs: http://c.example.org\n http://d.example.org\n\
-             Suites: s s-updates\nComponents: main\nSigned-By: /k/c.gpg\n\
-             Check-Valid-Until: off\n \n\
+             Suites: s s-updates\nComponents: main\nSigned-By: /k/c.gpg\n /k/d.gpg\n \n\
              Enabled: no\nTypes: deb\nURIs: http://e.example.org\nSuites: s\n\n\
              Types: deb-src\nURIs: http://f.example.org\nSuites: s",
         )
         .unwrap();
         std::fs::write(parts.join("ignored.bak"), "deb nonsense").unwrap();
         let sources = parse_folder(folder.path()).unwrap();
-        let shown: Vec<_> = sources
-            .iter()
-            .map(|s| format!("{} {} {}", s.url, s.suites.join(","), s.components.join(",")))
-            .collect();
         assert_eq!(
-            shown,
+            shown(&sources),
             [
                 "http://mirror.example.org/debian bookworm main,contrib",
                 "http://b.example.org ./ ",
@@ -216,19 +204,23 @@ mod tests {
             ]
         );
         let files = |paths: &[&str]| SignedBy::Files(paths.iter().map(PathBuf::from).collect());
-        let checked: Vec<_> = sources.iter().map(|source| source.check_valid_until).collect();
-        assert_eq!(checked, [true, false, false, false]);
-        assert_eq!(sources[0].signed_by, None);
-        assert_eq!(sources[1].signed_by, Some(files(&["/k/a.gpg", "/k/b.gpg"])));
-        assert_eq!(sources[3].signed_by, Some(files(&["/k/c.gpg"])));
+        let sources_read = &sources.sources;
+        assert_eq!(sources_read[0].signed_by, None);
+        assert_eq!(sources_read[1].signed_by, Some(files(&["/k/a.gpg", "/k/b.gpg"])));
+        assert_eq!(sources_read[1].architectures, ["amd64"]);
+        assert_eq!(sources_read[3].signed_by, Some(files(&["/k/c.gpg", "/k/d.gpg"])));
+        assert_eq!(sources.notes.len(), 1, "{:?}", sources.notes);
+        assert!(sources.notes[0].contains("sources.list: line 4: cdrom:"), "{:?}", sources.notes);
     }
 
     #[test]
-    fn what_is_not_understood_is_named() {
-        assert!(parse_list("\ndeb http://x").unwrap_err().starts_with("line 2"));
-        let no_suite = parse_sources("Types: deb\nURIs: x\n").unwrap_err();
-        assert!(no_suite.contains("Suites is missing"), "{no_suite}");
-        let fingerprint = "Types: deb\nURIs: x\nSuites: y\nSigned-By: ABCD\n";
-        assert!(parse_sources(fingerprint).unwrap_err().contains("names no keyring file"));
+    fn switches_are_those_of_apt() {
+        for off in ["no", "No", "false", "FALSE", "off", "0", "without", "Disable"] {
+            assert_eq!(switch(off), Some(false), "{off}");
+        }
+        for on in ["yes", "Yes", "true", "on", "1", "with", "enable"] {
+            assert_eq!(switch(on), Some(true), "{on}");
+        }
+        assert_eq!((switch(""), switch("maybe")), (None, None));
     }
 }

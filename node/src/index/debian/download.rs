@@ -21,9 +21,29 @@ pub(super) struct LocalIndex {
     bytes_max: u64,
 }
 
-/// Gets the index `path` (`main/source/Sources`) of the release at `folder` in the best packing
+/// Gets the index `path` (`main/source/Sources`) of the release, which has a folder at each of its
+/// mirrors, in the best packing
 /// that the release lists and the archive has. `None`: the release does not list it.
 pub(super) async fn index_file(
+    fetcher: &Fetcher,
+    cache: &Cache,
+    folders: &[String],
+    release: &ReleaseFile,
+    path: &str,
+) -> Result<Option<LocalIndex>, IndexError> {
+    let mut last = None;
+    for folder in folders {
+        match from_mirror(fetcher, cache, folder, release, path).await {
+            // The next mirror may have it, or answer.
+            Err(error @ IndexError::Fetch { .. }) => last = last.or(Some(error)),
+            Err(error) => last = Some(error),
+            found => return found,
+        }
+    }
+    Err(last.expect("a suite has a mirror"))
+}
+
+async fn from_mirror(
     fetcher: &Fetcher,
     cache: &Cache,
     folder: &str,
@@ -145,8 +165,12 @@ impl Read for Bounded {
 /// A failed fetch as a failed read.
 pub(super) fn refused(error: FetchError) -> IndexError {
     match error {
-        FetchError::NotFound { url } => {
-            IndexError::Fetch { url, reason: "it is not there".to_owned() }
+        FetchError::NotFound { url, status } => {
+            let said = status.map(|status| format!(" (the server answered {status})"));
+            IndexError::Fetch {
+                url,
+                reason: format!("it is not there{}", said.unwrap_or_default()),
+            }
         }
         FetchError::Unavailable { url, reason } => IndexError::Fetch { url, reason },
         FetchError::Io { path, reason, .. } => {

@@ -24,7 +24,7 @@ pub(super) fn names(releases: &[ReleasePlan]) -> Vec<String> {
     let suites: Vec<_> = releases.iter().flat_map(|release| &release.suites).collect();
     let name = |suite: &&SuitePlan| {
         let same = suites.iter().filter(|other| other.suite == suite.suite).count();
-        if same == 1 { suite.suite.clone() } else { format!("{} {}", suite.suite, suite.base) }
+        if same == 1 { suite.suite.clone() } else { format!("{} {}", suite.suite, suite.base()) }
     };
     suites.iter().map(name).collect()
 }
@@ -49,7 +49,7 @@ pub(super) fn is_foreign(suite: &SuitePlan, file: &ReleaseFile, distribution: &s
     let foreign = suite.of_distribution_only
         && origin.is_some_and(|origin| !origin.eq_ignore_ascii_case(distribution));
     if foreign {
-        tracing::info!(suite = suite.suite, base = suite.base, "not of {distribution}: left out");
+        tracing::info!(suite = suite.suite, base = suite.base(), "not of {distribution}: left out");
     }
     foreign
 }

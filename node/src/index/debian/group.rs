@@ -12,6 +12,7 @@ use super::packages::{Binaries, Binary, nmu_suffix};
 use super::settings::{DebianSettings, Environment};
 use super::sources::{Source, Sources, people};
 use super::text::join;
+use crate::distribution::debian::records::places;
 use crate::fetch::local_path;
 
 /// One suite, read whole.
@@ -20,7 +21,9 @@ pub(super) struct LoadedSuite {
     pub(super) inrelease: Sha256,
     /// Rules that its index breaks.
     pub(super) waived: Waived,
-    /// With the component of each.
+    /// Its signature was checked.
+    pub(super) is_signed: bool,
+    /// With the component of each; empty in a flat repository, which has none.
     pub(super) binaries: Vec<(String, Binaries)>,
     pub(super) sources: Vec<Sources>,
 }
@@ -130,7 +133,7 @@ impl<'a> Grouping<'a> {
         }
         filter.keeps(&Subject {
             name: row.name(),
-            component: Some(row.component),
+            component: some(row.component),
             source: Some(source),
             maintainers: &maintainers,
         })
@@ -201,8 +204,17 @@ impl<'a> Grouping<'a> {
         } else {
             join(template, &format!("{prefix}/{source}/{file}"))
         };
-        let is_there = || local_path(&url).is_none_or(|path| Path::is_file(&path));
-        (!look || is_there()).then_some((file, url))
+        if !look {
+            return Some((file, url));
+        }
+        // A record of both may have another name than that of one architecture.
+        let native = self.settings.architectures.iter().find(|name| *name != "all");
+        let is_there = |url: &String| local_path(url).is_none_or(|path| Path::is_file(&path));
+        let found =
+            places(&url, native.map_or("all", String::as_str)).into_iter().find(is_there)?;
+        // A template may have other names of files altogether.
+        let other = (found != url).then(|| found.rsplit('/').next().map(str::to_owned)).flatten();
+        Some((other.unwrap_or(file), found))
     }
 
     fn group(
@@ -239,7 +251,7 @@ impl<'a> Grouping<'a> {
             source_file,
             archives: Arc::clone(&self.archives),
             artifacts,
-            index: match (is_hashed, self.settings.check_signature) {
+            index: match (is_hashed, rows.iter().all(|row| row.suite.is_signed)) {
                 (true, true) => IndexTrust::Signed,
                 (true, false) => IndexTrust::HashOnly,
                 (false, _) => IndexTrust::None,
@@ -256,7 +268,7 @@ impl<'a> Grouping<'a> {
         Artifact {
             name: row.name().into(),
             version: row.version().into(),
-            component: Some(row.component.into()),
+            component: some(row.component).map(Into::into),
             architecture: self.architecture(row).into(),
             file: file.into(),
             url: join(&row.suite.base, path).into(),
@@ -268,6 +280,10 @@ impl<'a> Grouping<'a> {
     fn architecture(&self, row: &Row<'_>) -> &'a str {
         &self.settings.architectures[usize::from(row.binary.architecture)]
     }
+}
+
+fn some(component: &str) -> Option<&str> {
+    (!component.is_empty()).then_some(component)
 }
 
 fn parse(row: &Row<'_>) -> Result<Version, IndexError> {

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use rebuilder_actors::port::IndexError;
 
-use super::SignedBy;
+use super::apt::SignedBy;
 
 /// The keys that must have signed an index, as one binary keyring that gpgv reads.
 pub(super) struct Keyring {

@@ -11,13 +11,14 @@ mod packages;
 mod plan;
 mod reader;
 mod release;
+mod released;
 mod settings;
 mod sources;
 mod text;
 mod unread;
 mod verify;
 
-pub use apt::{AptError, AptSource, SignedBy, parse_folder};
+pub use apt::{AptError, AptSource, AptSources, Place, SignedBy, parse_folder};
 pub use reader::DebianReader;
 pub use settings::{AptPaths, DebianSettings, Environment, Release};
 
@@ -29,6 +30,8 @@ mod bare_test;
 mod mirror_test;
 #[cfg(test)]
 mod odd_test;
+#[cfg(test)]
+mod places_test;
 #[cfg(test)]
 mod reader_test;
 #[cfg(test)]

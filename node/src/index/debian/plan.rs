@@ -1,13 +1,13 @@
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use rebuilder_actors::port::IndexError;
 use rebuilder_actors::protocol::{Archive, Sha256};
 
+use super::apt::{AptSource, AptSources, SignedBy, mirrors_of, parse_folder};
 use super::settings::{AptPaths, DebianSettings};
 use super::text::base_url;
-use super::{SignedBy, parse_folder};
 use crate::distribution::debian::format::names;
+use crate::fetch::Fetcher;
 
 /// A release with the suites that make it up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,8 @@ pub(super) struct ReleasePlan {
 /// One suite to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SuitePlan {
-    pub(super) base: String,
+    /// URLs of the archive, the preferred one first; at least one.
+    pub(super) bases: Vec<String>,
     pub(super) suite: String,
     pub(super) components: Vec<String>,
     pub(super) signed_by: SignedBy,
@@ -29,11 +30,35 @@ pub(super) struct SuitePlan {
     pub(super) pin: Option<Sha256>,
     /// Skip the suite when it is another distribution's: apt was asked, not the profile.
     pub(super) of_distribution_only: bool,
+    /// False: the profile or apt's configuration takes it without a signature.
+    pub(super) check_signature: bool,
 }
 
 impl SuitePlan {
-    pub(super) fn folder(&self) -> String {
-        format!("{}/dists/{}", self.base, self.suite.trim_end_matches('/'))
+    /// The URL that is used first.
+    pub(super) fn base(&self) -> &str {
+        &self.bases[0]
+    }
+
+    /// True for a repository without `dists`, in which everything lies in one folder.
+    pub(super) fn is_flat(&self) -> bool {
+        self.suite.ends_with('/')
+    }
+
+    /// Where its Release file lies, at each mirror.
+    pub(super) fn folders(&self) -> Vec<String> {
+        let suite = self.suite.trim_end_matches('/');
+        let folder = |base: &String| match (self.is_flat(), suite) {
+            (false, _) => format!("{base}/dists/{suite}"),
+            (true, ".") => base.clone(),
+            (true, _) => format!("{base}/{}", suite.trim_start_matches("./")),
+        };
+        self.bases.iter().map(folder).collect()
+    }
+
+    /// Has the mirror at this place asked first from now on.
+    pub(super) fn prefer(&mut self, mirror: usize) {
+        self.bases[..=mirror].rotate_right(1);
     }
 
     pub(super) fn archive(&self) -> Archive {
@@ -45,23 +70,20 @@ impl SuitePlan {
                 components.push(component.into());
             }
         }
-        Archive::Suite {
-            url: self.base.as_str().into(),
-            suite: self.suite.as_str().into(),
-            components,
-        }
+        Archive::Suite { url: self.base().into(), suite: self.suite.as_str().into(), components }
     }
 }
 
 /// What the settings mean on this machine.
-pub(super) fn plan(
+pub(super) async fn plan(
     settings: &DebianSettings,
     paths: &AptPaths,
+    fetcher: &Fetcher,
 ) -> Result<Vec<ReleasePlan>, IndexError> {
     let default = paths.keyrings.join(format!("{}-archive-keyring.gpg", settings.distribution));
     let keyring = settings.keyring.clone().unwrap_or(default);
     let releases = if settings.source == "apt" {
-        from_apt(settings, paths, &keyring)?
+        from_apt(settings, paths, &keyring, fetcher).await?
     } else {
         from_settings(settings, &keyring)
     };
@@ -69,7 +91,7 @@ pub(super) fn plan(
         let folder = suite.suite.trim_end_matches('/');
         for path in suite.components.iter().map(String::as_str).chain([folder]) {
             names::suite(path).map_err(|error| IndexError::Content {
-                url: suite.base.clone(),
+                url: suite.base().to_owned(),
                 reason: error.to_string(),
             })?;
         }
@@ -87,27 +109,32 @@ fn from_settings(settings: &DebianSettings, keyring: &Path) -> Vec<ReleasePlan> 
     let mut releases: Vec<ReleasePlan> = Vec::new();
     for release in &settings.releases {
         let suite = SuitePlan {
-            base: base_url(release.source.as_ref().unwrap_or(&settings.source)),
-            suite: release.name.clone(),
-            components: settings.components.clone(),
+            bases: vec![base_url(release.source.as_ref().unwrap_or(&settings.source))],
+            suite: if release.name == "/" { "./".to_owned() } else { release.name.clone() },
+            // A flat repository has none.
+            components: match release.name.ends_with('/') {
+                true => Vec::new(),
+                false => settings.components.clone(),
+            },
             signed_by: SignedBy::Files(vec![keyring.to_owned()]),
             check_valid_until: settings.check_valid_until,
             pin: release.pin,
             of_distribution_only: false,
+            check_signature: settings.check_signature,
         };
         add(&mut releases, &release.name, suite);
     }
     releases
 }
 
-fn from_apt(
+async fn from_apt(
     settings: &DebianSettings,
     paths: &AptPaths,
     keyring: &Path,
+    fetcher: &Fetcher,
 ) -> Result<Vec<ReleasePlan>, IndexError> {
-    let sources = parse_folder(&paths.folder).map_err(|error| IndexError::Content {
-        url: error.path.display().to_string(),
-        reason: error.reason,
+    let AptSources { sources, mut notes } = parse_folder(&paths.folder).map_err(|error| {
+        IndexError::Content { url: error.path.display().to_string(), reason: error.reason }
     })?;
     let codename = match settings.releases.is_empty() {
         true => Some(codename(paths)?),
@@ -115,16 +142,33 @@ fn from_apt(
     };
     let mut releases = Vec::new();
     for source in &sources {
+        if !has_wanted(settings, source) {
+            continue;
+        }
+        let mut bases = None;
         for suite in &source.suites {
             let release = match &codename {
                 Some(codename) if is_of(suite, codename) => codename,
                 None if settings.releases.iter().any(|release| release.name == *suite) => suite,
                 _ => continue,
             };
-            let components = components_of(settings, &source.components);
-            if components.is_empty() {
+            let components = match suite.ends_with('/') {
+                true => Vec::new(),
+                false => components_of(settings, &source.components),
+            };
+            if components.is_empty() != suite.ends_with('/') {
                 continue;
             }
+            if bases.is_none() {
+                match mirrors_of(&source.place, &settings.architectures, fetcher).await {
+                    Ok(urls) => bases = Some(urls.iter().map(|url| base_url(url)).collect()),
+                    Err(note) => {
+                        notes.push(note);
+                        break;
+                    }
+                }
+            }
+            let bases: Vec<String> = bases.clone().expect("it was made above");
             let signed_by = match (&settings.keyring, &source.signed_by) {
                 (None, Some(signed_by)) => signed_by.clone(),
                 _ => SignedBy::Files(vec![keyring.to_owned()]),
@@ -132,28 +176,51 @@ fn from_apt(
             let named = settings.releases.iter().filter(|release| release.name == *suite);
             let mut pin = named.map(|release| release.pin);
             let suite = SuitePlan {
-                base: base_url(&source.url),
+                bases,
                 suite: suite.clone(),
                 components,
                 signed_by,
                 check_valid_until: settings.check_valid_until && source.check_valid_until,
                 pin: pin.next().flatten(),
                 of_distribution_only: codename.is_some(),
+                check_signature: settings.check_signature && !source.trusted,
             };
             add(&mut releases, release, suite);
         }
     }
-    let found: BTreeSet<_> = releases.iter().map(|release| release.name.as_str()).collect();
-    let wanted = codename.iter().chain(settings.releases.iter().map(|release| &release.name));
-    for name in wanted {
-        if !found.contains(name.as_str()) {
-            return Err(IndexError::Refused {
-                url: paths.folder.display().to_string(),
-                reason: format!("apt is not configured for suite {name} with these components"),
-            });
-        }
+    for note in &notes {
+        tracing::info!(target: "rebuilder", profile = settings.profile, "apt's sources: {note}");
     }
+    let wanted = codename.iter().chain(settings.releases.iter().map(|release| &release.name));
+    expect_all(wanted, &releases, &notes, &paths.folder)?;
     Ok(releases)
+}
+
+/// Refuses what apt is not configured for, with what it is configured for and cannot be followed.
+fn expect_all<'a>(
+    wanted: impl Iterator<Item = &'a String>,
+    releases: &[ReleasePlan],
+    notes: &[String],
+    folder: &Path,
+) -> Result<(), IndexError> {
+    for name in wanted {
+        if releases.iter().any(|release| release.name == *name) {
+            continue;
+        }
+        let mut reason = format!("apt is not configured for suite {name} with these components");
+        if !notes.is_empty() {
+            let notes = notes.join("; ");
+            reason = format!("{reason} in a way that can be followed: {notes}");
+        }
+        return Err(IndexError::Refused { url: folder.display().to_string(), reason });
+    }
+    Ok(())
+}
+
+/// Whether apt takes anything from a source that the profile follows.
+fn has_wanted(settings: &DebianSettings, source: &AptSource) -> bool {
+    let is_taken = |wanted: &String| wanted == "all" || source.architectures.contains(wanted);
+    source.architectures.is_empty() || settings.architectures.iter().any(is_taken)
 }
 
 fn add(releases: &mut Vec<ReleasePlan>, name: &str, suite: SuitePlan) {

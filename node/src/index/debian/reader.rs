@@ -9,26 +9,25 @@ use rebuilder_actors::port::{
 use rebuilder_actors::protocol::{Archive, Sha256, Waived};
 
 use super::cache::{Cache, Remembered};
-use super::download::{LocalIndex, index_file, refused};
+use super::download::{LocalIndex, index_file};
 use super::empty;
 use super::fetched::{FetchedRelease, digest, is_foreign, is_same, names};
 use super::group::{Grouping, LoadedSuite};
-use super::keyring::Keyring;
 use super::packages::{Binaries, Skipped, Wanted, too_many};
 use super::plan::{ReleasePlan, SuitePlan, plan};
-use super::release::{ReleaseFile, shown};
+use super::release::ReleaseFile;
 use super::settings::{AptPaths, DebianSettings};
 use super::sources::Sources;
 use super::unread::{self, Kind, add};
-use super::verify::{Signed, unverified_text, verified_text};
-use crate::fetch::{FetchError, Fetched, Fetcher, Validator};
+use super::verify::unverified_text;
+use crate::fetch::Fetcher;
 
 /// Reads the indexes of Debian for one profile.
 #[derive(Clone, Debug)]
 pub struct DebianReader {
-    settings: DebianSettings,
-    fetcher: Fetcher,
-    cache: Cache,
+    pub(super) settings: DebianSettings,
+    pub(super) fetcher: Fetcher,
+    pub(super) cache: Cache,
     apt: AptPaths,
     /// Of the last index that was read.
     unread: Arc<Mutex<Unread>>,
@@ -48,7 +47,7 @@ impl DebianReader {
         now: UtcMillis,
         sink: &mut (dyn FnMut(Group) + Send),
     ) -> Result<IndexRead, IndexError> {
-        let releases = plan(&self.settings, &self.apt)?;
+        let mut releases = plan(&self.settings, &self.apt, &self.fetcher).await?;
         if releases.is_empty() {
             return Err(IndexError::Refused {
                 url: self.settings.source.clone(),
@@ -57,12 +56,12 @@ impl DebianReader {
         }
         self.cache.create()?;
         let settings = digest(&self.settings, &releases);
-        let suites = releases.iter().flat_map(|release| &release.suites);
+        let names = names(&releases);
         let mut fetched = Vec::new();
-        for suite in suites.clone() {
+        for suite in releases.iter_mut().flat_map(|release| &mut release.suites) {
             fetched.push(self.fetch_release(suite).await?);
         }
-        let names = names(&releases);
+        let suites = releases.iter().flat_map(|release| &release.suites);
         if since.is_some_and(|since| is_same(since, settings, &names, &fetched)) {
             let mut unread = Unread::default();
             for (plan, suite) in suites.zip(&fetched) {
@@ -155,101 +154,6 @@ impl DebianReader {
         seen
     }
 
-    async fn fetch_release(&self, suite: &SuitePlan) -> Result<FetchedRelease, IndexError> {
-        let folder = suite.folder();
-        let url = format!("{folder}/InRelease");
-        let cached = self.cache.release(&url);
-        let since = cached.as_ref().map(|(_, remembered)| &remembered.validator);
-        let since = since.filter(|validator| **validator != Validator::default());
-        let fetched = match self.fetcher.get_if_changed(&url, since, RELEASE_BYTES_MAX).await {
-            Ok(Fetched::Unchanged) => {
-                let (bytes, remembered) = cached.expect("a validator came from the cache");
-                (bytes, remembered.validator)
-            }
-            Ok(Fetched::Changed(bytes, validator)) => (bytes, validator),
-            Err(FetchError::NotFound { .. }) => return self.fetch_detached(&folder).await,
-            Err(error) => return Err(refused(error)),
-        };
-        let (bytes, validator) = fetched;
-        Ok(FetchedRelease { url, sha256: Sha256::of(&bytes), bytes, signature: None, validator })
-    }
-
-    /// `Release` and `Release.gpg`, of archives without `InRelease`.
-    async fn fetch_detached(&self, folder: &str) -> Result<FetchedRelease, IndexError> {
-        let url = format!("{folder}/Release");
-        let bytes = self.fetcher.get(&url, RELEASE_BYTES_MAX).await.map_err(refused)?;
-        let signature = if self.settings.check_signature {
-            let url = format!("{url}.gpg");
-            Some(self.fetcher.get(&url, RELEASE_BYTES_MAX).await.map_err(refused)?)
-        } else {
-            None
-        };
-        let validator = Validator::default();
-        Ok(FetchedRelease { url, sha256: Sha256::of(&bytes), bytes, signature, validator })
-    }
-
-    /// The release's signed content, checked against everything that is known before.
-    async fn release_file(
-        &self,
-        suite: &SuitePlan,
-        fetched: &FetchedRelease,
-        before: Option<&ReleaseState>,
-        now: UtcMillis,
-    ) -> Result<(ReleaseFile, Waived), IndexError> {
-        let url = &fetched.url;
-        let refused = |reason| Err(IndexError::Refused { url: url.clone(), reason });
-        if let Some(pin) = suite.pin.filter(|pin| *pin != fetched.sha256) {
-            let found = fetched.sha256;
-            return refused(format!("its SHA-256 is {found}, and the profile pins {pin}"));
-        }
-        let text = if self.settings.check_signature {
-            let keyring = Keyring::open(&suite.signed_by, url)?;
-            let signed = match &fetched.signature {
-                None => Signed::Inline(&fetched.bytes),
-                Some(signature) => Signed::Detached { text: &fetched.bytes, signature },
-            };
-            verified_text(&signed, url, &keyring.path).await?
-        } else {
-            tracing::warn!(profile = self.settings.profile, %url, "the signature is not checked");
-            unverified_text(&fetched.bytes, url)?.into_owned()
-        };
-        let file = ReleaseFile::parse(&text, url)?;
-        let waived = file.check(url, suite, &self.settings.accept_suite, now)?;
-        let Some(before) = before else { return Ok((file, waived)) };
-        let Some(date) = file.date else {
-            if before.date != NO_DATE {
-                let date = shown(before.date);
-                return refused(format!("it has no Date, and what was read before is of {date}"));
-            }
-            // Without a date only this tells an old index from a new one.
-            let known = self.cache.release(url).map(|(_, remembered)| remembered.seen);
-            if known.is_some_and(|seen| seen.contains(&fetched.sha256)) {
-                return refused(
-                    "it has no Date, and was replaced by another one before".to_owned(),
-                );
-            }
-            return Ok((file, waived));
-        };
-        if date < before.date {
-            let dates = format!("{} is older than {}", shown(date), shown(before.date));
-            return refused(format!("its Date {dates}, which was read before"));
-        }
-        let is_other = date == before.date && fetched.sha256 != before.sha256;
-        if is_other && !self.was_signed_again(url, before, &file) {
-            return refused("its Date is that of an index with other content".to_owned());
-        }
-        Ok((file, waived))
-    }
-
-    /// A second signature on the same content changes the file, not what it says.
-    fn was_signed_again(&self, url: &str, before: &ReleaseState, file: &ReleaseFile) -> bool {
-        let Some((bytes, _)) = self.cache.release(url) else { return false };
-        Sha256::of(&bytes) == before.sha256
-            && unverified_text(&bytes, url)
-                .and_then(|text| ReleaseFile::parse(&text, url))
-                .is_ok_and(|before| before == *file)
-    }
-
     /// Fetches and reads all files of a suite; the packages of each are counted.
     async fn load(
         &self,
@@ -266,20 +170,18 @@ impl DebianReader {
         };
         let mut binaries = Vec::new();
         let mut sources = Vec::new();
-        for component in self.components(suite, fetched, release, is_merged)? {
-            for architecture in self.folders(fetched, release)? {
-                let path = format!("{component}/binary-{architecture}/Packages");
+        for IndexPaths { component, packages, sources: path } in
+            self.paths(suite, fetched, release, is_merged)?
+        {
+            for path in packages {
                 let Some(index) = self.index(suite, release, &path, used).await? else { continue };
                 let (wanted, url) = (wanted.clone(), index.url.clone());
                 let task = tokio::task::spawn_blocking(move || {
                     Binaries::read(&mut *open(&index)?, &index.url, &wanted)
                 });
-                binaries.push((path, url, component.to_owned(), task));
+                binaries.push((path, url, component.clone(), task));
             }
-            if component.ends_with("/debian-installer") {
-                continue;
-            }
-            let path = format!("{component}/source/Sources");
+            let Some(path) = path else { continue };
             let Some(index) = self.index(suite, release, &path, used).await? else { continue };
             let (wanted, url) = (wanted.clone(), index.url.clone());
             let task = tokio::task::spawn_blocking(move || {
@@ -289,8 +191,9 @@ impl DebianReader {
         }
         let mut read = ReadSuite {
             suite: LoadedSuite {
-                base: suite.base.clone(),
+                base: suite.base().to_owned(),
                 inrelease: fetched.sha256,
+                is_signed: suite.check_signature,
                 waived: Waived::default(),
                 binaries: Vec::new(),
                 sources: Vec::new(),
@@ -322,9 +225,37 @@ impl DebianReader {
         path: &str,
         used: &mut BTreeSet<PathBuf>,
     ) -> Result<Option<LocalIndex>, IndexError> {
-        let index = index_file(&self.fetcher, &self.cache, &suite.folder(), release, path).await?;
+        let folders = suite.folders();
+        let index = index_file(&self.fetcher, &self.cache, &folders, release, path).await?;
         used.extend(index.as_ref().map(|index| index.path.clone()));
         Ok(index)
+    }
+
+    /// Which files of a suite are read.
+    fn paths(
+        &self,
+        suite: &SuitePlan,
+        fetched: &FetchedRelease,
+        release: &ReleaseFile,
+        is_merged: bool,
+    ) -> Result<Vec<IndexPaths>, IndexError> {
+        if suite.is_flat() {
+            // One file has the packages of every architecture.
+            let (packages, sources) = (vec!["Packages".to_owned()], Some("Sources".to_owned()));
+            return Ok(vec![IndexPaths { component: String::new(), packages, sources }]);
+        }
+        let architectures = self.folders(fetched, release)?;
+        let paths = |component: &str| IndexPaths {
+            component: component.to_owned(),
+            packages: architectures
+                .iter()
+                .map(|architecture| format!("{component}/binary-{architecture}/Packages"))
+                .collect(),
+            sources: (!component.ends_with("/debian-installer"))
+                .then(|| format!("{component}/source/Sources")),
+        };
+        let components = self.components(suite, fetched, release, is_merged)?;
+        Ok(components.into_iter().map(paths).collect())
     }
 
     /// The components to read; one that the release does not have is an error, unless the release
@@ -472,6 +403,15 @@ impl IndexReader for DebianReader {
     }
 }
 
+/// The files of one component, by their paths below the release's folder.
+struct IndexPaths {
+    /// Empty in a flat repository.
+    component: String,
+    packages: Vec<String>,
+    /// `None`: a component without sources of its own.
+    sources: Option<String>,
+}
+
 /// A suite as it was read.
 struct ReadSuite {
     suite: LoadedSuite,
@@ -492,9 +432,7 @@ fn panicked(path: &str, error: &tokio::task::JoinError) -> IndexError {
 }
 
 /// Stands in the state for a release that has no date.
-const NO_DATE: UtcMillis = UtcMillis(0);
+pub(super) const NO_DATE: UtcMillis = UtcMillis(0);
 /// Digests of indexes without a date that are remembered: one that comes again after so many others
 /// is not noticed.
 const SEEN_MAX: usize = 1024;
-/// Largest `InRelease`: some twenty times Debian's.
-const RELEASE_BYTES_MAX: u64 = 4 << 20;

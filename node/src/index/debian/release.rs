@@ -111,7 +111,8 @@ impl ReleaseFile {
             is_pinned: suite.pin.is_some(),
             date: self.date.is_none(),
             valid_until: self.check_expiry(url, suite.check_valid_until, now)?,
-            suite: self.check_suite(url, &suite.suite, accept_suite)?,
+            // A flat repository has no name that could be asked for: apt compares none either.
+            suite: !suite.is_flat() && self.check_suite(url, &suite.suite, accept_suite)?,
         })
     }
 
