@@ -1,4 +1,4 @@
-.PHONY: help test test-store test-damage test-hostile test-stranger lint sim bench quickstart
+.PHONY: help test test-store test-damage test-hostile test-stranger test-corpus fuzz lint sim bench quickstart
 
 help:
 	@echo 'make test        everything that must hold: format, clippy, tidy, tests (as the gate runs it)'
@@ -6,6 +6,8 @@ help:
 	@echo 'make test-damage 1,000 flipped bits and 500 cut files of a data directory, each engine: none is silent'
 	@echo 'make test-hostile every hostile package there is, in real builds: half an hour'
 	@echo 'make test-stranger a minute of strangers at full speed: work, answers and memory stay in bounds'
+	@echo 'make test-corpus the real indexes of this machine'\''s mirror, read as apt reads them: minutes, network'
+	@echo 'make fuzz        bytes that nobody means for every reader, FUZZ_SECS=600 at a time, all at once'
 	@echo 'make lint        the quick half of it: format, licences, tidy, clippy'
 	@echo 'make sim         2,000 worlds that seeds make, and every bug on purpose (docs/simulation.md)'
 	@echo 'make bench       measurements on this machine'
@@ -35,6 +37,12 @@ test-stranger:
 	@mkdir -p target && dir=$$(mktemp -d target/stranger.XXXXXX) && \
 	  CARGO_PROFILE_DEV_OPT_LEVEL=2 cargo run --locked -p rebuilder-node -- \
 	  bench stranger --dir $$dir && rm -r $$dir
+
+test-corpus:
+	@.ci/corpus
+
+fuzz:
+	cargo test --locked -p rebuilder-node --lib fuzz_test:: -- --ignored --nocapture --test-threads 6
 
 lint:
 	cargo fmt --all --check

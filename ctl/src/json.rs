@@ -102,8 +102,7 @@ impl<'a> From<&'a ctl::Package> for PackageRow<'a> {
 #[derive(Debug, Serialize)]
 pub struct EvidenceRow {
     pub index: &'static str,
-    /// Rules of the index that do not hold; absent where all do.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// Rules that the index breaks; empty where it keeps all.
     pub waived: Vec<&'static str>,
     pub environment: &'static str,
     pub isolation: &'static str,

@@ -27,6 +27,10 @@ mod agreement_test;
 #[cfg(test)]
 mod bare_test;
 #[cfg(test)]
+mod corpus_test;
+#[cfg(test)]
+mod fuzz_test;
+#[cfg(test)]
 mod mirror_test;
 #[cfg(test)]
 mod odd_test;
