@@ -72,6 +72,7 @@ pub fn not_of_gate_grade(package: &Package) -> Option<String> {
     };
     let environment = match evidence.environment {
         EnvironmentKnowledge::Recorded => None,
+        EnvironmentKnowledge::Partial => Some("a part of how it was built was left out"),
         EnvironmentKnowledge::Suite => Some("how it was built is not recorded"),
         EnvironmentKnowledge::Opaque => Some("a script chose the environment"),
     };
