@@ -115,16 +115,7 @@ impl ProfileConfig {
         let index = index(&file, &distribution, &header, problems);
         let filter = filter(&file, &header, problems);
         let environment = environment(&file, &distribution, &header, problems);
-        let source = match &file.source {
-            Some(source) => source.get_ref().0.clone(),
-            None => {
-                let message = format!(
-                    "profile `{name}` has no `source`: write a mirror's URL, a path, or `apt`"
-                );
-                problems.add(Some(header.clone()), message);
-                String::new()
-            }
-        };
+        let source = source(&file, name, &header, problems);
         if source != "apt" {
             require_lists(&file, name, &header, problems);
         }
@@ -148,13 +139,15 @@ impl ProfileConfig {
         }
         let keys = ["architecture", "architectures"];
         let architectures = one_or_list(words(file.architectures), older, keys, problems);
-        let release = |r: file::Release| Release {
-            name: r.name,
-            source: r.source.map(|s| s.0),
-            pin: r.inrelease_sha256.map(|digest| digest.0),
-        };
         let snapshots = file.snapshots.map(|list| list.into_iter().map(|place| place.0).collect());
         let snapshots: Vec<String> = snapshots.unwrap_or_default();
+        let policy = ProfilePolicy {
+            priority: file.priority,
+            initial_delay: file.initial_delay.map(|secs| Duration::from_secs(secs.into())),
+            max_retries: file.max_retries,
+            tags: words(file.tags),
+            check_published: file.check_published.unwrap_or(false),
+        };
         Some(Self {
             name: name.to_owned(),
             distribution,
@@ -179,14 +172,31 @@ impl ProfileConfig {
             interval: Duration::from_secs(
                 file.interval_secs.map_or(INTERVAL_SECS, |secs| u64::from(secs.0)),
             ),
-            policy: ProfilePolicy {
-                priority: file.priority,
-                initial_delay: file.initial_delay.map(|secs| Duration::from_secs(secs.into())),
-                max_retries: file.max_retries,
-                tags: words(file.tags),
-                check_published: file.check_published.unwrap_or(false),
-            },
+            policy,
         })
+    }
+}
+
+fn source(
+    file: &file::Profile,
+    name: &str,
+    header: &Range<usize>,
+    problems: &mut Problems<'_>,
+) -> String {
+    let Some(source) = &file.source else {
+        let message =
+            format!("profile `{name}` has no `source`: write a mirror's URL, a path, or `apt`");
+        problems.add(Some(header.clone()), message);
+        return String::new();
+    };
+    source.get_ref().0.clone()
+}
+
+fn release(release: file::Release) -> Release {
+    Release {
+        name: release.name,
+        source: release.source.map(|source| source.0),
+        pin: release.inrelease_sha256.map(|digest| digest.0),
     }
 }
 

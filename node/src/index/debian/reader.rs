@@ -33,6 +33,9 @@ pub struct DebianReader {
     unread: Arc<Mutex<Unread>>,
 }
 
+/// Stanzas of each index file of a suite by its path, and what of them is unread.
+type Counted = (BTreeMap<String, u64>, Unread);
+
 impl DebianReader {
     /// A reader for one profile. `cache` is a folder for fetched indexes that profiles may share;
     /// it may be emptied at any time.
@@ -61,19 +64,8 @@ impl DebianReader {
         for suite in releases.iter_mut().flat_map(|release| &mut release.suites) {
             fetched.push(self.fetch_release(suite).await?);
         }
-        let suites = releases.iter().flat_map(|release| &release.suites);
         if since.is_some_and(|since| is_same(since, settings, &names, &fetched)) {
-            let mut unread = Unread::default();
-            for (plan, suite) in suites.zip(&fetched) {
-                let text = unverified_text(&suite.bytes, &suite.url)?;
-                let file = ReleaseFile::parse(&text, &suite.url)?;
-                file.check_expiry(&suite.url, plan.check_valid_until, now)?;
-                let remembered = self.cache.release(&suite.url).map(|(_, known)| known.unread);
-                add(&mut unread, remembered.unwrap_or_default());
-            }
-            let known = fetched.iter().filter_map(|suite| self.cache.release(&suite.url));
-            unread.notes.extend(empty::known(&self.settings, known.map(|(_, k)| k.packages)));
-            self.keep(unread);
+            self.keep(self.unchanged(&releases, &fetched, now)?);
             return Ok(IndexRead::Unchanged);
         }
         let mut state = IndexState { releases: Vec::new(), settings };
@@ -92,23 +84,13 @@ impl DebianReader {
                     date: file.date.unwrap_or(NO_DATE),
                 });
                 if is_foreign(suite, &file, &self.settings.distribution) {
-                    counted.push((BTreeMap::new(), Unread::default()));
+                    counted.push(Counted::default());
                     continue;
                 }
                 let is_merged = release.suites.len() > 1;
                 let mut read = self.load(suite, fetched, &file, is_merged, &mut used).await?;
                 read.suite.waived = waived;
-                if before.is_some() {
-                    self.guard(fetched, &read.packages)?;
-                }
-                let stanzas = read.packages.values().sum();
-                unread::guard(
-                    &fetched.url,
-                    &read.skipped,
-                    stanzas,
-                    self.settings.unreadable_guard,
-                )?;
-                let mut unread = unread::of(&release.name, &read.skipped);
+                let mut unread = self.guarded(release, fetched, &read, before.is_some())?;
                 unread.notes.splice(0..0, unread::waived(&fetched.url, &file, waived));
                 loaded.push(read.suite);
                 counted.push((read.packages, unread));
@@ -123,6 +105,55 @@ impl DebianReader {
                 return Err(too_many(&self.settings.source, self.settings.packages_max));
             }
         }
+        self.remember(fetched, counted, followed, &used)?;
+        Ok(IndexRead::Changed(state))
+    }
+
+    /// What is unread of an index whose files are those that were read before.
+    fn unchanged(
+        &self,
+        releases: &[ReleasePlan],
+        fetched: &[FetchedRelease],
+        now: UtcMillis,
+    ) -> Result<Unread, IndexError> {
+        let mut unread = Unread::default();
+        let suites = releases.iter().flat_map(|release| &release.suites);
+        for (plan, suite) in suites.zip(fetched) {
+            let text = unverified_text(&suite.bytes, &suite.url)?;
+            let file = ReleaseFile::parse(&text, &suite.url)?;
+            file.check_expiry(&suite.url, plan.check_valid_until, now)?;
+            let remembered = self.cache.release(&suite.url).map(|(_, known)| known.unread);
+            add(&mut unread, remembered.unwrap_or_default());
+        }
+        let known = fetched.iter().filter_map(|suite| self.cache.release(&suite.url));
+        unread.notes.extend(empty::known(&self.settings, known.map(|(_, k)| k.packages)));
+        Ok(unread)
+    }
+
+    /// What is unread of a suite that neither lost too much nor has too much that is unreadable.
+    fn guarded(
+        &self,
+        release: &ReleasePlan,
+        fetched: &FetchedRelease,
+        read: &ReadSuite,
+        was_read_before: bool,
+    ) -> Result<Unread, IndexError> {
+        if was_read_before {
+            self.guard(fetched, &read.packages)?;
+        }
+        let stanzas = read.packages.values().sum();
+        unread::guard(&fetched.url, &read.skipped, stanzas, self.settings.unreadable_guard)?;
+        Ok(unread::of(&release.name, &read.skipped))
+    }
+
+    /// Keeps what the next read is compared with, and deletes cached files that nothing names.
+    fn remember(
+        &self,
+        fetched: Vec<FetchedRelease>,
+        counted: Vec<Counted>,
+        followed: usize,
+        used: &BTreeSet<PathBuf>,
+    ) -> Result<(), IndexError> {
         let empty = empty::whole(&self.settings, counted.iter().map(|c| &c.0), followed);
         let mut all = Unread::default();
         for (suite, (packages, unread)) in fetched.iter().zip(counted) {
@@ -134,8 +165,8 @@ impl DebianReader {
         add(&mut all, empty);
         self.keep(all);
         let urls: Vec<_> = fetched.into_iter().map(|suite| suite.url).collect();
-        self.cache.evict(&used, &urls);
-        Ok(IndexRead::Changed(state))
+        self.cache.evict(used, &urls);
+        Ok(())
     }
 
     fn keep(&self, unread: Unread) {
