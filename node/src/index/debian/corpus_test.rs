@@ -80,7 +80,6 @@ async fn check(mirror: &str, list: &Path) {
         "{suite}: we have, apt has not: {:#?}",
         &surplus[..surplus.len().min(20)]
     );
-    #[expect(clippy::print_stderr, reason = "what was compared is what the test is for")]
     {
         let (all, older) = (apt.len(), older.len());
         eprintln!("{suite}: {all} packages agree; {older} older versions besides");

@@ -127,7 +127,6 @@ fn run(name: &str, corpus: Vec<Vec<u8>>, target: impl Fn(&[u8])) {
         }
     }
     assert!(count > 0);
-    #[expect(clippy::print_stderr, reason = "how much was tried is what the test is for")]
     {
         eprintln!("{name}: {count} inputs, FUZZ_SEED={seed}");
     }
