@@ -162,7 +162,7 @@ fn packages_as_json() {
             r#""release":"sid","component":null,"architecture":"amd64","#,
             r#""url":"https://mirror.example.org/a.deb","file":"a.deb","sha256":"{0}","#,
             r#""status":"reproduced","verdict":"reproduced","evidence":{{"index":"signed","#,
-            r#""environment":"recorded","isolation":"full","signer":"worker-key"}},"#,
+            r#""waived":[],"environment":"recorded","isolation":"full","signer":"worker-key"}},"#,
             r#""gate_grade":true,"flaky":false,"rebuilt_sha256":"{0}","job":7,"build":3,"#,
             r#""built_at":"2026-01-01T00:00:00.000Z","worker":2,"has_difference":false,"#,
             r#""reason":null,"fault":null,"fault_stage":null}}"#

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use rebuilder_actors::protocol::text::printable;
-use rebuilder_node::config::{Config, Role};
+use rebuilder_node::config::{Config, DEFAULT_PATH, Role};
 use rebuilder_node::log_lines::Lines;
 use rebuilder_node::store::{self, Converted, Engine, StoreOptions};
 use rebuilder_node::{bench, check, inherited, role, sandbox};
@@ -16,9 +16,9 @@ use tracing_subscriber::EnvFilter;
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {
-    /// What this process is
-    #[arg(long, value_enum, default_value = "standalone")]
-    role: Role,
+    /// What this process is [default: standalone, where there is a configuration]
+    #[arg(long, value_enum)]
+    role: Option<Role>,
     /// Configuration file [default: /etc/rebuilder/node.toml, if there is one]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -117,10 +117,21 @@ fn main() -> ExitCode {
         Some(Command::Check(arguments)) => return checked(&arguments),
         None => {}
     }
-    if cli.until_idle && cli.role != Role::Standalone {
+    // Typed to see what it does, it must not become a daemon that follows nothing.
+    let asked = cli.role.is_some() || cli.config.is_some() || Path::new(DEFAULT_PATH).exists();
+    if !asked {
+        let usage = Cli::command().render_usage();
+        let text = format!(
+            "there is neither `--role` nor a configuration ({DEFAULT_PATH}, or `--config FILE`)\n\
+             {usage}\n--help explains it, with examples"
+        );
+        return fail(&text, 2);
+    }
+    let role = cli.role.unwrap_or(Role::Standalone);
+    if cli.until_idle && role != Role::Standalone {
         return fail("`--until-idle` goes with `--role standalone`", 2);
     }
-    let config = match Config::load(cli.config.as_deref(), cli.role) {
+    let config = match Config::load(cli.config.as_deref(), role) {
         Ok(config) => config,
         Err(error) => return fail(&error.to_string(), 2),
     };

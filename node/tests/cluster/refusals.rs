@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use crate::ctl::Ctl;
-use crate::tools::{is_run, until_true, utc_ms};
+use crate::tools::{is_run, node_program, until_true, utc_ms};
 use crate::world::{Wishes, World, names, stranger_key};
 
 /// What a refused worker exits with, as documented.
@@ -195,4 +195,18 @@ pub fn state(ctl: &Ctl) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
         }
     }
     (ctl.rows(&["pkgs", "ls"]), ctl.rows(&["queue", "ls", "--planned"]), workers)
+}
+
+/// Typed to see what it does, a node says how it is started, and starts nothing.
+#[test]
+fn a_node_that_was_told_nothing_starts_nothing() {
+    if std::path::Path::new(rebuilder_node::config::DEFAULT_PATH).exists() {
+        return;
+    }
+    let output = std::process::Command::new(node_program()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for word in ["--role", "/etc/rebuilder/node.toml", "Usage: rebuilder-node", "--help"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
 }
