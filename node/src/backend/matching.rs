@@ -35,15 +35,16 @@ impl Built {
     }
 }
 
-/// The file among `built` (sorted by name) that is to be compared with `artifact`: one that is this
-/// package, of several the one of its name; else the one of its name, be it another package; else
-/// one of an unknown format whose name is the same but for the epoch. `None`: there is none.
+/// The file among `built` (sorted by name) that is to be compared with `artifact`: where the format
+/// says nothing of it, the one of its name; one that is this package, of several the one of its
+/// name; else the one of its name, be it another package; else one of an unknown format whose name
+/// is the same but for the epoch. `None`: there is none.
 pub(super) fn of<'a>(artifact: &Artifact, built: &'a [Built]) -> Option<&'a Built> {
     let named = built.iter().find(|file| *file.name == *artifact.file);
     let plain = plain(&artifact.file);
     let is_likely = |file: &&Built| file.identity.is_none() && self::plain(&file.name) == plain;
     named
-        .filter(|file| file.is(artifact))
+        .filter(|file| file.is(artifact) || !is_read(&file.name))
         .or_else(|| built.iter().find(|file| file.is(artifact)))
         .or(named)
         .or_else(|| built.iter().find(is_likely))
@@ -90,12 +91,16 @@ pub(super) fn is_absence(error: &io::Error) -> bool {
 /// Whether a file of this name may be the artifact, before anything is read of it: those whose
 /// formats are read have to be looked at, whatever they are called.
 pub(super) fn is_candidate(name: &str, artifacts: &[Artifact]) -> bool {
-    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
-    let is_read = matches!(extension, Some("deb" | "udeb" | "ddeb"));
-    is_read
+    is_read(name)
         || artifacts
             .iter()
             .any(|artifact| *artifact.file == *name || plain(&artifact.file) == plain(name))
+}
+
+/// Whether files of this name are of a format that says which package they are.
+fn is_read(name: &str) -> bool {
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("deb" | "udeb" | "ddeb"))
 }
 
 /// A file name without what archives write differently: `%3a` for `:`, and the epoch before it.
@@ -179,6 +184,11 @@ mod tests {
             assert_eq!(of(&artifact(published), &built), Some(&built[1]), "{published}");
             assert!(is_candidate(left, &[artifact(published)]));
         }
+        // A record of this package is not the package.
+        let built = [package("epoch_2_all.deb", IT), unknown("epoch_2_all.buildinfo")];
+        assert_eq!(of(&artifact("epoch_2_all.buildinfo"), &built), Some(&built[1]));
+        let broken = [package("a.deb", IT), unknown("epoch_2_all.deb")];
+        assert_eq!(of(&artifact("epoch_2_all.deb"), &broken), Some(&broken[0]));
         assert_eq!(of(&artifact("tool-2.tar"), &[unknown("tool-3.tar"), unknown("tool")]), None);
     }
 

@@ -179,15 +179,33 @@ fn told(trouble: &Trouble, now: UtcMillis) -> String {
         times => format!("; {times} times in a row"),
     };
     let next = trouble.next.map(|next| {
-        let secs = next.0.saturating_sub(now.0).max(0) / 1000;
-        format!("; next try in {secs} s")
+        format!("; next try in {}", rounded(next.0.saturating_sub(now.0).max(0) / 1000))
     });
     format!("{}{times}{}", trouble.text, next.unwrap_or_default())
+}
+
+/// Seconds as people say them; a table of the same state is the same some seconds later.
+fn rounded(secs: i64) -> String {
+    match secs {
+        ..120 => format!("{secs} s"),
+        120..7200 => format!("{} min", (secs + 30) / 60),
+        _ => format!("{} h", (secs + 1800) / 3600),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_told_as_people_say_them() {
+        for (secs, text) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min")] {
+            assert_eq!(rounded(secs), text);
+        }
+        for secs in [84_600, 86_384, 86_400] {
+            assert_eq!(rounded(secs), "24 h");
+        }
+    }
 
     #[test]
     fn a_fault_is_told_with_its_number_and_next_try() {
