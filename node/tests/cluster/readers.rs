@@ -112,9 +112,12 @@ impl Decide for Still {
     fn handle(&mut self, now: Now, event: Event) -> Effects {
         if matches!(event, Event::Ordered(..)) {
             self.orders.fetch_add(1, Ordering::SeqCst);
-            while self.closed.load(Ordering::SeqCst) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            // Tasks that wait for this very thread go to another one.
+            tokio::task::block_in_place(|| {
+                while self.closed.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
         }
         self.queue.handle(now, event)
     }
