@@ -72,8 +72,7 @@ impl Dialed {
     /// Opens a stream and asks, without reading the answer.
     pub async fn ask(&self, request: &Request) -> Option<FrameStreams> {
         let opened = self.connection.open(CHUNK_FRAME_BYTES_MAX);
-        let opened = tokio::time::timeout(Duration::from_millis(500), opened).await;
-        let (mut sender, receiver) = opened.ok()?.ok()?;
+        let (mut sender, receiver) = soon(opened).await.ok()?;
         soon(sender.send(wire::encode(request))).await.ok()?;
         let _ = sender.finish();
         Some((sender, receiver))

@@ -37,10 +37,10 @@ fn a_hangup_stops_in_order() {
     let mut coordinator = world.coordinator();
     let mut worker = world.joined_worker("w1");
     worker.signal(Signal::SIGHUP);
-    assert_eq!(worker.until_ended(20), HUNG_UP, "{}", worker.said());
-    coordinator.until_said(10, 1, "disconnected");
+    assert_eq!(worker.until_ended(60), HUNG_UP, "{}", worker.said());
+    coordinator.until_said(60, 1, "disconnected");
     coordinator.signal(Signal::SIGHUP);
-    assert_eq!(coordinator.until_ended(20), HUNG_UP, "{}", coordinator.said());
+    assert_eq!(coordinator.until_ended(60), HUNG_UP, "{}", coordinator.said());
     for node in [&coordinator, &worker] {
         assert!(node.said().contains("stopping (SIGHUP)"), "{}", node.said());
     }
@@ -48,7 +48,7 @@ fn a_hangup_stops_in_order() {
     let coordinator = world.coordinator();
     let _worker = world.joined_worker("w1");
     world.go("all");
-    world.until_reproduced(20);
+    world.until_reproduced(60);
     coordinator.stop();
 }
 
