@@ -13,7 +13,7 @@ const GAP: usize = 2;
 /// One column, and what becomes of it where the terminal is too narrow for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its title.
+    /// Its title in the first row, and its name in `--columns`.
     pub title: &'static str,
     /// Place in the order in which columns are left out, of which 1 is the first; 0: never.
     pub out: u8,
@@ -66,7 +66,7 @@ impl Tone {
 /// How a table is laid out.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
-    /// In colours.
+    /// Whether statuses are coloured; `--color` decides.
     pub color: bool,
     /// Columns of the terminal; `None`: as wide as it gets.
     pub width: Option<usize>,

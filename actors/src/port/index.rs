@@ -142,7 +142,7 @@ pub enum IndexError {
     /// This machine lacks what it takes to check or keep the index: says nothing about it.
     #[error("cannot read {url} on this machine: {reason}")]
     Local {
-        /// The index.
+        /// URL of the file of the index.
         url: String,
         /// What failed here, and what to do about it.
         reason: String,

@@ -43,7 +43,7 @@ pub enum Message {
         filters: Arc<[PackageFilter]>,
         /// After this job.
         after: Option<InputId>,
-        /// The page.
+        /// The page, or the part of the filter that means nothing.
         reply: oneshot::Sender<Result<JobPage, FilterError>>,
     },
     /// How the workers are, as of a moment that is not older than asked for.
@@ -70,7 +70,7 @@ pub enum Message {
     },
     /// A page of jobs whose last attempts ended in faults.
     Faults {
-        /// Which.
+        /// The jobs that are told of.
         filter: PackageFilter,
         /// After this job.
         after: Option<InputId>,

@@ -36,7 +36,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Nobody reads.
+    /// Before anybody reads; `clock` measures the pace.
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let turns = Arc::new(Semaphore::new(READING_MAX));
         Self { turns, pace: Mutex::new(Pace::new(PIECES_A_SECOND)), clock }

@@ -100,7 +100,7 @@ pub enum Event {
     },
     /// What of a profile's index could not be read; before its parts.
     SyncDoubts {
-        /// The profile.
+        /// Name of the profile, as configured.
         profile: Box<str>,
         /// What is not gone, though no part may name it.
         doubts: Vec<Doubt>,
@@ -114,7 +114,7 @@ pub enum Event {
     },
     /// Releases that no part is about: what they named before is still wanted.
     SyncKept {
-        /// The profile.
+        /// Name of the profile, as configured.
         profile: Box<str>,
         /// As groups name them.
         releases: Vec<Box<str>>,

@@ -14,7 +14,7 @@ impl KnownKey {
         Self { key: *key, verifier: Verifier::new(key), id: key_id(key) }
     }
 
-    /// The key.
+    /// The key as it was given, be it none at all.
     pub fn key(&self) -> PublicKey {
         self.key
     }

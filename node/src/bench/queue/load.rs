@@ -4,7 +4,6 @@ use std::time::Duration;
 use rebuilder_transport::Identity;
 use tokio::task::JoinSet;
 
-use super::QueuePlan;
 use super::connection::{Progress, Worker};
 use rebuilder_actors::protocol::Sha256;
 
@@ -41,23 +40,33 @@ pub(in super::super) fn identities(count: usize) -> Vec<Identity> {
     (0..count).map(|number| Identity::from_seed(seed(number))).collect()
 }
 
-/// Lets all workers work until every job was answered.
-pub(super) async fn run(
-    plan: &QueuePlan,
-    address: &str,
+/// How each of several workers works.
+pub(in super::super) struct Shift {
+    /// Builds at a time.
+    pub(in super::super) slots: u16,
+    /// How long one build takes.
+    pub(in super::super) build_ms: u64,
+    /// As [`Worker::ahead`].
+    pub(in super::super) ahead: bool,
+}
+
+/// Lets a worker for each of `identities` work until `progress` says that every job was answered.
+pub(in super::super) async fn run(
+    shift: Shift,
+    address: String,
     identities: Vec<Identity>,
+    progress: Arc<Progress>,
 ) -> Result<Load, String> {
-    let progress = Arc::new(Progress::new(plan.jobs));
     let mut workers = JoinSet::new();
     for (number, identity) in identities.into_iter().enumerate() {
         let worker = Worker {
             name: format!("bench-{number}"),
             backend: "debian",
             identity,
-            address: address.to_owned(),
-            slots: plan.slots,
-            build: Duration::from_millis(plan.build_ms),
-            ahead: plan.ahead,
+            address: address.clone(),
+            slots: shift.slots,
+            build: Duration::from_millis(shift.build_ms),
+            ahead: shift.ahead,
             progress: progress.clone(),
         };
         workers.spawn(worker.run());

@@ -6,13 +6,14 @@ mod figures;
 mod load;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rebuilder_actors::port::Clock as _;
 
 pub(super) use connection::{Progress, Worker};
 pub use figures::QueueFigures;
-pub(super) use load::{Load, identities};
+pub(super) use load::{Shift, identities, run as run_workers};
 
 use super::mirror;
 use super::process::{Coordinator, Settings, disk_bytes, used_here};
@@ -76,7 +77,10 @@ pub async fn run(plan: &QueuePlan) -> Result<QueueFigures, String> {
     let (before, own_before) = (coordinator.node.used(), used_here());
     let clock = SystemClock::new();
     let limit = Duration::from_secs(plan.limit_secs);
-    let done = tokio::time::timeout(limit, load::run(plan, &coordinator.address, workers)).await;
+    let progress = Arc::new(Progress::new(plan.jobs));
+    let shift = Shift { slots: plan.slots, build_ms: plan.build_ms, ahead: plan.ahead };
+    let working = load::run(shift, coordinator.address.clone(), workers, progress);
+    let done = tokio::time::timeout(limit, working).await;
     let load = done.map_err(|_| format!("not done after {limit:?}"))??;
     let took = clock.monotonic().0;
     let (after, own_after) = (coordinator.node.used(), used_here());

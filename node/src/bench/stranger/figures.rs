@@ -21,7 +21,7 @@ pub struct StrangerFigures {
     pub took: Duration,
     /// Enrolled workers, with a slot each.
     pub workers: usize,
-    /// Reports accepted.
+    /// Reports that were accepted from all enrolled workers together.
     pub accepted: usize,
     /// Reports not accepted, attempts cancelled.
     pub failed: usize,

@@ -14,14 +14,13 @@ use rebuilder_actors::port::{Clock as _, Monotonic};
 use rebuilder_actors::protocol::wire::v1::ctl::{PackageFilter, Request};
 use rebuilder_transport::key_file::{self, Access};
 use rebuilder_transport::{Identity, Limits, system};
-use tokio::task::JoinSet;
 
 pub use figures::StrangerFigures;
 
 use super::ctl::Ctl;
 use super::mirror;
 use super::process::{Coordinator, Settings, used_here};
-use super::queue::{Load, Progress, Worker, fresh, identities, profile};
+use super::queue::{Progress, Shift, fresh, identities, profile, run_workers};
 use crate::clock::SystemClock;
 use storm::Storm;
 
@@ -77,7 +76,9 @@ pub async fn run(plan: &StrangerPlan) -> Result<StrangerFigures, String> {
     let time = Duration::from_secs(plan.secs);
 
     let progress = Arc::new(Progress::new(plan.jobs));
-    let working = work(plan, &coordinator.address, workers, &progress);
+    let shift = Shift { slots: 1, build_ms: plan.build_ms, ahead: true };
+    let address = coordinator.address.clone();
+    let working = tokio::spawn(run_workers(shift, address, workers, progress.clone()));
     let storm =
         (!plan.calm).then(|| Storm::begin(&coordinator.address, &plan.kinds)).transpose()?;
     let commands = operate(&coordinator.address, &admin, &clock, time).await?;
@@ -109,30 +110,6 @@ pub async fn run(plan: &StrangerPlan) -> Result<StrangerFigures, String> {
         [] => Ok(figures),
         broken => Err(format!("{figures}\nNOT: {}", broken.join("; "))),
     }
-}
-
-/// The enrolled workers at work, with a slot each.
-fn work(
-    plan: &StrangerPlan,
-    address: &str,
-    identities: Vec<Identity>,
-    progress: &Arc<Progress>,
-) -> tokio::task::JoinHandle<Result<Load, String>> {
-    let mut workers = JoinSet::new();
-    for (number, identity) in identities.into_iter().enumerate() {
-        let worker = Worker {
-            name: format!("bench-{number}"),
-            backend: "debian",
-            identity,
-            address: address.to_owned(),
-            slots: 1,
-            build: Duration::from_millis(plan.build_ms),
-            ahead: true,
-            progress: progress.clone(),
-        };
-        workers.spawn(worker.run());
-    }
-    tokio::spawn(Load::of_all(workers))
 }
 
 /// Asks and orders as an operator does, each time over a new connection: how long each took, and

@@ -51,7 +51,7 @@ pub(super) struct Tally {
     pub(super) half_open: AtomicU64,
 }
 
-/// One more.
+/// One more of what `counter` counts; order with other counters is not kept.
 pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }

@@ -83,7 +83,7 @@ pub enum Request {
     PackagesOfAny(Vec<PackageFilter>),
     /// Queues the jobs that any of the filters matches again, now. Admin.
     QueuePushAny {
-        /// Which.
+        /// A package that one of them chooses is chosen.
         filters: Vec<PackageFilter>,
         /// Smaller is sooner.
         priority: i32,
@@ -91,7 +91,7 @@ pub enum Request {
     /// Takes the jobs that any of the filters matches out of the queue until their version changes.
     /// Admin.
     QueueDropAny {
-        /// Which.
+        /// A package that one of them chooses is chosen.
         filters: Vec<PackageFilter>,
     },
 }
@@ -213,9 +213,9 @@ pub enum Subject {
     Profile(String),
     /// One release of a profile, which failed while others did not.
     Release {
-        /// The profile.
+        /// Name of the profile, as configured.
         profile: String,
-        /// The release.
+        /// Name of the release, as the profile lists it.
         release: String,
     },
     /// A job whose last attempts ended in faults.

@@ -17,7 +17,7 @@ pub enum ParseParagraphError {
     /// A field that another program or a path depends on is not UTF-8.
     #[error("field {field} is not UTF-8")]
     NotText {
-        /// Its name.
+        /// Name of the field, as it stands in the format.
         field: &'static str,
     },
     /// The clear-signed text ends before its signature.
@@ -26,13 +26,13 @@ pub enum ParseParagraphError {
     /// The same field twice, with two values.
     #[error("field {field} is given twice")]
     Twice {
-        /// Its name.
+        /// Name of the field, as it stands in the format.
         field: String,
     },
     /// A field that must be there.
     #[error("field {field} is missing")]
     Missing {
-        /// Its name.
+        /// Name of the field, as it stands in the format.
         field: &'static str,
     },
 }

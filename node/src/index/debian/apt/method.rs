@@ -38,7 +38,7 @@ impl Place {
         }
     }
 
-    /// Its URL.
+    /// The URL of the archive, or of its list of mirrors.
     pub fn shown(&self) -> &str {
         let (Self::Archive(url) | Self::Mirrors(url)) = self;
         url
