@@ -178,17 +178,17 @@ impl<'a> From<&'a ctl::Queued> for QueuedRow<'a> {
             attempts: queued.attempts,
         };
         match &queued.place {
-            ctl::Place::Ready => {}
-            ctl::Place::Delayed { until } => {
+            ctl::ShownPlace::Ready => {}
+            ctl::ShownPlace::Delayed { until } => {
                 row.place = "delayed";
                 row.until = rfc3339(*until);
             }
-            ctl::Place::Running { worker, since } => {
+            ctl::ShownPlace::Running { worker, since } => {
                 row.place = "running";
                 row.worker = Some(worker.0);
                 row.since = rfc3339(*since);
             }
-            ctl::Place::Parked { reason, until } => {
+            ctl::ShownPlace::Parked { reason, until } => {
                 row.place = "parked";
                 row.reason = Some(reason);
                 row.until = until.and_then(rfc3339);

@@ -3,7 +3,7 @@
 use rebuilder_actors::domain::report::key_id;
 use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl::{
-    Package, Place, Profile, Queued, Response, RunningJob, Worker,
+    Package, Profile, Queued, Response, RunningJob, ShownPlace, Worker,
 };
 
 use crate::human;
@@ -111,13 +111,13 @@ impl Row for Queued {
 
     fn cells(&self, now: UtcMillis) -> Vec<String> {
         let (place, note) = match &self.place {
-            Place::Ready => ("ready", String::new()),
-            Place::Delayed { until } => ("delayed", format!("until {}", human::time(*until))),
-            Place::Running { worker, since } => {
+            ShownPlace::Ready => ("ready", String::new()),
+            ShownPlace::Delayed { until } => ("delayed", format!("until {}", human::time(*until))),
+            ShownPlace::Running { worker, since } => {
                 ("running", format!("worker {worker}, started {}", human::ago(now, *since)))
             }
-            Place::Parked { reason, until: None } => ("parked", reason.clone()),
-            Place::Parked { reason, until: Some(until) } => {
+            ShownPlace::Parked { reason, until: None } => ("parked", reason.clone()),
+            ShownPlace::Parked { reason, until: Some(until) } => {
                 ("parked", format!("{reason}; tried again {}", human::time(*until)))
             }
         };
@@ -138,9 +138,9 @@ impl Row for Queued {
 
     fn tone(&self) -> Tone {
         match self.place {
-            Place::Running { .. } => Tone::Good,
-            Place::Parked { .. } => Tone::Doubtful,
-            Place::Ready | Place::Delayed { .. } => Tone::Plain,
+            ShownPlace::Running { .. } => Tone::Good,
+            ShownPlace::Parked { .. } => Tone::Doubtful,
+            ShownPlace::Ready | ShownPlace::Delayed { .. } => Tone::Plain,
         }
     }
 

@@ -1,7 +1,7 @@
 use rebuilder_actors::domain::report::key_id;
 use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl::{
-    JobCounts, Package, PackageStatus, Place, Profile, Queued, RunningJob, Status, Worker,
+    JobCounts, Package, PackageStatus, Profile, Queued, RunningJob, ShownPlace, Status, Worker,
 };
 use rebuilder_actors::protocol::{
     AttemptId, BuildId, EnvironmentKnowledge, Epoch, Evidence, FaultKind, IndexTrust, InputId,
@@ -118,7 +118,7 @@ fn every_table_fits_a_terminal_of_60_80_and_200_columns() {
     check(&[worker()]);
     check(&[Queued {
         releases: vec!["trixie-proposed-updates".into(); 4],
-        ..queued(Place::Ready)
+        ..queued(ShownPlace::Ready)
     }]);
     let error = Some("the index lost 99 of 100 packages, more than 50 %".into());
     check(&[Profile { error, ..profile() }]);
@@ -222,7 +222,7 @@ fn profile() -> Profile {
     }
 }
 
-fn queued(place: Place) -> Queued {
+fn queued(place: ShownPlace) -> Queued {
     Queued {
         job: InputId(9),
         key: key(),
@@ -237,10 +237,10 @@ fn queued(place: Place) -> Queued {
 #[test]
 fn the_queue_as_a_table_and_as_json() {
     let rows = [
-        queued(Place::Ready),
-        queued(Place::Running { worker: WorkerId(3), since: UtcMillis(NOW.0 - 65_000) }),
-        queued(Place::Parked { reason: "too large".into(), until: Some(NOW) }),
-        queued(Place::Delayed { until: NOW }),
+        queued(ShownPlace::Ready),
+        queued(ShownPlace::Running { worker: WorkerId(3), since: UtcMillis(NOW.0 - 65_000) }),
+        queued(ShownPlace::Parked { reason: "too large".into(), until: Some(NOW) }),
+        queued(ShownPlace::Delayed { until: NOW }),
     ];
     let expected = "\
 PLACE    PRIORITY  QUEUED               SOURCE  VERSION  ARCH   DISTRIBUTION  RELEASES    \

@@ -37,7 +37,7 @@ const GOODBYE: Duration = Duration::from_millis(500);
 
 /// A request, and how its answer is shown.
 #[derive(Debug)]
-enum Plan {
+enum Call {
     Status,
     Packages(Vec<PackageFilter>, ListArgs),
     Workers(ListArgs),
@@ -105,24 +105,24 @@ pub async fn run(cli: &Cli, now: UtcMillis, paging: &AtomicBool) -> Result<(), F
     result
 }
 
-fn plan(command: &Command) -> Result<Plan, Failure> {
-    let order = |request| Plan::Order { request, must_affect: true };
+fn plan(command: &Command) -> Result<Call, Failure> {
+    let order = |request| Call::Order { request, must_affect: true };
     Ok(match command {
-        Command::Status => Plan::Status,
-        Command::Worker(WorkerCommand::Ls(how)) => Plan::Workers(how.clone()),
+        Command::Status => Call::Status,
+        Command::Worker(WorkerCommand::Ls(how)) => Call::Workers(how.clone()),
         Command::Worker(WorkerCommand::Invite { ttl }) => {
             let ttl_secs = u32::try_from(ttl.as_secs())
                 .map_err(|_| Failure::Usage("--ttl is too long".to_owned()))?;
-            Plan::Invite { ttl_secs }
+            Call::Invite { ttl_secs }
         }
         Command::Worker(WorkerCommand::Revoke { worker }) => {
             order(Request::Revoke { worker: worker.clone() })
         }
-        Command::Profile(ProfileCommand::Ls(how)) => Plan::Profiles(how.clone()),
+        Command::Profile(ProfileCommand::Ls(how)) => Call::Profiles(how.clone()),
         Command::Sync(SyncCommand::Run { profile }) => {
             // An index that did not change affects nothing.
             let request = Request::SyncRun { profile: profile.clone() };
-            Plan::Order { request, must_affect: false }
+            Call::Order { request, must_affect: false }
         }
         Command::Pkgs(command) => pkgs_plan(command)?,
         Command::Queue(QueueCommand::Ls { head, planned, how }) => {
@@ -130,30 +130,30 @@ fn plan(command: &Command) -> Result<Plan, Failure> {
             let limit = how.limit.filter(|_| how.sort.is_empty());
             let limit = limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
             let limit = [*head, limit].into_iter().flatten().min();
-            Plan::Queue { planned: *planned, limit, how: how.clone() }
+            Call::Queue { planned: *planned, limit, how: how.clone() }
         }
         Command::Queue(QueueCommand::Push(push)) => push_plan(push, "queue push")?,
         Command::Queue(QueueCommand::Drop { selection }) => {
             order(Request::QueueDropAny { filters: selection.to_wire("queue drop")? })
         }
-        Command::Quarantine(QuarantineCommand::Ls(how)) => Plan::Quarantine(how.clone()),
-        Command::Verify { file } => Plan::Verify(file.clone()),
+        Command::Quarantine(QuarantineCommand::Ls(how)) => Call::Quarantine(how.clone()),
+        Command::Verify { file } => Call::Verify(file.clone()),
         Command::Completions { .. } | Command::Keygen { .. } => {
             return Err(Failure::Internal("this needs no coordinator".to_owned()));
         }
     })
 }
 
-fn push_plan(push: &PushArgs, order: &str) -> Result<Plan, Failure> {
+fn push_plan(push: &PushArgs, order: &str) -> Result<Call, Failure> {
     let filters = push.selection.to_wire(order)?;
     let request = Request::QueuePushAny { filters, priority: push.priority };
-    Ok(Plan::Order { request, must_affect: true })
+    Ok(Call::Order { request, must_affect: true })
 }
 
-fn pkgs_plan(command: &PkgsCommand) -> Result<Plan, Failure> {
+fn pkgs_plan(command: &PkgsCommand) -> Result<Call, Failure> {
     let (request, follow, raw, is_json) = match command {
         PkgsCommand::Ls { filter, how } => {
-            return Ok(Plan::Packages(filter.to_several()?, how.clone()));
+            return Ok(Call::Packages(filter.to_several()?, how.clone()));
         }
         PkgsCommand::Requeue(push) => return push_plan(push, "pkgs requeue"),
         PkgsCommand::Log { filter, follow, raw } => {
@@ -167,55 +167,55 @@ fn pkgs_plan(command: &PkgsCommand) -> Result<Plan, Failure> {
             (Request::Attestation { filter: filter.to_one()? }, false, raw, true)
         }
     };
-    Ok(Plan::Content { request, follow, raw, is_json })
+    Ok(Call::Content { request, follow, raw, is_json })
 }
 
 async fn carry_out(
-    plan: &Plan,
+    plan: &Call,
     session: &Session,
     show: Show,
     paging: &AtomicBool,
 ) -> Result<(), Failure> {
     match plan {
-        Plan::Status => status(session, show).await,
-        Plan::Invite { ttl_secs } => {
+        Call::Status => status(session, show).await,
+        Call::Invite { ttl_secs } => {
             single(session, &Request::Invite { ttl_secs: *ttl_secs }, show).await
         }
-        Plan::Packages(filters, how) => {
+        Call::Packages(filters, how) => {
             let request = Request::PackagesOfAny(filters.clone());
             let count = listed::<Package>(session, &request, show, how).await?;
             nothing_matched(count, filters)
         }
-        Plan::Workers(how) => {
+        Call::Workers(how) => {
             let troubles = Troubles::ask(session, &Request::Troubles).await?;
             let troubles =
                 troubles.only(|s| matches!(s, Subject::Worker(_) | Subject::Leftover(_)));
             troubled::<Worker>(session, &Request::Workers, &troubles, show, how).await
         }
-        Plan::Profiles(how) => {
+        Call::Profiles(how) => {
             let troubles = Troubles::ask(session, &Request::Troubles).await?;
             let troubles =
                 troubles.only(|s| matches!(s, Subject::Profile(_) | Subject::Release { .. }));
             troubled::<Profile>(session, &Request::Profiles, &troubles, show, how).await
         }
-        Plan::Queue { planned, limit, how } => {
+        Call::Queue { planned, limit, how } => {
             let request = Request::Queue { planned: *planned, limit: *limit };
             let faults = Request::Faults(PackageFilter::default());
             let troubles = Troubles::ask(session, &faults).await?;
             troubled::<Queued>(session, &request, &troubles, show, how).await
         }
-        Plan::Quarantine(how) => {
+        Call::Quarantine(how) => {
             listed::<Quarantined>(session, &Request::Quarantine, show, how).await.map(drop)
         }
-        Plan::Verify(file) => {
+        Call::Verify(file) => {
             let checked = verify::verify(session, file, show.json).await?;
             print(&checked.text).await?;
             checked.result
         }
-        Plan::Order { request, must_affect } => {
+        Call::Order { request, must_affect } => {
             order(&mut session.ask(request).await?, *must_affect, show).await
         }
-        Plan::Content { request, follow, raw, is_json } => {
+        Call::Content { request, follow, raw, is_json } => {
             let mut answer = session.ask(request).await?;
             let form = if show.json && *is_json {
                 return attestation(&mut answer, show).await;

@@ -13,16 +13,14 @@ pub mod data_dir;
 pub mod distribution;
 mod durable;
 pub mod fetch;
-#[cfg(test)]
-mod full_disk_tests;
 pub mod health;
 pub mod index;
 pub mod inherited;
 pub mod log_lines;
 mod packing;
-#[cfg(test)]
-mod power_cut;
 pub mod role;
 pub mod sandbox;
 pub mod spool;
 pub mod store;
+#[cfg(test)]
+mod testing;

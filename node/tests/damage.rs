@@ -26,23 +26,23 @@ const STARTED_OF: usize = 25;
 const NODE: &str = env!("CARGO_BIN_EXE_rebuilder-node");
 
 /// The folder of one node, with a coordinator's data in `c` and a worker's in `w`.
-struct World {
+struct Harness {
     top: tempfile::TempDir,
     engine: Engine,
 }
 
-impl World {
+impl Harness {
     fn new(engine: Engine) -> Self {
-        let world = Self { top: tempfile::tempdir().unwrap(), engine };
-        world.make_archive();
+        let harness = Self { top: tempfile::tempdir().unwrap(), engine };
+        harness.make_archive();
         let script = format!(
             "#!/bin/sh\nset -e\nf=${{1##*/}}; n=${{f%%_*}}; echo \"building $n\"\n\
              echo $n >>{0}/built\ncp {0}/rel/pool/${{n}}_1.0_amd64.deb \"$REBUILDERD_OUTDIR/\"\n",
-            world.path("").display()
+            harness.path("").display()
         );
-        fs::write(world.path("script"), script).unwrap();
-        fs::set_permissions(world.path("script"), fs::Permissions::from_mode(0o755)).unwrap();
-        world
+        fs::write(harness.path("script"), script).unwrap();
+        fs::set_permissions(harness.path("script"), fs::Permissions::from_mode(0o755)).unwrap();
+        harness
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -236,7 +236,7 @@ fn is_whole(said: &str) -> bool {
 }
 
 /// What became of one trial: "harmless", "refused", or what is wrong with it.
-fn outcome(world: &World, folder: &Path, start: bool) -> Result<&'static str, String> {
+fn outcome(harness: &Harness, folder: &Path, start: bool) -> Result<&'static str, String> {
     let (code, said) = checked(folder);
     let named = said.contains(&folder.display().to_string());
     let outcome = match code {
@@ -245,11 +245,11 @@ fn outcome(world: &World, folder: &Path, start: bool) -> Result<&'static str, St
         _ => return Err(format!("check ended with {code:?} and said\n{said}")),
     };
     if start {
-        let before = world.built();
-        let output = world.run(folder);
+        let before = harness.built();
+        let output = harness.run(folder);
         let out = String::from_utf8_lossy(&output.stdout);
         let err = String::from_utf8_lossy(&output.stderr);
-        let all = out.contains(&format!("{PACKAGES} Reproduced")) && world.built() == before;
+        let all = out.contains(&format!("{PACKAGES} Reproduced")) && harness.built() == before;
         let named = err.contains(&folder.display().to_string());
         // A damaged log refuses its reader, not the start.
         let sound = match output.status.code() {
@@ -274,21 +274,21 @@ fn no_damage_is_silent(engine: Engine) -> String {
     if std::env::var("DAMAGE_ENGINE").is_ok_and(|wanted| wanted != engine.name()) {
         return format!("{}: not asked for", engine.name());
     }
-    let world = World::new(engine);
-    let node = world.path("node");
+    let harness = Harness::new(engine);
+    let node = harness.path("node");
     fs::create_dir(&node).unwrap();
-    let older = world.path("older");
+    let older = harness.path("older");
     // The older copy is of the first start, before anything was built.
     copy(&node, &older);
-    let output = world.run(&node);
+    let output = harness.run(&node);
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(out.contains(&format!("{PACKAGES} Reproduced")), "{out}\n{err}");
-    assert_eq!(world.built(), PACKAGES);
+    assert_eq!(harness.built(), PACKAGES);
     copy(&node, &older.join("first"));
-    let good = world.path("good");
-    let again = world.run(&node);
-    assert!(again.status.success() && world.built() == PACKAGES);
+    let good = harness.path("good");
+    let again = harness.run(&node);
+    assert!(again.status.success() && harness.built() == PACKAGES);
     copy(&node, &good);
     let whole = checked(&good);
     assert!(whole.0 == Some(0) && is_whole(&whole.1), "{whole:?}");
@@ -300,7 +300,7 @@ fn no_damage_is_silent(engine: Engine) -> String {
         harms.extend(vec![other; others / 4]);
     }
     let mut random = Numbers(wanted("DAMAGE_SEED", 1) as u64);
-    let trial = world.path("trial");
+    let trial = harness.path("trial");
     let mut counts = BTreeMap::<_, usize>::new();
     let mut silent = Vec::new();
     for (number, kind) in harms.into_iter().enumerate() {
@@ -309,7 +309,7 @@ fn no_damage_is_silent(engine: Engine) -> String {
         }
         copy(&good, &trial);
         let what = harm(&trial, &older.join("first"), kind, &mut random);
-        match outcome(&world, &trial, number % STARTED_OF == 0) {
+        match outcome(&harness, &trial, number % STARTED_OF == 0) {
             Ok(outcome) => *counts.entry(format!("{kind:?} {outcome}")).or_insert(0) += 1,
             Err(error) => silent.push(format!("trial {number}, {what}: {error}")),
         }
@@ -317,15 +317,15 @@ fn no_damage_is_silent(engine: Engine) -> String {
     assert!(silent.is_empty(), "{counts:?}\n{}", silent.join("\n\n"));
     fs::remove_dir_all(&trial).unwrap();
     copy(&good, &trial);
-    jobs_of_lost_verdicts_are_built_again(&world, &trial);
+    jobs_of_lost_verdicts_are_built_again(&harness, &trial);
     format!("{}: {counts:?}, none silent", engine.name())
 }
 
 /// Takes some verdicts away, salvages the rest, and has the real node go on.
-fn jobs_of_lost_verdicts_are_built_again(world: &World, folder: &Path) {
+fn jobs_of_lost_verdicts_are_built_again(harness: &Harness, folder: &Path) {
     let (data, lost) = (folder.join("c"), 3);
     let dir = DataDir::open(&data).unwrap();
-    let mut raw = world.engine.open(&dir, StoreOptions::default()).unwrap();
+    let mut raw = harness.engine.open(&dir, StoreOptions::default()).unwrap();
     let mut batch = Batch::default();
     for number in 0..lost {
         batch.delete(key::report(11 + number));
@@ -335,18 +335,18 @@ fn jobs_of_lost_verdicts_are_built_again(world: &World, folder: &Path) {
     drop((raw, dir));
     let (code, said) = checked(folder);
     assert!(code == Some(65) && said.contains("197 of 200 records"), "{code:?} {said}");
-    let refused = world.run(folder);
+    let refused = harness.run(folder);
     assert_eq!(refused.status.code(), Some(65), "{refused:?}");
     let salvage = ["check", "--salvage", "--data-dir"];
     let salvaged = Command::new(NODE).args(salvage).arg(&data).output().unwrap();
     let said = String::from_utf8_lossy(&salvaged.stdout);
     assert!(salvaged.status.success() && said.contains("197 verdicts"), "{salvaged:?}");
     assert!(said.contains("3 jobs are built again"), "{said}");
-    let before = world.built();
-    let output = world.run(folder);
+    let before = harness.built();
+    let output = harness.run(folder);
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(out.contains(&format!("{PACKAGES} Reproduced")), "{output:?}");
-    assert_eq!(world.built() - before, 3, "only what was lost is built");
+    assert_eq!(harness.built() - before, 3, "only what was lost is built");
     let (code, said) = checked(folder);
     assert!(code == Some(0) && said.contains(&format!("{PACKAGES} verdicts")), "{code:?} {said}");
 }

@@ -6,10 +6,10 @@
 
 #[path = "debian/archive.rs"]
 mod archive;
+#[path = "debian/harness.rs"]
+mod harness;
 #[path = "debian/mirror.rs"]
 mod mirror;
-#[path = "debian/world.rs"]
-mod world;
 
 #[path = "debian/base.rs"]
 mod base;

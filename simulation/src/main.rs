@@ -27,7 +27,7 @@ enum Command {
         #[arg(long)]
         seed: u64,
         #[command(flatten)]
-        world: World,
+        world: WorldArgs,
         /// Print everything that happens.
         #[arg(long)]
         trace: bool,
@@ -47,7 +47,7 @@ enum Command {
         #[arg(long)]
         jobs: Option<usize>,
         #[command(flatten)]
-        world: World,
+        world: WorldArgs,
     },
     /// Runs a scenario that is kept: a world that once showed a bug.
     Replay {
@@ -60,7 +60,7 @@ enum Command {
         #[arg(long)]
         seed: u64,
         #[command(flatten)]
-        world: World,
+        world: WorldArgs,
     },
     /// Plants every bug on purpose, and says which checker finds it.
     Mutants {
@@ -77,7 +77,7 @@ enum Command {
         #[arg(long)]
         list: bool,
         #[command(flatten)]
-        world: World,
+        world: WorldArgs,
     },
     /// Lists the faults of a level.
     Faults {
@@ -95,7 +95,7 @@ enum Command {
 
 /// What the world is like, where the seed shall not decide.
 #[derive(Args)]
-struct World {
+struct WorldArgs {
     /// How much of the system.
     #[arg(long, value_enum, default_value_t = Level::Core)]
     level: Level,
@@ -155,7 +155,7 @@ fn carry_out(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
     })
 }
 
-impl World {
+impl WorldArgs {
     fn plan(&self, seed: u64) -> Result<Plan, String> {
         let level = self.level.into();
         let length = match (level, self.days, self.minutes) {

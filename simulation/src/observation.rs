@@ -2,11 +2,11 @@ use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rebuilder_actors::domain::queue::{Job, Settings, Whereabouts};
+use rebuilder_actors::domain::queue::{Job, JobPlace, Settings};
 use rebuilder_actors::port::{Group, Op, UtcMillis};
 use rebuilder_actors::protocol::stored::key::table;
 use rebuilder_actors::protocol::stored::v1::{
-    JobState, Outcome, Place, ReportRecord, WorkerRecord,
+    JobState, Outcome, ReportRecord, StoredPlace, WorkerRecord,
 };
 use rebuilder_actors::protocol::stored::{self, RecordError};
 use rebuilder_actors::protocol::wire::Offer;
@@ -55,7 +55,7 @@ pub enum Observation {
     /// A report was accepted.
     Accepted(Arc<ReportRecord>, u64),
     /// A job moved.
-    Placed(InputId, Whereabouts),
+    Placed(InputId, JobPlace),
     /// A job is new, or wanted otherwise.
     Wanted(Arc<Job>),
     /// A profile's index was taken in whole: it names these.
@@ -277,18 +277,18 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let JobState { epoch, place, retries, faults, .. } = self.0;
         match place {
-            Place::Queued { waiting, due } if due.0 == 0 => {
+            StoredPlace::Queued { waiting, due } if due.0 == 0 => {
                 write!(f, "queued with priority {}", waiting.priority)?;
             }
-            Place::Queued { waiting, due } => {
+            StoredPlace::Queued { waiting, due } => {
                 write!(f, "queued with priority {}, due {}", waiting.priority, due.0)?;
             }
-            Place::Leased { worker, .. } => write!(f, "leased to worker {worker}")?,
-            Place::Parked { fault, until, .. } => {
+            StoredPlace::Leased { worker, .. } => write!(f, "leased to worker {worker}")?,
+            StoredPlace::Parked { fault, until, .. } => {
                 write!(f, "parked for {} until {:?}", fault.kind, until.map(|until| until.0))?;
             }
-            Place::Decided => f.write_str("decided")?,
-            Place::Dropped => f.write_str("dropped")?,
+            StoredPlace::Decided => f.write_str("decided")?,
+            StoredPlace::Dropped => f.write_str("dropped")?,
         }
         write!(f, ", epoch {}, {retries} retries, {faults} faults", epoch.0)
     }

@@ -4,7 +4,7 @@
 //! the store, release its sends when they are durable, re-arm one timer. No handler waits for
 //! another actor's answer.
 
-mod caught;
+mod catch_panic;
 pub mod coordinator;
 mod supervisor;
 pub mod worker;

@@ -38,11 +38,11 @@ impl Place {
         artifact(&self.server.base, file, digest_of.map(Sha256::of))
     }
 
-    async fn compare(&self, artifacts: Vec<Artifact>) -> (Result<Comparison, Ended>, String) {
+    async fn compare(&self, artifacts: Vec<Artifact>) -> (Result<Comparison, BuildError>, String) {
         self.compare_as(assignment("/nonexistent", artifacts)).await
     }
 
-    async fn compare_as(&self, assignment: Assignment) -> (Result<Comparison, Ended>, String) {
+    async fn compare_as(&self, assignment: Assignment) -> (Result<Comparison, BuildError>, String) {
         let progress = Recorder::default();
         let outputs = self.folder.path().join("out");
         let found = compare(&assignment, &outputs, &self.kept(), &fetcher(), &progress).await;
@@ -51,9 +51,9 @@ impl Place {
     }
 }
 
-fn fault(ended: Result<Comparison, Ended>) -> (FaultKind, String) {
+fn fault(ended: Result<Comparison, BuildError>) -> (FaultKind, String) {
     match ended {
-        Err(Ended::Fault(fault)) => (fault.kind, fault.detail),
+        Err(BuildError::Fault(fault)) => (fault.kind, fault.detail),
         other => panic!("not a fault: {other:?}"),
     }
 }

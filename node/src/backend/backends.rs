@@ -10,7 +10,7 @@ use rebuilder_actors::protocol::{
 
 use super::compare::{Pair, compare};
 use super::difference::Diffoscope;
-use super::rebuild::{Ended, Learnt, Rebuild};
+use super::rebuild::{BuildError, BuildFacts, Rebuild};
 use super::shortage::{Found, decide};
 use crate::fetch::Fetcher;
 use crate::sandbox;
@@ -66,55 +66,55 @@ impl Backends {
         let Some(backend) = self.setup.backends.get(name) else {
             let known = self.names().join(", ");
             let detail = format!("this worker has no backend `{name}` (it has: {known})");
-            let missing = Ended::fault(FaultKind::BackendMissing, detail);
-            let learnt = Learnt::nothing();
-            return self.attempted(Err(missing), Isolation::None, &learnt, started_at);
+            let missing = BuildError::fault(FaultKind::BackendMissing, detail);
+            let facts = BuildFacts::nothing();
+            return self.attempted(Err(missing), Isolation::None, &facts, started_at);
         };
-        let mut learnt = Learnt::nothing();
-        let ended = self.rebuild(backend.as_ref(), assignment, &mut learnt, progress).await;
-        self.attempted(ended, backend.isolation(), &learnt, started_at)
+        let mut facts = BuildFacts::nothing();
+        let ended = self.rebuild(backend.as_ref(), assignment, &mut facts, progress).await;
+        self.attempted(ended, backend.isolation(), &facts, started_at)
     }
 
     async fn rebuild(
         &self,
         backend: &dyn Rebuild,
         assignment: &Assignment,
-        learnt: &mut Learnt,
+        facts: &mut BuildFacts,
         progress: &dyn Progress,
-    ) -> Result<Vec<Rebuilt>, Ended> {
+    ) -> Result<Vec<Rebuilt>, BuildError> {
         let folder = self.folder_of(assignment.attempt);
         make_private(&folder).await?;
-        let outputs = backend.build(assignment, &folder, learnt, progress).await?;
+        let outputs = backend.build(assignment, &folder, facts, progress).await?;
         let kept = folder.join("published");
         let found = compare(assignment, &outputs, &kept, &self.setup.fetcher, progress).await?;
         let mut pairs = assignment.artifacts.iter().zip(&found.rebuilt);
         let reproduced = pairs.all(|(artifact, rebuilt)| is_reproduced(artifact, rebuilt));
-        decide(Found::Compared { reproduced }, &learnt.observed)?;
+        decide(Found::Compared { reproduced }, &facts.observed)?;
         self.kept().insert(assignment.attempt, found.pairs);
         Ok(found.rebuilt)
     }
 
     fn attempted(
         &self,
-        ended: Result<Vec<Rebuilt>, Ended>,
+        ended: Result<Vec<Rebuilt>, BuildError>,
         isolation: Isolation,
-        learnt: &Learnt,
+        facts: &BuildFacts,
         started_at: UtcMillis,
     ) -> Attempted {
         let ending = match ended {
             Ok(rebuilt) => Ending::Built(rebuilt),
-            Err(Ended::BuildFailed { reason }) => Ending::BuildFailed { reason },
-            Err(Ended::Fault(fault)) => Ending::Fault(fault),
+            Err(BuildError::BuildFailed { reason }) => Ending::BuildFailed { reason },
+            Err(BuildError::Fault(fault)) => Ending::Fault(fault),
         };
         Attempted {
             ending,
-            environment: learnt.environment,
-            isolation: learnt.sandbox.as_ref().map_or(isolation, Sandbox::isolation),
-            sandbox: learnt.sandbox.clone(),
-            input_sha256: learnt.input.map(|input| input.sha256),
-            input_sha512: learnt.input.map(|input| input.sha512),
-            source_sha256: learnt.source_sha256,
-            environment_sha256: learnt.environment_sha256,
+            environment: facts.environment,
+            isolation: facts.sandbox.as_ref().map_or(isolation, Sandbox::isolation),
+            sandbox: facts.sandbox.clone(),
+            input_sha256: facts.input.map(|input| input.sha256),
+            input_sha512: facts.input.map(|input| input.sha512),
+            source_sha256: facts.source_sha256,
+            environment_sha256: facts.environment_sha256,
             started_at,
             finished_at: self.setup.clock.utc(),
         }
@@ -182,7 +182,7 @@ fn is_reproduced(artifact: &Artifact, rebuilt: &Rebuilt) -> bool {
 }
 
 /// Makes the attempt's folder, empty and for the worker's user alone.
-async fn make_private(folder: &Path) -> Result<(), Ended> {
+async fn make_private(folder: &Path) -> Result<(), BuildError> {
     let mut builder = tokio::fs::DirBuilder::new();
     builder.mode(0o700);
     let mut made = builder.create(folder).await;
@@ -191,5 +191,5 @@ async fn make_private(folder: &Path) -> Result<(), Ended> {
         sandbox::clear(folder).await?;
         made = builder.create(folder).await;
     }
-    made.map_err(|error| Ended::io("make the folder", folder, &error))
+    made.map_err(|error| BuildError::io("make the folder", folder, &error))
 }

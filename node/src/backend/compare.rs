@@ -11,7 +11,7 @@ use rebuilder_actors::protocol::{
 };
 use sha2::Digest as _;
 
-use super::rebuild::{Ended, within};
+use super::rebuild::{BuildError, within};
 use super::{faults, matching};
 use crate::fetch::{FetchError, Fetcher};
 
@@ -54,7 +54,7 @@ pub async fn compare(
     kept: &Path,
     fetcher: &Fetcher,
     progress: &dyn Progress,
-) -> Result<Comparison, Ended> {
+) -> Result<Comparison, BuildError> {
     progress.stage(Stage::Compare);
     let secs_max = assignment.limits.stage_secs_max;
     let mut found = Comparison { rebuilt: Vec::new(), pairs: BTreeMap::new() };
@@ -81,7 +81,7 @@ pub async fn compare(
         if published.sha256 == output.sha256 {
             tokio::fs::remove_file(&path)
                 .await
-                .map_err(|error| Ended::io("remove", &path, &error))?;
+                .map_err(|error| BuildError::io("remove", &path, &error))?;
         } else {
             let pair = Pair { output: outputs.join(&outputs_of[number].0), published: path };
             found.pairs.entry(artifact.file.clone()).or_insert(pair);
@@ -97,7 +97,7 @@ async fn outputs_of(
     assignment: &Assignment,
     outputs: &Path,
     progress: &dyn Progress,
-) -> Result<Vec<(String, Option<FileDigest>)>, Ended> {
+) -> Result<Vec<(String, Option<FileDigest>)>, BuildError> {
     let mut found = Vec::new();
     let mut built = None;
     for artifact in &assignment.artifacts {
@@ -110,10 +110,10 @@ async fn outputs_of(
             let (folder, artifacts) = (outputs.to_owned(), assignment.artifacts.clone());
             let looked = tokio::task::spawn_blocking(move || {
                 matching::look(&folder, Path::new(""), &artifacts)
-                    .map_err(|error| Ended::io("look at", &folder, &error))
+                    .map_err(|error| BuildError::io("look at", &folder, &error))
             });
             built = Some(looked.await.unwrap_or_else(|error| {
-                Err(Ended::fault(FaultKind::WorkerFailed, error.to_string()))
+                Err(BuildError::fault(FaultKind::WorkerFailed, error.to_string()))
             })?);
         }
         let file = matching::of(artifact, built.as_deref().unwrap_or_default());
@@ -140,10 +140,10 @@ async fn fetch_published(
     folder: &Path,
     is_needed: bool,
     fetcher: &Fetcher,
-) -> Result<Result<FileDigest, String>, Ended> {
+) -> Result<Result<FileDigest, String>, BuildError> {
     tokio::fs::create_dir_all(folder)
         .await
-        .map_err(|error| Ended::io("make the folder", folder, &error))?;
+        .map_err(|error| BuildError::io("make the folder", folder, &error))?;
     let bytes_max = match (artifact.size, artifact.sha256) {
         // Another length is to be told by the digest that it has.
         (Some(size), Some(_)) => size.saturating_add(ALTERED_BYTES_MAX),
@@ -170,27 +170,28 @@ async fn fetch_published(
         // The digest is known without it: that the file cannot be had is no obstacle.
         return Ok(Err(detail));
     }
-    Err(Ended::fault(faults::of_fetch(&error), detail))
+    Err(BuildError::fault(faults::of_fetch(&error), detail))
 }
 
 /// Takes what a fetch ended with into the log; a file that is not needed, since the index names its
 /// digest, may also take too long.
 fn published(
-    fetched: Result<Result<FileDigest, String>, Ended>,
+    fetched: Result<Result<FileDigest, String>, BuildError>,
     is_needed: bool,
     progress: &dyn Progress,
-) -> Result<Option<FileDigest>, Ended> {
+) -> Result<Option<FileDigest>, BuildError> {
     match fetched {
         Ok(Ok(digest)) => Ok(Some(digest)),
-        Ok(Err(detail)) | Err(Ended::Fault(Fault { kind: FaultKind::TimedOut(_), detail }))
+        Ok(Err(detail))
+        | Err(BuildError::Fault(Fault { kind: FaultKind::TimedOut(_), detail }))
             if !is_needed =>
         {
             say(progress, &format!("no difference will be shown: {detail}"));
             Ok(None)
         }
-        Ok(Err(detail)) => Err(Ended::fault(FaultKind::FetchFailed, detail)),
+        Ok(Err(detail)) => Err(BuildError::fault(FaultKind::FetchFailed, detail)),
         Err(ended) => {
-            if let Ended::Fault(fault) = &ended {
+            if let BuildError::Fault(fault) = &ended {
                 say(progress, &fault.detail);
             }
             Err(ended)
@@ -210,21 +211,22 @@ async fn digest_output(
     outputs: &Path,
     name: &str,
     progress: &dyn Progress,
-) -> Result<Option<FileDigest>, Ended> {
+) -> Result<Option<FileDigest>, BuildError> {
     if !is_file_name(name) {
         let detail = format!("artifact `{name}` is not the name of a file");
-        return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+        return Err(BuildError::fault(FaultKind::InputsUnavailable, detail));
     }
     let path = outputs.join(name);
     let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
     let stopped = Arc::clone(&stop.0);
     let task = tokio::task::spawn_blocking(move || {
-        digest_file(&path, &stopped).map_err(|error| Ended::io("read", &path, &error))
+        digest_file(&path, &stopped).map_err(|error| BuildError::io("read", &path, &error))
     });
     let digested = task.await;
     drop(stop);
-    let failed =
-        |error: tokio::task::JoinError| Ended::fault(FaultKind::WorkerFailed, error.to_string());
+    let failed = |error: tokio::task::JoinError| {
+        BuildError::fault(FaultKind::WorkerFailed, error.to_string())
+    };
     Ok(match digested.map_err(failed)?? {
         Output::File(digest) => Some(digest),
         Output::Missing => None,

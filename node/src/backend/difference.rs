@@ -8,7 +8,7 @@ use rebuilder_actors::port::{Difference, Progress};
 use rebuilder_actors::protocol::{Sha256, Stage};
 
 use super::compare::{Pair, is_file_name};
-use super::rebuild::Ended;
+use super::rebuild::BuildError;
 use super::shortage::{Found, decide};
 use crate::sandbox::{
     self, Bind, Cancel, Exit, Limits, Network, Output, Personality, Root, Run, Spec, User, Wall,
@@ -147,7 +147,7 @@ impl Diffoscope {
         if matches!(run.exit, Exit::Status(0 | 1)) && !text.bytes.is_empty() {
             return Ok(text.into_string());
         }
-        if let Err(Ended::Fault(fault)) =
+        if let Err(BuildError::Fault(fault)) =
             decide(Found::Exit(Stage::Compare, run.exit), &run.observed)
         {
             return Err(fault.detail);

@@ -15,7 +15,7 @@ mod worker_facts;
 pub use backends::{Backends, BackendsSetup};
 pub use compare::{Comparison, Pair, compare};
 pub use difference::{Diffoscope, DiffoscopeSettings};
-pub use rebuild::{Ended, Learnt, Rebuild, bounded, within};
+pub use rebuild::{BuildError, BuildFacts, Rebuild, bounded, within};
 pub use script::{Containment, ScriptBackend, ScriptSettings};
 pub use shortage::{Found, decide};
 pub use worker_facts::{architectures, disk_free, memory_available, memory_total};

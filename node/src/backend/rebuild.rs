@@ -18,7 +18,7 @@ use crate::sandbox::{Observed, SandboxError};
 /// file (unless that is the build input), keeps no state of an attempt but in `folder`, and serves
 /// several attempts at once.
 pub trait Rebuild: Send + Sync + 'static {
-    /// How much this backend isolates a build of which [`Learnt::sandbox`] says nothing.
+    /// How much this backend isolates a build of which [`BuildFacts::sandbox`] says nothing.
     fn isolation(&self) -> Isolation;
 
     /// Why nothing can be built now, for people: what is missing, and what to do. `None`: all that
@@ -32,30 +32,31 @@ pub trait Rebuild: Send + Sync + 'static {
     ///
     /// - `folder` is absolute, exists, is empty, has mode 0700 and belongs to this attempt. It
     ///   stays until `release`, whatever is returned.
-    /// - `learnt` starts as [`Learnt::nothing`]; write into it whatever becomes known on the way.
+    /// - `facts` starts as [`BuildFacts::nothing`]; write into it what becomes known on the way.
     ///   It goes into the report for every ending, so `?` loses nothing.
     /// - Calls `progress.stage` for `Fetch`, `Prepare` and `Build` (see [`bounded`], which does it
     ///   and keeps the limits); `Compare` is set by the caller.
     /// - Gives every exit status to [`decide`](super::decide) before it takes it for the package's,
-    ///   with all that was observed so far, and leaves that in `learnt.observed`.
+    ///   with all that was observed so far, and leaves that in `facts.observed`.
     /// - Returns only when every process of the build is gone: the published files are fetched
     ///   afterwards.
     ///
     /// # Errors
-    /// [`Ended::BuildFailed`] when the build's own exit status was a failure; [`Ended::Fault`] for
-    /// everything that says nothing about the package, cancellation included.
+    /// [`BuildError::BuildFailed`] when the build's own exit status was a failure;
+    /// [`BuildError::Fault`] for everything that says nothing about the package, cancellation
+    /// included.
     fn build<'a>(
         &'a self,
         assignment: &'a Assignment,
         folder: &'a Path,
-        learnt: &'a mut Learnt,
+        facts: &'a mut BuildFacts,
         progress: &'a dyn Progress,
-    ) -> BoxFuture<'a, Result<PathBuf, Ended>>;
+    ) -> BoxFuture<'a, Result<PathBuf, BuildError>>;
 }
 
 /// What a backend learns about its build, for the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Learnt {
+pub struct BuildFacts {
     /// How the environment was known.
     pub environment: EnvironmentKnowledge,
     /// The build input as used; `None` where there is none (suite) or it was not reached.
@@ -71,7 +72,7 @@ pub struct Learnt {
     pub observed: Observed,
 }
 
-impl Learnt {
+impl BuildFacts {
     /// Before anything is known.
     pub fn nothing() -> Self {
         Self {
@@ -87,7 +88,7 @@ impl Learnt {
 
 /// Why there is nothing to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum BuildError {
     /// The build's own exit status was a failure.
     BuildFailed {
         /// One line for people: which command, which status.
@@ -97,7 +98,7 @@ pub enum Ended {
     Fault(Fault),
 }
 
-impl Ended {
+impl BuildError {
     /// A fault; `detail` is made one line and cut to the bytes that a report may carry.
     pub fn fault(kind: FaultKind, detail: impl AsRef<str>) -> Self {
         Self::Fault(Fault { kind, detail: one_line(detail.as_ref()) })
@@ -115,19 +116,19 @@ impl Ended {
     }
 }
 
-impl From<Fault> for Ended {
+impl From<Fault> for BuildError {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
     }
 }
 
-impl From<FetchError> for Ended {
+impl From<FetchError> for BuildError {
     fn from(error: FetchError) -> Self {
         Self::fault(faults::of_fetch(&error), error.to_string())
     }
 }
 
-impl From<SandboxError> for Ended {
+impl From<SandboxError> for BuildError {
     fn from(error: SandboxError) -> Self {
         let short = shortage(&error.observed).map(|(_, what)| format!(": {what}"));
         let detail = format!("{error}{}", short.unwrap_or_default());
@@ -145,8 +146,8 @@ pub async fn bounded<T>(
     stage: Stage,
     secs_max: u32,
     progress: &dyn Progress,
-    work: impl Future<Output = Result<T, Ended>>,
-) -> Result<T, Ended> {
+    work: impl Future<Output = Result<T, BuildError>>,
+) -> Result<T, BuildError> {
     progress.stage(stage);
     within(stage, secs_max, progress, work).await
 }
@@ -159,17 +160,17 @@ pub async fn within<T>(
     stage: Stage,
     secs_max: u32,
     progress: &dyn Progress,
-    work: impl Future<Output = Result<T, Ended>>,
-) -> Result<T, Ended> {
+    work: impl Future<Output = Result<T, BuildError>>,
+) -> Result<T, BuildError> {
     let limit = Duration::from_secs(secs_max.into());
     tokio::select! {
         biased;
         () = progress.cancelled() => {
-            Err(Ended::fault(FaultKind::Cancelled, format!("cancelled in stage {stage}")))
+            Err(BuildError::fault(FaultKind::Cancelled, format!("cancelled in stage {stage}")))
         }
         ended = tokio::time::timeout(limit, work) => ended.unwrap_or_else(|_| {
             let detail = format!("stage {stage} took longer than {secs_max} s");
-            Err(Ended::fault(FaultKind::TimedOut(stage), detail))
+            Err(BuildError::fault(FaultKind::TimedOut(stage), detail))
         }),
     }
 }
@@ -195,7 +196,8 @@ mod tests {
 
     #[test]
     fn details_are_one_bounded_line() {
-        let Ended::Fault(fault) = Ended::fault(FaultKind::DiskFull, "ä\n".repeat(2000)) else {
+        let BuildError::Fault(fault) = BuildError::fault(FaultKind::DiskFull, "ä\n".repeat(2000))
+        else {
             panic!("not a fault")
         };
         assert!(fault.detail.len() <= 1024 && fault.detail.starts_with("ä ä "), "{}", fault.detail);

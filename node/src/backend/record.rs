@@ -2,7 +2,7 @@ use std::path::Path;
 
 use rebuilder_actors::protocol::{Artifact, FileDigest, RemoteFile, Sha256};
 
-use super::Ended;
+use super::BuildError;
 use super::debian::native_architecture;
 use crate::distribution::debian::records::{Fit, places};
 use crate::fetch::{FetchError, Fetcher};
@@ -16,7 +16,7 @@ pub(super) async fn fetch(
     artifacts: &[Artifact],
     bytes_max: u64,
     to: &Path,
-) -> Result<(FileDigest, String), Ended> {
+) -> Result<(FileDigest, String), BuildError> {
     let candidates =
         if sha256.is_some() { vec![url.to_owned()] } else { places(url, native_architecture()) };
     let trial = to.with_extension("trial");
@@ -34,13 +34,14 @@ pub(super) async fn fetch(
             // A server that cannot be asked now may have it.
             Err(error) => return Err(error.into()),
         };
-        let record =
-            tokio::fs::read(&trial).await.map_err(|error| Ended::io("read", &trial, &error))?;
+        let record = tokio::fs::read(&trial)
+            .await
+            .map_err(|error| BuildError::io("read", &trial, &error))?;
         // What is no record at all is not there, unless nothing else is.
         let fit = if sha256.is_some() { Fit::Same } else { Fit::of(&record, artifacts) };
         if best.as_ref().is_none_or(|(known, ..)| fit > *known) {
             let kept = tokio::fs::rename(&trial, to).await;
-            kept.map_err(|error| Ended::io("rename", &trial, &error))?;
+            kept.map_err(|error| BuildError::io("rename", &trial, &error))?;
             best = Some((fit, digest, place));
         }
         if fit >= Fit::most(artifacts) {

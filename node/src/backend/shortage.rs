@@ -2,7 +2,7 @@
 
 use rebuilder_actors::protocol::{FaultKind, Stage};
 
-use super::{Ended, faults};
+use super::{BuildError, faults};
 use crate::sandbox::{Exit, Free, Lowest, Observed};
 
 /// What a command, or the comparison after it, came to.
@@ -28,7 +28,7 @@ pub enum Found {
 /// # Errors
 /// The fault. `Ok`: what was found stands; a failed command is then the package's own failure, or
 /// whatever the caller takes it for.
-pub fn decide(found: Found, observed: &Observed) -> Result<(), Ended> {
+pub fn decide(found: Found, observed: &Observed) -> Result<(), BuildError> {
     let place = match found {
         Found::Exit(stage, _) => format!("in stage {stage}"),
         Found::Compared { .. } => "while it was built".to_owned(),
@@ -41,15 +41,15 @@ pub fn decide(found: Found, observed: &Observed) -> Result<(), Ended> {
                 _ => format!("more on disk than `disk_bytes_max` allows {place}"),
             };
             return faults::of_exit(stage, exit)
-                .map_or(Ok(()), |kind| Err(Ended::fault(kind, detail)));
+                .map_or(Ok(()), |kind| Err(BuildError::fault(kind, detail)));
         }
         Found::Exit(_, Exit::Status(_) | Exit::TimedOut) | Found::Compared { .. } => {}
     }
     match (shortage(observed), found) {
-        (Some((kind, what)), _) => Err(Ended::fault(kind, format!("{what} {place}"))),
+        (Some((kind, what)), _) => Err(BuildError::fault(kind, format!("{what} {place}"))),
         (None, Found::Exit(stage, exit)) => {
             let detail = format!("stage {stage} took longer than allowed");
-            faults::of_exit(stage, exit).map_or(Ok(()), |kind| Err(Ended::fault(kind, detail)))
+            faults::of_exit(stage, exit).map_or(Ok(()), |kind| Err(BuildError::fault(kind, detail)))
         }
         (None, Found::Compared { .. }) => Ok(()),
     }
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn the_detail_names_what_was_short_and_when() {
         let said = |found, observed: &Observed| match decide(found, observed) {
-            Err(Ended::Fault(fault)) => fault.detail,
+            Err(BuildError::Fault(fault)) => fault.detail,
             other => panic!("{other:?}"),
         };
         let full = said(FAILED, &bytes(100 * G, &[50 * G, 5]));
@@ -211,10 +211,10 @@ mod tests {
         assert!(files.starts_with("only 9 of 5000 files") && files.ends_with("it was built"));
     }
 
-    fn kind(ended: Ended) -> FaultKind {
+    fn kind(ended: BuildError) -> FaultKind {
         match ended {
-            Ended::Fault(fault) => fault.kind,
-            other @ Ended::BuildFailed { .. } => panic!("{other:?}"),
+            BuildError::Fault(fault) => fault.kind,
+            other @ BuildError::BuildFailed { .. } => panic!("{other:?}"),
         }
     }
 }

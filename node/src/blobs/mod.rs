@@ -16,9 +16,9 @@ fn sweep(blobs: &Path) -> Result<(), BlobError> {
 }
 
 #[cfg(test)]
-mod power_tests;
+mod blobs_test;
 #[cfg(test)]
-mod tests;
+mod power_test;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -7,7 +7,7 @@ mod salvage;
 mod work;
 
 #[cfg(test)]
-mod tests;
+mod check_test;
 
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rebuilder_actors::domain::report::verify_countersigned;
 use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::stored::v1::{
-    Counters, Grant, JobRecord, JobState, Place, ReportRecord, Waiting,
+    Counters, Grant, JobRecord, JobState, ReportRecord, StoredPlace, Waiting,
 };
 use rebuilder_actors::protocol::stored::{self, key};
 use rebuilder_actors::protocol::{BuildId, Epoch, InputId, PublicKey, QueueId, WorkerId};
@@ -140,9 +140,9 @@ fn agrees(
     let known =
         |grant: &Grant| grant.build.is_none_or(|build| attempts.contains(&(grant.epoch, build)));
     let place = match &state.place {
-        Place::Decided => !attempts.is_empty(),
-        Place::Leased { worker, .. } => workers.contains_key(worker),
-        Place::Queued { .. } | Place::Parked { .. } | Place::Dropped => true,
+        StoredPlace::Decided => !attempts.is_empty(),
+        StoredPlace::Leased { worker, .. } => workers.contains_key(worker),
+        StoredPlace::Queued { .. } | StoredPlace::Parked { .. } | StoredPlace::Dropped => true,
     };
     place && attempts.iter().all(granted) && state.grants.iter().all(known)
 }
@@ -159,7 +159,7 @@ fn anew(
     let waiting = Waiting { queue, priority: PRIORITY, queued_at: now };
     JobState {
         epoch: Epoch(epoch.saturating_add(EPOCHS)),
-        place: Place::Queued { waiting, due: UtcMillis(0) },
+        place: StoredPlace::Queued { waiting, due: UtcMillis(0) },
         retries: 0,
         faults: 0,
         grants: Vec::new(),

@@ -5,7 +5,7 @@ use rebuilder_actors::port::{BoxFuture, Progress};
 use rebuilder_actors::protocol::{Assignment, Isolation};
 
 use super::*;
-use crate::backend::{Ended, Learnt};
+use crate::backend::{BuildError, BuildFacts};
 
 /// A backend that is ill while it is told to be.
 #[derive(Default)]
@@ -29,9 +29,9 @@ impl Rebuild for Ill {
         &'a self,
         _: &'a Assignment,
         _: &'a Path,
-        _: &'a mut Learnt,
+        _: &'a mut BuildFacts,
         _: &'a dyn Progress,
-    ) -> BoxFuture<'a, Result<PathBuf, Ended>> {
+    ) -> BoxFuture<'a, Result<PathBuf, BuildError>> {
         unreachable!("nothing is built here")
     }
 }

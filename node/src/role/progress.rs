@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ractor::ActorRef;
-use rebuilder_actors::actor::coordinator::{Gone, House, Message, results};
+use rebuilder_actors::actor::coordinator::{Gone, Message, Services, results};
 use rebuilder_actors::domain::architecture;
 use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::text::printable;
 use rebuilder_actors::protocol::wire::v1::ctl::{
-    Package, PackageFilter, PackageStatus, Place, Profile, Queued, Status, Worker,
+    Package, PackageFilter, PackageStatus, Profile, Queued, ShownPlace, Status, Worker,
 };
 use tokio::sync::oneshot;
 
@@ -67,7 +67,7 @@ pub(super) async fn until_idle(
                             look.status.jobs.ready
                         );
                     }
-                    table::print(&look.house, until.expected, look.unfit.as_deref()).await?;
+                    table::print(&look.services, until.expected, look.unfit.as_deref()).await?;
                     return failed(&look.profiles);
                 }
             }
@@ -92,7 +92,7 @@ fn bar() -> ProgressBar {
 
 /// How things are.
 struct Look {
-    house: House,
+    services: Services,
     status: Status,
     profiles: Vec<Profile>,
     /// Every configured profile ended a sync of this process.
@@ -108,28 +108,29 @@ struct Look {
 /// Takes the actors anew, as they may have been started again.
 async fn look(tree: &ActorRef<Message>, until: &Until<'_>) -> Result<Look, Gone> {
     let (reply, answer) = oneshot::channel();
-    tree.cast(Message::House(reply)).map_err(|_| Gone)?;
-    let house = answer.await.map_err(|_| Gone)?;
+    tree.cast(Message::Services(reply)).map_err(|_| Gone)?;
+    let services = answer.await.map_err(|_| Gone)?;
     // The profiles first: what a sync brought is in the status that is asked for after its end.
-    let profiles = house.ask(&house.results, results::Message::Profiles).await?;
+    let profiles = services.ask(&services.results, results::Message::Profiles).await?;
     // Rows of profiles that are no longer configured never have a next sync.
     let ended = profiles.iter().filter(|profile| profile.next_at.is_some()).count();
     let synced = ended >= until.profiles;
-    let status = house.status(Duration::ZERO).await?;
-    let now = house.clock.utc();
+    let status = services.status(Duration::ZERO).await?;
+    let now = services.clock.utc();
     let sync_due = profiles.iter().any(|profile| is_due_again(profile, now));
-    let mut look = Look { house, status, profiles, synced, sync_due, unfit: None, unexplained: 0 };
+    let mut look =
+        Look { services, status, profiles, synced, sync_due, unfit: None, unexplained: 0 };
     if !look.at_rest() {
         return Ok(look);
     }
-    let house = &look.house;
-    let moment = house.moment(Duration::ZERO).await?;
+    let services = &look.services;
+    let moment = services.moment(Duration::ZERO).await?;
     let here = moment.workers.iter().filter(|worker| worker.address.is_some());
     let workers: Vec<Worker> = here.cloned().collect();
     if look.status.jobs.ready > 0 && !workers.is_empty() {
-        look.unfit = unfit(house, &workers).await?;
+        look.unfit = unfit(services, &workers).await?;
     } else if until.diffoscope && look.status.jobs.ready == 0 {
-        look.unexplained = unexplained(house, &workers).await?;
+        look.unexplained = unexplained(services, &workers).await?;
     }
     Ok(look)
 }
@@ -140,13 +141,13 @@ fn is_due_again(profile: &Profile, now: UtcMillis) -> bool {
 }
 
 /// `debian/arm64, …`; `None` when a worker can do one of the ready jobs.
-async fn unfit(house: &House, workers: &[Worker]) -> Result<Option<String>, Gone> {
+async fn unfit(services: &Services, workers: &[Worker]) -> Result<Option<String>, Gone> {
     let (mut asked, mut after) = (BTreeSet::new(), None);
     loop {
         let ask = |reply| results::Message::Queue { planned: false, after, limit: 500, reply };
-        let page = house.ask(&house.results, ask).await?;
+        let page = services.ask(&services.results, ask).await?;
         for Queued { key, place, .. } in page.rows {
-            if place == Place::Ready {
+            if place == ShownPlace::Ready {
                 asked.insert((key.backend.to_string(), key.architecture.to_string()));
             }
         }
@@ -169,14 +170,14 @@ async fn unfit(house: &House, workers: &[Worker]) -> Result<Option<String>, Gone
 }
 
 /// Artifacts that differ, whose worker is here, and of which no difference is kept.
-async fn unexplained(house: &House, workers: &[Worker]) -> Result<usize, Gone> {
+async fn unexplained(services: &Services, workers: &[Worker]) -> Result<usize, Gone> {
     let (mut count, mut after) = (0, None);
     loop {
         let status = Some(PackageStatus::Differs);
         let filters = [PackageFilter { status, ..PackageFilter::default() }].into();
         let ask = |reply| results::Message::Packages { filters, after, limit: 500, reply };
         // A filter without a name is always understood.
-        let page = house.ask(&house.results, ask).await?.map_err(|_| Gone)?;
+        let page = services.ask(&services.results, ask).await?.map_err(|_| Gone)?;
         let here = |package: &&Package| workers.iter().any(|w| Some(w.id) == package.worker);
         count += page.rows.iter().filter(|p| !p.has_difference).filter(here).count();
         match page.next {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
-use rebuilder_actors::actor::coordinator::{House, results};
+use rebuilder_actors::actor::coordinator::{Services, results};
 use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::text::printable;
 use rebuilder_actors::protocol::wire::v1::ctl::{
@@ -16,16 +16,16 @@ use super::expected::Expected;
 /// Prints one row for each artifact, and how many there are of each result. `unfit`: what the ready
 /// jobs ask for when no connected worker can do one of them.
 pub(super) async fn print(
-    house: &House,
+    services: &Services,
     expected: &Expected,
     unfit: Option<&str>,
 ) -> Result<(), RoleError> {
-    let open = Open { faults: faults(house).await?, waits: waits(house, unfit).await? };
+    let open = Open { faults: faults(services).await?, waits: waits(services, unfit).await? };
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["PACKAGE", "VERSION", "ARCH", "RESULT", "EVIDENCE", "WHY"]);
     let mut counts = BTreeMap::new();
-    for package in packages(house).await? {
+    for package in packages(services).await? {
         *counts.entry(package.status).or_insert(0_u32) += 1;
         table.add_row([
             printable(&package.name),
@@ -33,7 +33,7 @@ pub(super) async fn print(
             printable(&package.architecture),
             word(&package).to_owned(),
             package.evidence.map_or_else(String::new, evidence),
-            printable(&why(&package, expected, &open, house.clock.utc())),
+            printable(&why(&package, expected, &open, services.clock.utc())),
         ]);
     }
     let counts = counts.iter().map(|(status, n)| format!("{n} {}", plain(*status)));
@@ -54,12 +54,12 @@ struct Open {
     waits: String,
 }
 
-async fn faults(house: &House) -> Result<BTreeMap<InputId, Trouble>, RoleError> {
+async fn faults(services: &Services) -> Result<BTreeMap<InputId, Trouble>, RoleError> {
     let (mut faults, mut after) = (BTreeMap::new(), None);
     loop {
         let filter = PackageFilter::default();
         let ask = |reply| results::Message::Faults { filter, after, reply };
-        let page = house.ask(&house.results, ask).await;
+        let page = services.ask(&services.results, ask).await;
         let page = page.map_err(|gone| RoleError::GaveUp(gone.to_string()))?;
         let page = page.map_err(|error| RoleError::GaveUp(error.to_string()))?;
         for trouble in page.rows {
@@ -75,8 +75,8 @@ async fn faults(house: &House) -> Result<BTreeMap<InputId, Trouble>, RoleError> 
 }
 
 /// What jobs without a fault wait for.
-async fn waits(house: &House, unfit: Option<&str>) -> Result<String, RoleError> {
-    let moment = house.moment(Duration::ZERO).await;
+async fn waits(services: &Services, unfit: Option<&str>) -> Result<String, RoleError> {
+    let moment = services.moment(Duration::ZERO).await;
     let moment = moment.map_err(|gone| RoleError::GaveUp(gone.to_string()))?;
     let of_workers = moment.troubles.iter().filter_map(|trouble| match trouble.subject {
         Subject::Worker(id) => Some(format!("worker {id} {}", trouble.text)),
@@ -87,12 +87,12 @@ async fn waits(house: &House, unfit: Option<&str>) -> Result<String, RoleError> 
     Ok(if reasons.is_empty() { "not built yet".to_owned() } else { reasons.join("; ") })
 }
 
-async fn packages(house: &House) -> Result<Vec<Package>, RoleError> {
+async fn packages(services: &Services) -> Result<Vec<Package>, RoleError> {
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
         let filters = [PackageFilter::default()].into();
         let ask = |reply| results::Message::Packages { filters, after, limit: 500, reply };
-        let page = house.ask(&house.results, ask).await;
+        let page = services.ask(&services.results, ask).await;
         let page = page.map_err(|gone| RoleError::GaveUp(gone.to_string()))?;
         let page = page.map_err(|error| RoleError::GaveUp(error.to_string()))?;
         rows.extend(page.rows);

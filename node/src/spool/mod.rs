@@ -1,9 +1,9 @@
 //! Durable files behind the port `Spool`.
 
 #[cfg(test)]
-mod power_tests;
+mod power_test;
 #[cfg(test)]
-mod tests;
+mod spool_test;
 
 use std::fs;
 use std::io;

@@ -8,8 +8,8 @@ use rebuilder_actors::port::{Batch, Store};
 use super::power_load::{self, Content};
 use super::{ConvertError, Converted, Engine, StoreOptions, convert};
 use crate::data_dir::DataDir;
-use crate::power_cut::{
-    Judged, Medium, Node, Plan, Recording, folder, judge, judged_by_children, tell,
+use crate::testing::power_cut::{
+    CutPlan, Judged, Medium, Node, Recording, folder, judge, judged_by_children, tell,
 };
 
 const CONVERTS: &str = "store::convert_test::child_that_converts";
@@ -203,7 +203,7 @@ fn fault(path: &Path, wanted: Engine, done: bool, content: &Content) -> Result<(
 
 #[test]
 fn a_conversion_survives_a_kill_and_a_power_cut_at_any_moment() {
-    if let Some(plan) = Plan::replayed() {
+    if let Some(plan) = CutPlan::replayed() {
         assert_eq!(judged_by_children(&plan, JUDGES).faults, Vec::<String>::new());
         return;
     }
@@ -216,7 +216,7 @@ fn a_conversion_survives_a_kill_and_a_power_cut_at_any_moment() {
         let told = [wanted.name().to_owned()];
         let mut recording = Recording::new(&top.join(wanted.name()), &start, &told);
         recording.run(CONVERTS, &[(TO, wanted.name().to_owned())], None);
-        let plan = Plan::new(&recording, Medium::Synchronous, 60, 5);
+        let plan = CutPlan::new(&recording, Medium::Synchronous, 60, 5);
         all.add(judged_by_children(&plan, JUDGES));
     }
     all.expect_sound(120, &top);

@@ -1,6 +1,6 @@
 //! The embedded databases behind the port `Store`.
 
-mod caught;
+mod catch_panic;
 mod checked;
 mod convert;
 mod database_store;
@@ -17,7 +17,7 @@ mod survey;
 mod synchronous;
 
 #[cfg(test)]
-mod checked_tests;
+mod checked_test;
 #[cfg(test)]
 pub mod conformance;
 #[cfg(test)]
@@ -25,17 +25,17 @@ mod conformance_test;
 #[cfg(test)]
 mod convert_test;
 #[cfg(test)]
-mod flip_tests;
+mod flip_test;
 #[cfg(test)]
-mod kill_tests;
+mod kill_test;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod power_load;
 #[cfg(test)]
-mod power_tests;
+mod power_test;
 #[cfg(test)]
-mod sync_tests;
+mod sync_test;
 
 pub use convert::{ConvertError, Converted, convert};
 pub use database_store::{DatabaseStore, StoreOptions};

@@ -1,6 +1,6 @@
 use rebuilder_actors::port::{Store, StoreError};
 
-use super::caught::Caught;
+use super::catch_panic::CatchPanic;
 use super::checked::{CheckedStore, Opened, Places, damaged};
 use super::database_store::StoreOptions;
 use super::engine::Engine;
@@ -28,7 +28,7 @@ pub fn open(
     if (known || places.has_sums) && !file.exists() {
         return Err(damaged(&file, "it is missing"));
     }
-    let inner = Caught::open(&file, || engine.open_summed(dir, options))?;
+    let inner = CatchPanic::open(&file, || engine.open_summed(dir, options))?;
     let (store, opened) = CheckedStore::open(inner, &places)?;
     dir.set_store_has_sums()?;
     if let Opened::Adopted { records } = opened
@@ -48,7 +48,7 @@ pub fn open_unchecked(
     engine: Engine,
     dir: &DataDir,
     options: StoreOptions,
-) -> Result<Caught<Box<dyn Store>>, StoreError> {
+) -> Result<CatchPanic<Box<dyn Store>>, StoreError> {
     let file = dir.join(engine.folder()).join(engine.file());
-    Caught::open(&file, || engine.open(dir, options))
+    CatchPanic::open(&file, || engine.open(dir, options))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use rebuilder_actors::port::{Batch, Op, Store, StoreError};
 
-use crate::power_cut::Numbers;
+use crate::testing::power_cut::Numbers;
 
 /// Where the number of the last batch is.
 const LAST: &[u8] = b"!last";

@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ctl::{Ctl, Verdict};
+use crate::harness::{Harness, HarnessSettings, names};
 use crate::node::Node;
 use crate::tools::until_true;
-use crate::world::{Wishes, World, names};
 
 const WORKERS: [&str; 3] = ["w1", "w2", "w3"];
 const PACKAGES: usize = 48;
@@ -12,24 +12,28 @@ const PACKAGES: usize = 48;
 /// is there; nothing is there twice or built twice.
 #[test]
 fn a_coordinator_killed_under_load_loses_nothing() {
-    let wishes = Wishes { packages: names(PACKAGES), namespaces: true, ..Wishes::default() };
-    let world = World::new(wishes);
+    let settings = HarnessSettings {
+        packages: names(PACKAGES),
+        namespaces: true,
+        ..HarnessSettings::default()
+    };
+    let harness = Harness::new(settings);
     for (n, name) in names(PACKAGES).iter().enumerate() {
-        world.hook(name, &format!("sleep 0.{}\n", 3 + n % 7));
+        harness.hook(name, &format!("sleep 0.{}\n", 3 + n % 7));
     }
-    let mut coordinator = world.coordinator();
-    let workers = WORKERS.map(|name| world.joined_worker(name));
-    world.go("all");
-    let ctl = world.ctl();
+    let mut coordinator = harness.coordinator();
+    let workers = WORKERS.map(|name| harness.joined_worker(name));
+    harness.go("all");
+    let ctl = harness.ctl();
     for reports in [5, 15] {
         let seen = until_reports(&ctl, reports);
         coordinator.kill();
         let acknowledged = acknowledged(&workers);
         // They finish what they build, and keep it.
         until_true(20, "finished reports wait in spools", || {
-            WORKERS.iter().map(|w| world.spooled(w)).sum::<usize>() >= WORKERS.len()
+            WORKERS.iter().map(|w| harness.spooled(w)).sum::<usize>() >= WORKERS.len()
         });
-        coordinator = world.coordinator();
+        coordinator = harness.coordinator();
         let after = ctl.verdicts();
         for verdict in &seen {
             assert!(after.contains(verdict), "{verdict:?} was shown before the kill");
@@ -38,9 +42,9 @@ fn a_coordinator_killed_under_load_loses_nothing() {
         let lost: Vec<_> = acknowledged.keys().filter(|job| !jobs.contains(job)).collect();
         assert!(lost.is_empty(), "acknowledged, and not there any more: {lost:?}");
     }
-    world.until_reproduced(60);
-    world.until_spools_empty(&WORKERS);
-    world.assert_built_once();
+    harness.until_reproduced(60);
+    harness.until_spools_empty(&WORKERS);
+    harness.assert_built_once();
 
     let verdicts = ctl.verdicts();
     let builds: BTreeSet<i64> = verdicts.iter().map(|v| v.build).collect();

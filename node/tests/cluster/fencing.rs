@@ -1,18 +1,18 @@
 use rebuilder_actors::protocol::GrantNumber;
 
 use crate::ctl::Ctl;
+use crate::harness::{Harness, HarnessSettings};
 use crate::peer::Peer;
 use crate::tools::until_true;
-use crate::world::{Wishes, World};
 
 /// A status that was on its way when the assignment was sent cannot know of it, and says nothing
 /// about it; one that has seen it does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_that_crossed_an_assignment_does_not_end_its_lease() {
-    let world = World::new(Wishes::default());
-    let _coordinator = world.coordinator();
-    let ctl = world.ctl();
-    let mut peer = Peer::join(&world.address, &world.key("w1"), "late").await;
+    let harness = Harness::new(HarnessSettings::default());
+    let _coordinator = harness.coordinator();
+    let ctl = harness.ctl();
+    let mut peer = Peer::join(&harness.address, &harness.key("w1"), "late").await;
     peer.status(GrantNumber(0), &[], 1001).await;
     let (number, assignment) = peer.assigned().await;
     assert_eq!((assignment.attempt.job.0, assignment.attempt.epoch.0), (1, 1));
@@ -46,17 +46,17 @@ fn until_heard(ctl: &Ctl, free_memory: i64) {
 /// A machine that was cloned with its key: the second is refused and told why, the first builds on.
 #[test]
 fn of_two_machines_with_one_key_the_second_is_refused() {
-    let world = World::new(Wishes { listed: &["w1"], ..Wishes::default() });
-    let coordinator = world.coordinator();
-    let mut first = world.joined_worker("w1");
-    world.until_begun(20, "p00", 0);
-    let ctl = world.ctl();
-    let key = world.coordinator_key().public_key();
-    world.write_worker("clone", &format!("coordinator_key = \"{key}\"\n"));
-    std::fs::copy(world.join("w1/worker.key"), world.join("clone/worker.key")).unwrap();
+    let harness = Harness::new(HarnessSettings { listed: &["w1"], ..HarnessSettings::default() });
+    let coordinator = harness.coordinator();
+    let mut first = harness.joined_worker("w1");
+    harness.until_begun(20, "p00", 0);
+    let ctl = harness.ctl();
+    let key = harness.coordinator_key().public_key();
+    harness.write_worker("clone", &format!("coordinator_key = \"{key}\"\n"));
+    std::fs::copy(harness.join("w1/worker.key"), harness.join("clone/worker.key")).unwrap();
     let row = ctl.worker("w1").unwrap();
 
-    let second = world.worker("clone");
+    let second = harness.worker("clone");
     let reason = "another process with this key is connected";
     second.until_said(20, 1, reason);
     // Again and again, for longer than the pause between two statuses of the first.
@@ -66,8 +66,8 @@ fn of_two_machines_with_one_key_the_second_is_refused() {
     assert_eq!((&now["address"], &now["id"]), (&row["address"], &row["id"]), "the same connection");
     assert_eq!(ctl.rows(&["worker", "ls"]).len(), 1);
     assert!(first.is_alive() && !first.said().contains("connection lost"), "{}", first.said());
-    world.go("all");
-    world.until_reproduced(20);
-    world.assert_built_once();
-    assert_eq!(world.begun("p00")[0].worker, "w1");
+    harness.go("all");
+    harness.until_reproduced(20);
+    harness.assert_built_once();
+    assert_eq!(harness.begun("p00")[0].worker, "w1");
 }

@@ -17,30 +17,31 @@ use tokio::net::UdpSocket;
 
 use crate::archive::ARCHIVE;
 use crate::ctl::Ctl;
+use crate::harness::{Harness, HarnessSettings, names};
 use crate::peer::{Dialed, Peer, soon};
 use crate::refusals::state;
 use crate::tools::until_true;
-use crate::world::{Wishes, World, names};
 
 /// A worker that was let in and lies: about whose job it reports, about who signed, about what.
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_that_are_not_the_workers_own_are_refused() {
-    let world = World::new(Wishes { packages: names(2), ..Wishes::default() });
-    let coordinator = world.coordinator();
-    let ctl = world.ctl();
-    let evil = world.key("w3");
-    let mut peer = Peer::join(&world.address, &evil, "evil").await;
+    let harness =
+        Harness::new(HarnessSettings { packages: names(2), ..HarnessSettings::default() });
+    let coordinator = harness.coordinator();
+    let ctl = harness.ctl();
+    let evil = harness.key("w3");
+    let mut peer = Peer::join(&harness.address, &evil, "evil").await;
     peer.status(GrantNumber(0), &[], 1001).await;
     let (number, own) = peer.assigned().await;
     let running = [Running { attempt: own.attempt, stage: Stage::Build, log_bytes: 0 }];
     peer.status(number, &running, 1002).await;
     // An honest worker has the other job.
-    let _honest = world.joined_worker("w1");
+    let _honest = harness.joined_worker("w1");
     let others = InputId(3 - own.attempt.job.0);
     let others = AttemptId { job: others, epoch: Epoch(1) };
     let name = format!("p{:02}", others.job.0 - 1);
     let name = if *own.key.source == *name { "p00".to_owned() } else { name };
-    world.until_begun(20, &name, 0);
+    harness.until_begun(20, &name, 0);
     let mut theirs = (*own).clone();
     theirs.attempt = others;
     theirs.key.source = name.as_str().into();
@@ -92,31 +93,31 @@ async fn reports_that_are_not_the_workers_own_are_refused() {
     let attempt = own.attempt;
     let accepted = FromCoordinator::Answer { attempt, answer: Answer::Accepted };
     assert_eq!(peer.hear().await, accepted);
-    world.go("all");
-    world.until_reproduced(20);
-    assert_eq!(world.begun(&name).len(), 1, "the honest worker was not disturbed");
+    harness.go("all");
+    harness.until_reproduced(20);
+    assert_eq!(harness.begun(&name).len(), 1, "the honest worker was not disturbed");
 }
 
 /// Peers that do not keep to the protocol lose their connection, and nobody else notices.
 #[tokio::test(flavor = "multi_thread")]
 async fn peers_that_break_the_protocol_are_put_out() {
-    let world = World::new(Wishes::default());
-    let mut coordinator = world.coordinator();
-    let ctl = world.ctl();
-    let _honest = world.joined_worker("w1");
-    world.until_begun(20, "p00", 0);
+    let harness = Harness::new(HarnessSettings::default());
+    let mut coordinator = harness.coordinator();
+    let ctl = harness.ctl();
+    let _honest = harness.joined_worker("w1");
+    harness.until_begun(20, "p00", 0);
     until_true(10, "the job runs", || ctl.running().len() == 1);
-    let evil = world.key("w3");
+    let evil = harness.key("w3");
 
     // As a worker that was let in: its row is there before anything is compared.
-    drop(Peer::join(&world.address, &evil, "evil").await);
+    drop(Peer::join(&harness.address, &evil, "evil").await);
     until_true(10, "evil is gone", || ctl.worker("evil").is_some() && !ctl.is_connected("evil"));
     let before = state(&ctl);
     let huge = Bytes::from(vec![0; CONTROL_FRAME_BYTES_MAX + 1]);
     let garbage = Bytes::from_static(&[0xff; 64]);
     let over = "is over the limit of 4194304";
     for (frame, text) in [(huge, over), (garbage.clone(), "a control frame cannot be read")] {
-        let mut peer = Peer::join(&world.address, &evil, "evil").await;
+        let mut peer = Peer::join(&harness.address, &evil, "evil").await;
         // It may be cut off in the middle of the frame.
         let _ = peer.dialed.say(frame).await;
         let reason = peer.dialed.closed().await;
@@ -143,7 +144,7 @@ async fn peers_that_break_the_protocol_are_put_out() {
         (garbage, CloseCode::Protocol, "hello: "),
         (hello, CloseCode::Version, version.as_str()),
     ] {
-        let mut dialed = Dialed::new(&world.address, &Identity::from_seed([67; 32])).await;
+        let mut dialed = Dialed::new(&harness.address, &Identity::from_seed([67; 32])).await;
         let _ = dialed.say(frame).await;
         let reason = dialed.closed().await;
         assert_eq!(reason.code, code as u32, "{reason}");
@@ -153,29 +154,29 @@ async fn peers_that_break_the_protocol_are_put_out() {
     }
 
     assert!(coordinator.is_alive());
-    world.go("all");
-    world.until_reproduced(20);
-    world.assert_built_once();
+    harness.go("all");
+    harness.until_reproduced(20);
+    harness.assert_built_once();
 }
 
 /// Noise and thousands of connections that are never made, or never used, cost a bounded amount and
 /// keep nobody out.
 #[tokio::test(flavor = "multi_thread")]
 async fn noise_and_half_open_connections_are_bounded() {
-    let world = World::new(Wishes::default());
-    let mut coordinator = world.coordinator();
-    let ctl = world.ctl();
-    let honest = world.joined_worker("w1");
-    world.until_begun(20, "p00", 0);
+    let harness = Harness::new(HarnessSettings::default());
+    let mut coordinator = harness.coordinator();
+    let ctl = harness.ctl();
+    let honest = harness.joined_worker("w1");
+    harness.until_begun(20, "p00", 0);
     until_true(10, "the job runs", || ctl.running().len() == 1);
     let before = (state(&ctl), coordinator.memory_kib());
 
-    garbage_datagrams(&world.address).await;
-    half_open(&world.address, 3000).await;
+    garbage_datagrams(&harness.address).await;
+    half_open(&harness.address, 3000).await;
     let mut silent = Vec::new();
     for _ in 0..100 {
         let identity = Identity::from_seed([68; 32]);
-        silent.push(Dialed::from([127, 0, 0, 1], &world.address, &identity).await);
+        silent.push(Dialed::from([127, 0, 0, 1], &harness.address, &identity).await);
     }
     // While all of that is there, others are served.
     serves(&ctl);
@@ -197,9 +198,9 @@ async fn noise_and_half_open_connections_are_bounded() {
     assert_eq!(ends[&(CloseCode::Protocol as u32)], 8, "{ends:?}");
     assert!(coordinator.is_alive());
     assert!(!honest.said().contains("connection lost"), "{}", honest.said());
-    world.go("all");
-    world.until_reproduced(20);
-    world.assert_built_once();
+    harness.go("all");
+    harness.until_reproduced(20);
+    harness.assert_built_once();
 }
 
 fn serves(ctl: &Ctl) {

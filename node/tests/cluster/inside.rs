@@ -20,18 +20,18 @@ use rebuilder_transport::key_file::{self, Access};
 use rebuilder_transport::{Limits, system};
 use tokio::sync::oneshot;
 
+use crate::harness::Harness;
 use crate::tools::until_true;
-use crate::world::World;
 
 /// The coordinator as the node makes it, in this process, with `wrap` around its queue.
 pub async fn coordinator(
-    world: &World,
+    harness: &Harness,
     wrap: Wrap,
 ) -> (ActorRef<Message>, oneshot::Receiver<TreeEnd>) {
-    let config = Config::load(Some(&world.join("c.toml")), Role::Coordinator).unwrap();
+    let config = Config::load(Some(&harness.join("c.toml")), Role::Coordinator).unwrap();
     let config = config.coordinator.unwrap();
-    let own = world.coordinator_key();
-    let admin = key_file::load_or_create(&world.join("c/ctl.key"), Access::Group).unwrap();
+    let own = harness.coordinator_key();
+    let admin = key_file::load_or_create(&harness.join("c/ctl.key"), Access::Group).unwrap();
     let dir = DataDir::open(&config.data_dir).unwrap();
     let cache = config.index_cache_dir();
     std::fs::create_dir_all(&cache).unwrap();
@@ -55,13 +55,13 @@ pub async fn coordinator(
         blobs: Arc::new(move || Ok(Box::new(FileBlobs::open(&blobs_dir)?))),
         blocking: Arc::new(Threads),
         clock: Arc::new(SystemClock::new()),
-        entropy: Arc::new(Random),
+        entropy: Arc::new(SystemEntropy),
         network: Arc::new(system::server(config.listen, own.clone(), Limits::default()).unwrap()),
         settings: config.queue_settings(own.public_key()),
         signer: Arc::new(own),
         admins: [admin.public_key()].into(),
         places: rebuilder_actors::domain::places::PlaceLimits::default(),
-        public_address: world.address.clone(),
+        public_address: harness.address.clone(),
         profiles: profiles.collect(),
         difference_bytes_max: 1 << 20,
         verifying_max: 1,
@@ -70,8 +70,8 @@ pub async fn coordinator(
     };
     let (end, ended) = oneshot::channel();
     let (tree, _) = Coordinator::spawn(None, Coordinator, (parts, end)).await.unwrap();
-    let ctl = world.ctl();
-    let wanted = world.packages();
+    let ctl = harness.ctl();
+    let wanted = harness.packages();
     until_true(20, "the index is read", || ctl.rows(&["pkgs", "ls"]).len() == wanted);
     (tree, ended)
 }
@@ -84,9 +84,9 @@ impl Blocking for Threads {
     }
 }
 
-struct Random;
+struct SystemEntropy;
 
-impl Entropy for Random {
+impl Entropy for SystemEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         use ring::rand::SecureRandom as _;
         ring::rand::SystemRandom::new().fill(bytes).unwrap();

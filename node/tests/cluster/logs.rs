@@ -1,30 +1,31 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 
+use crate::harness::{Harness, HarnessSettings, names};
 use crate::tools::until_true;
-use crate::world::{Wishes, World, names};
 
 /// Lines arrive while the build runs, and the answer ends with it.
 #[test]
 fn a_followed_log_grows_with_the_build_and_ends_with_it() {
-    let world = World::new(Wishes { packages: names(2), ..Wishes::default() });
-    let _coordinator = world.coordinator();
-    world.hook(
+    let harness =
+        Harness::new(HarnessSettings { packages: names(2), ..HarnessSettings::default() });
+    let _coordinator = harness.coordinator();
+    harness.hook(
         "p00",
-        "echo first\nuntil [ -e \"$world/go/more\" ]; do sleep 0.05; done\necho second\n",
+        "echo first\nuntil [ -e \"$folder/go/more\" ]; do sleep 0.05; done\necho second\n",
     );
-    let _worker = world.joined_worker("w1");
-    world.until_begun(20, "p00", 0);
-    let ctl = world.ctl();
+    let _worker = harness.joined_worker("w1");
+    harness.until_begun(20, "p00", 0);
+    let ctl = harness.ctl();
     let mut follow = ctl.start(&["pkgs", "log", "--name", "p00", "--follow"]);
     let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
     let mut next = || lines.next().map(Result::unwrap);
     assert_eq!(next().as_deref(), Some("building p00"));
     assert_eq!(next().as_deref(), Some("first"));
     assert_eq!(ctl.verdicts(), [], "the build still runs");
-    world.go("more");
+    harness.go("more");
     assert_eq!(next().as_deref(), Some("second"));
     assert_eq!(ctl.verdicts(), [], "the build still runs");
-    world.go("p00");
+    harness.go("p00");
     assert_eq!(next(), None, "nothing more, and the end");
     assert!(follow.wait().unwrap().success());
     until_true(10, "the verdict follows", || ctl.verdicts().len() == 1);
@@ -37,14 +38,14 @@ fn a_followed_log_grows_with_the_build_and_ends_with_it() {
 #[test]
 fn a_log_over_the_limit_is_cut_in_the_middle_and_accepted() {
     let tables = "[limits]\nlog_bytes_max = \"4 MiB\"\n";
-    let world = World::new(Wishes { tables, ..Wishes::default() });
-    let _coordinator = world.coordinator();
-    world.hook("p00", "seq -f 'line %08.0f' 1 800000\n");
-    world.go("all");
-    let worker = world.joined_worker("w1");
-    world.until_reproduced(60);
+    let harness = Harness::new(HarnessSettings { tables, ..HarnessSettings::default() });
+    let _coordinator = harness.coordinator();
+    harness.hook("p00", "seq -f 'line %08.0f' 1 800000\n");
+    harness.go("all");
+    let worker = harness.joined_worker("w1");
+    harness.until_reproduced(60);
     worker.until_said(10, 1, "report of attempt 1-1 accepted");
-    let mut child = world.ctl().start(&["pkgs", "log", "--name", "p00"]);
+    let mut child = harness.ctl().start(&["pkgs", "log", "--name", "p00"]);
     let mut log = String::new();
     child.stdout.take().unwrap().read_to_string(&mut log).unwrap();
     assert!(child.wait().unwrap().success());

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use rebuilder_actors::protocol::wire::v1::ctl::{PackageFilter, Request};
 use rebuilder_transport::Identity;
 
+use crate::harness::{Harness, HarnessSettings, names};
 use crate::peer::Dialed;
-use crate::world::{Wishes, World, names};
 
 /// As docs/protocol.md says: each of the 512 connections half a mebibyte.
 const STRANGERS_KIB_MAX: u64 = 512 * 512;
@@ -17,8 +17,9 @@ const STRANGERS: u16 = 512;
 /// answers it does not read, and bytes that nobody asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_cost_no_more_than_is_documented() {
-    let world = World::new(Wishes { packages: names(12), ..Wishes::default() });
-    let mut coordinator = world.coordinator();
+    let harness =
+        Harness::new(HarnessSettings { packages: names(12), ..HarnessSettings::default() });
+    let mut coordinator = harness.coordinator();
     let before = coordinator.memory_kib();
     let mut held = Vec::new();
     for number in 0..STRANGERS {
@@ -26,7 +27,7 @@ async fn strangers_cost_no_more_than_is_documented() {
         let mut seed = [0xa5; 32];
         seed[..2].copy_from_slice(&[a, b]);
         let source = [127, 9, 3, u8::try_from(1 + number / 32).unwrap()];
-        let dialed = Dialed::from(source, &world.address, &Identity::from_seed(seed)).await;
+        let dialed = Dialed::from(source, &harness.address, &Identity::from_seed(seed)).await;
         let dialed = dialed.unwrap().ctl().await.unwrap();
         let mut sender = dialed.connection.open_one_way().await.unwrap();
         let chunk = Bytes::from(vec![0x55; 64 << 10]);
@@ -47,7 +48,7 @@ async fn strangers_cost_no_more_than_is_documented() {
     println!("{STRANGERS} strangers cost {grown} KiB");
     assert!(grown < STRANGERS_KIB_MAX, "{grown} KiB for {STRANGERS} strangers");
     assert!(coordinator.is_alive());
-    let _honest = world.joined_worker("w1");
-    assert_eq!(world.ctl().call(&["status"]).code, 0);
+    let _honest = harness.joined_worker("w1");
+    assert_eq!(harness.ctl().call(&["status"]).code, 0);
     drop(held);
 }

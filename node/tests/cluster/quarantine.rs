@@ -7,22 +7,23 @@ use rebuilder_actors::actor::coordinator::Message;
 use rebuilder_actors::actor::coordinator::queue::{Decide, Wrap};
 use rebuilder_actors::domain::queue::{Effects, Event, Fact, Moment, Now, Queue};
 
+use crate::harness::{Harness, HarnessSettings, names};
 use crate::inside::coordinator;
 use crate::tools::until_true;
-use crate::world::{Wishes, World, names};
 
 /// A report that makes the queue panic is tried twice and then set aside: its worker is told, and
 /// the house goes on with everything else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_that_makes_the_queue_panic_is_set_aside() {
-    let world = World::new(Wishes { packages: names(4), ..Wishes::default() });
+    let harness =
+        Harness::new(HarnessSettings { packages: names(4), ..HarnessSettings::default() });
     let panics = Arc::new(AtomicUsize::new(0));
     let counted = panics.clone();
     let wrap: Wrap = Arc::new(move |queue| Box::new(Weak { queue, panics: counted.clone() }));
-    let (tree, mut ended) = coordinator(&world, wrap).await;
-    let ctl = world.ctl();
-    let worker = world.joined_worker("w1");
-    world.go("all");
+    let (tree, mut ended) = coordinator(&harness, wrap).await;
+    let ctl = harness.ctl();
+    let worker = harness.joined_worker("w1");
+    harness.go("all");
     worker.until_said(30, 1, "refused: quarantined: it made the coordinator panic twice");
     until_true(30, "the other packages are reproduced", || ctl.verdicts().len() == 3);
     assert!(ctl.verdicts().iter().all(|v| v.name != POISON && v.status == "reproduced"));
@@ -36,10 +37,10 @@ async fn a_report_that_makes_the_queue_panic_is_set_aside() {
     assert_eq!(status["quarantined"], 1, "{status}");
     // Another attempt would do the same: the job waits until somebody looked.
     assert_eq!((&status["jobs"]["parked"], &status["jobs"]["decided"]), (&1.into(), &3.into()));
-    assert_eq!(world.begun(POISON).len(), 1);
+    assert_eq!(harness.begun(POISON).len(), 1);
     assert_eq!(panics.load(Ordering::SeqCst), 2, "never a third time");
     assert!(ended.try_recv().is_err(), "the coordinator is up");
-    world.until_spools_empty(&["w1"]);
+    harness.until_spools_empty(&["w1"]);
     drop(worker);
     tree.cast(Message::Stop).unwrap();
     assert_eq!(ended.await, Ok(TreeEnd::Stopped));

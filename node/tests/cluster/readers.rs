@@ -13,10 +13,10 @@ use rebuilder_actors::protocol::wire::v1::ctl::{PackageFilter, Request, Response
 use rebuilder_actors::protocol::wire::{self, CHUNK_FRAME_BYTES_MAX};
 use rebuilder_transport::Identity;
 
+use crate::harness::{Harness, HarnessSettings, names};
 use crate::inside::coordinator;
 use crate::peer::{Dialed, soon};
 use crate::tools::{until_true, utc_ms};
-use crate::world::{Wishes, World, names};
 
 fn filter(name: &str) -> PackageFilter {
     PackageFilter { name: Some(name.into()), ..PackageFilter::default() }
@@ -65,12 +65,13 @@ async fn answer(receiver: &mut dyn FrameReceive) -> Vec<Response> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_questions_is_answered_in_turns() {
-    let world = World::new(Wishes { packages: names(30), ..Wishes::default() });
-    let _coordinator = world.coordinator();
-    let ctl = world.ctl();
+    let harness =
+        Harness::new(HarnessSettings { packages: names(30), ..HarnessSettings::default() });
+    let _coordinator = harness.coordinator();
+    let ctl = harness.ctl();
     until_true(20, "the index is read", || ctl.ask(&["status"])["jobs"]["ready"] == 30);
     let stranger = Identity::from_seed([71; 32]);
-    let reader = Dialed::as_ctl(&world.address, &stranger).await;
+    let reader = Dialed::as_ctl(&harness.address, &stranger).await;
     let asked = burst(&reader, 50).await;
     // The operator's answers do not stand in that line.
     assert_eq!(ctl.ask(&["status"])["jobs"]["ready"], 30);
@@ -87,16 +88,17 @@ async fn a_burst_of_questions_is_answered_in_turns() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_leave_keep_nobody_from_work() {
-    let world = World::new(Wishes { packages: names(30), ..Wishes::default() });
-    let _coordinator = world.coordinator();
+    let harness =
+        Harness::new(HarnessSettings { packages: names(30), ..HarnessSettings::default() });
+    let _coordinator = harness.coordinator();
     for number in 0..6 {
         let stranger = Identity::from_seed([80 + number; 32]);
-        let reader = Dialed::as_ctl(&world.address, &stranger).await;
+        let reader = Dialed::as_ctl(&harness.address, &stranger).await;
         drop(burst(&reader, 30).await);
     }
-    let _worker = world.joined_worker("w1");
-    world.go("all");
-    world.until_reproduced(60);
+    let _worker = harness.joined_worker("w1");
+    harness.go("all");
+    harness.until_reproduced(60);
 }
 
 /// The real queue, which stands still in the middle of an order while its gate is
@@ -149,7 +151,8 @@ impl Drop for Gate {
 /// of something that does not end. What its workers do is asked once for all who want to know.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn lists_are_answered_while_the_queue_is_busy() {
-    let world = World::new(Wishes { packages: names(12), ..Wishes::default() });
+    let harness =
+        Harness::new(HarnessSettings { packages: names(12), ..HarnessSettings::default() });
     let closed = Arc::new(AtomicBool::new(true));
     let (orders, asked) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
     let (gate, begun, moments) = (closed.clone(), orders.clone(), asked.clone());
@@ -157,11 +160,11 @@ async fn lists_are_answered_while_the_queue_is_busy() {
         let (closed, orders, asked) = (closed.clone(), orders.clone(), asked.clone());
         Box::new(Still { queue, closed, orders, asked })
     });
-    let (tree, ended) = coordinator(&world, wrap).await;
-    let ctl = world.ctl();
+    let (tree, ended) = coordinator(&harness, wrap).await;
+    let ctl = harness.ctl();
     // A test that fails must not wait for the queue.
     let gate = Gate(gate);
-    let reader = Dialed::as_ctl(&world.address, &Identity::from_seed([72; 32])).await;
+    let reader = Dialed::as_ctl(&harness.address, &Identity::from_seed([72; 32])).await;
     let since = utc_ms();
     for _ in 0..40 {
         let (_send, mut receive) = reader.ask(&Request::Workers).await.unwrap();

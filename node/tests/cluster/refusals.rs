@@ -1,8 +1,8 @@
 use serde_json::Value;
 
 use crate::ctl::Ctl;
+use crate::harness::{Harness, HarnessSettings, names, stranger_key};
 use crate::tools::{is_run, node_program, until_true, utc_ms};
-use crate::world::{Wishes, World, names, stranger_key};
 
 /// What a refused worker exits with, as documented.
 const REFUSED: i32 = 77;
@@ -13,13 +13,14 @@ const SECRET_LINE: &str = "signup_secret = \"correct horse battery staple\"";
 /// in.
 #[test]
 fn workers_without_the_right_to_work_are_refused() {
-    let wishes = Wishes { coordinator: SECRET_LINE, listed: &["w1"], ..Wishes::default() };
-    let world = World::new(wishes);
-    let coordinator = world.coordinator();
-    let before = state(&world.ctl());
-    let pin = format!("coordinator_key = \"{}\"\n", world.coordinator_key().public_key());
-    let other = world.key("other").public_key();
-    let not_enrolled = format!("the key {} is not enrolled", world.key("x3").public_key());
+    let settings =
+        HarnessSettings { coordinator: SECRET_LINE, listed: &["w1"], ..HarnessSettings::default() };
+    let harness = Harness::new(settings);
+    let coordinator = harness.coordinator();
+    let before = state(&harness.ctl());
+    let pin = format!("coordinator_key = \"{}\"\n", harness.coordinator_key().public_key());
+    let other = harness.key("other").public_key();
+    let not_enrolled = format!("the key {} is not enrolled", harness.key("x3").public_key());
     let other_here = "another coordinator answers here";
     for (name, enrolment, worker_says, coordinator_says, ends) in [
         // Listed, but it expects another coordinator.
@@ -39,8 +40,8 @@ fn workers_without_the_right_to_work_are_refused() {
         ),
         ("x3", pin, not_enrolled.as_str(), not_enrolled.as_str(), Some(REFUSED)),
     ] {
-        world.write_worker(name, &enrolment);
-        let mut worker = world.worker(name);
+        harness.write_worker(name, &enrolment);
+        let mut worker = harness.worker(name);
         worker.until_said(20, 1, worker_says);
         coordinator.until_said(20, 1, coordinator_says);
         match ends {
@@ -48,14 +49,14 @@ fn workers_without_the_right_to_work_are_refused() {
             None => assert!(worker.is_alive(), "it tries again, as somebody may mend it"),
         }
         assert!(!worker.said().contains("connected to"), "{}", worker.said());
-        assert_eq!(state(&world.ctl()), before, "{name} changed something");
+        assert_eq!(state(&harness.ctl()), before, "{name} changed something");
     }
 
-    world.write_worker("x4", &format!("signup_secret = \"{SECRET}\"\n"));
-    let worker = world.joined_worker("x4");
-    world.until_begun(20, "p00", 0);
-    let pinned = std::fs::read_to_string(world.join("x4/coordinator.pub")).unwrap();
-    assert_eq!(pinned.trim(), world.coordinator_key().public_key().to_string(), "pinned");
+    harness.write_worker("x4", &format!("signup_secret = \"{SECRET}\"\n"));
+    let worker = harness.joined_worker("x4");
+    harness.until_begun(20, "p00", 0);
+    let pinned = std::fs::read_to_string(harness.join("x4/coordinator.pub")).unwrap();
+    assert_eq!(pinned.trim(), harness.coordinator_key().public_key().to_string(), "pinned");
     let said = coordinator.said() + &worker.said();
     assert!(!said.contains(SECRET), "the secret is in no log");
 }
@@ -63,25 +64,25 @@ fn workers_without_the_right_to_work_are_refused() {
 /// An invitation lets one key in, once; one that expired lets none in.
 #[test]
 fn an_invitation_works_once_and_for_its_time() {
-    let world = World::new(Wishes { listed: &[], ..Wishes::default() });
-    let coordinator = world.coordinator();
-    let ctl = world.ctl();
+    let harness = Harness::new(HarnessSettings { listed: &[], ..HarnessSettings::default() });
+    let coordinator = harness.coordinator();
+    let ctl = harness.ctl();
     let invite = |ttl: &str| {
         let row = ctl.ask(&["worker", "invite", "--ttl", ttl]);
         (row["token"].as_str().unwrap().to_owned(), utc_ms())
     };
     let (token, _) = invite("1h");
     let (short, made_at) = invite("1s");
-    world.write_worker("x1", &format!("invitation = \"{token}\"\n"));
-    let first = world.joined_worker("x1");
-    world.until_begun(20, "p00", 0);
+    harness.write_worker("x1", &format!("invitation = \"{token}\"\n"));
+    let first = harness.joined_worker("x1");
+    harness.until_begun(20, "p00", 0);
 
     until_true(10, "the second invitation is over", || utc_ms() > made_at + 1100);
     let reason = "the invitation is unknown here, used, or expired";
     for (count, (name, token)) in [("x2", &token), ("x3", &short)].into_iter().enumerate() {
         let before = state(&ctl);
-        world.write_worker(name, &format!("invitation = \"{token}\"\n"));
-        let mut worker = world.worker(name);
+        harness.write_worker(name, &format!("invitation = \"{token}\"\n"));
+        let mut worker = harness.worker(name);
         worker.until_said(20, 1, reason);
         assert_eq!(worker.until_ended(10), REFUSED);
         coordinator.until_said(20, count + 1, reason);
@@ -92,20 +93,20 @@ fn an_invitation_works_once_and_for_its_time() {
     // The key that used it comes back with the same configuration.
     first.stop();
     until_true(10, "x1 is gone", || !ctl.is_connected("x1"));
-    let _again = world.joined_worker("x1");
+    let _again = harness.joined_worker("x1");
 }
 
 /// A worker whose rights are taken is put out at once: its builds end, then its process, with a
 /// code that says so. It stays out, and its job goes elsewhere.
 #[test]
 fn a_revoked_worker_ends_and_its_job_goes_elsewhere() {
-    let world = World::new(Wishes::default());
-    let coordinator = world.coordinator();
-    let mut revoked = world.joined_worker("w1");
-    world.until_begun(20, "p00", 0);
-    let script = world.join("script");
+    let harness = Harness::new(HarnessSettings::default());
+    let coordinator = harness.coordinator();
+    let mut revoked = harness.joined_worker("w1");
+    harness.until_begun(20, "p00", 0);
+    let script = harness.join("script");
     assert!(is_run(&script), "it would go on for ever");
-    let ctl = world.ctl();
+    let ctl = harness.ctl();
     let id = ctl.worker("w1").unwrap()["id"].as_i64().unwrap();
     let done = ctl.ask(&["worker", "revoke", "w1"]);
     assert_eq!(done["affected"], 1, "{done}");
@@ -113,17 +114,17 @@ fn a_revoked_worker_ends_and_its_job_goes_elsewhere() {
     assert!(revoked.said().contains("an operator revoked this key"), "{}", revoked.said());
     until_true(2, "its build ends with it", || !is_run(&script));
     coordinator.until_said(10, 1, "its worker was revoked");
-    let _other = world.joined_worker("w2");
-    assert_eq!(world.until_begun(10, "p00", 1).worker, "w2", "at once");
+    let _other = harness.joined_worker("w2");
+    assert_eq!(harness.until_begun(10, "p00", 1).worker, "w2", "at once");
 
     // Whoever starts it again learns why it does not stay.
-    let mut again = world.worker("w1");
+    let mut again = harness.worker("w1");
     assert_eq!(again.until_ended(20), REFUSED, "{}", again.said());
     assert!(again.said().contains("the rights of this key were revoked"), "{}", again.said());
     assert!(!ctl.is_connected("w1"));
     assert_eq!(ctl.verdicts(), []);
-    world.go("all");
-    world.until_reproduced(20);
+    harness.go("all");
+    harness.until_reproduced(20);
     assert_ne!(ctl.verdicts()[0].worker, id);
     assert_eq!(ctl.verdicts()[0].build, 1);
 }
@@ -131,39 +132,40 @@ fn a_revoked_worker_ends_and_its_job_goes_elsewhere() {
 /// What a worker has signed stays on its disk when it is refused: the key may get its rights back.
 #[test]
 fn a_refused_worker_keeps_its_reports() {
-    let world = World::new(Wishes { listed: &["w1"], ..Wishes::default() });
-    let coordinator = world.coordinator();
-    let mut worker = world.joined_worker("w1");
-    world.until_begun(20, "p00", 0);
+    let harness = Harness::new(HarnessSettings { listed: &["w1"], ..HarnessSettings::default() });
+    let coordinator = harness.coordinator();
+    let mut worker = harness.joined_worker("w1");
+    harness.until_begun(20, "p00", 0);
     coordinator.stop();
-    world.go("all");
-    until_true(20, "its report waits", || world.spooled("w1") == 1);
+    harness.go("all");
+    until_true(20, "its report waits", || harness.spooled("w1") == 1);
 
     // The line that lists it is gone for a while.
-    let config = world.join("c.toml");
+    let config = harness.join("c.toml");
     let listed = std::fs::read_to_string(&config).unwrap();
-    let key = format!("{:?}", world.key("w1").public_key().to_string());
+    let key = format!("{:?}", harness.key("w1").public_key().to_string());
     std::fs::write(&config, listed.replace(&key, "")).unwrap();
-    let coordinator = world.coordinator();
+    let coordinator = harness.coordinator();
     assert_eq!(worker.until_ended(40), REFUSED, "{}", worker.said());
-    assert_eq!(world.spooled("w1"), 1);
+    assert_eq!(harness.spooled("w1"), 1);
     coordinator.stop();
 
     std::fs::write(&config, listed).unwrap();
-    let _coordinator = world.coordinator();
-    let _worker = world.joined_worker("w1");
-    world.until_reproduced(20);
-    world.assert_built_once();
-    world.until_spools_empty(&["w1"]);
+    let _coordinator = harness.coordinator();
+    let _worker = harness.joined_worker("w1");
+    harness.until_reproduced(20);
+    harness.assert_built_once();
+    harness.until_spools_empty(&["w1"]);
 }
 
 /// Everybody may read; only the admin key may write.
 #[test]
 fn a_ctl_without_rights_may_only_read() {
-    let world = World::new(Wishes { packages: names(2), ..Wishes::default() });
-    let coordinator = world.coordinator();
-    let admin = world.ctl();
-    let stranger = Ctl { key: stranger_key(&world.join("")), ..world.ctl() };
+    let harness =
+        Harness::new(HarnessSettings { packages: names(2), ..HarnessSettings::default() });
+    let coordinator = harness.coordinator();
+    let admin = harness.ctl();
+    let stranger = Ctl { key: stranger_key(&harness.join("")), ..harness.ctl() };
     assert_eq!(stranger.rows(&["pkgs", "ls"]).len(), 2);
     assert_eq!(stranger.ask(&["status"])["jobs"]["ready"], 2);
     let before = state(&admin);

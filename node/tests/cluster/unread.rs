@@ -11,9 +11,9 @@ use rebuilder_actors::protocol::wire::{self, CHUNK_FRAME_BYTES_MAX, CloseCode, R
 use rebuilder_actors::protocol::{AttemptId, Epoch, GrantNumber, InputId, Stage};
 use rebuilder_transport::Identity;
 
+use crate::harness::{Harness, HarnessSettings};
 use crate::peer::{Dialed, offer};
 use crate::tools::until_true;
-use crate::world::{Wishes, World};
 
 fn attempts(count: i32) -> impl Iterator<Item = AttemptId> {
     (0..count).map(|n| AttemptId { job: InputId(900_000 + n), epoch: Epoch(1) })
@@ -31,18 +31,18 @@ fn status(running: i32, spooled: i32) -> Bytes {
     }))
 }
 
-async fn evil(world: &World) -> Dialed {
+async fn evil(harness: &Harness) -> Dialed {
     let role = Role::Worker { offer: offer("evil", 256), enrolment: None };
-    Dialed::new(&world.address, &world.key("w3")).await.greet(role).await.0
+    Dialed::new(&harness.address, &harness.key("w3")).await.greet(role).await.0
 }
 
 /// A worker that tells, as fast as it can, of 256 attempts that it does not have, is told once to
 /// stop each of them, whether it reads or not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_statuses_costs_one_order_for_each_attempt() {
-    let world = World::new(Wishes::default());
-    let mut coordinator = world.coordinator();
-    let mut peer = evil(&world).await;
+    let harness = Harness::new(HarnessSettings::default());
+    let mut coordinator = harness.coordinator();
+    let mut peer = evil(&harness).await;
     let before = coordinator.memory_kib();
     let frame = status(256, 0);
     let mut sent = 0_u32;
@@ -87,34 +87,34 @@ async fn a_flood_of_statuses_costs_one_order_for_each_attempt() {
 /// Lists that no honest worker has are refused before they are looked at.
 #[tokio::test(flavor = "multi_thread")]
 async fn statuses_without_bounds_are_refused() {
-    let world = World::new(Wishes::default());
-    let mut coordinator = world.coordinator();
+    let harness = Harness::new(HarnessSettings::default());
+    let mut coordinator = harness.coordinator();
     for (frame, text) in [
         (status(0, 400_000), "is over the limit of 65536"),
         (status(300, 0), "300 running and 0 finished attempts"),
         (status(0, 4_097), "0 running and 4097 finished attempts"),
     ] {
-        let mut peer = evil(&world).await;
+        let mut peer = evil(&harness).await;
         let _ = peer.say(frame).await;
         let reason = peer.closed().await;
         assert_eq!(reason.code, CloseCode::Protocol as u32, "{reason}");
         assert!(reason.text.contains(text), "{reason}");
     }
     assert!(coordinator.is_alive());
-    assert_eq!(world.ctl().call(&["status"]).code, 0);
+    assert_eq!(harness.ctl().call(&["status"]).code, 0);
 }
 
 /// A ctl has eight streams, and answers that it does not read take little memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_not_read_are_bounded() {
-    let packages = crate::world::names(12);
-    let world = World::new(Wishes { packages, ..Wishes::default() });
-    let coordinator = world.coordinator();
+    let packages = crate::harness::names(12);
+    let harness = Harness::new(HarnessSettings { packages, ..HarnessSettings::default() });
+    let coordinator = harness.coordinator();
     let before = coordinator.memory_kib();
     let mut held = Vec::new();
     for number in 0..8 {
         let identity = Identity::from_seed([90 + number; 32]);
-        let dialed = Dialed::new(&world.address, &identity).await.ctl().await.unwrap();
+        let dialed = Dialed::new(&harness.address, &identity).await.ctl().await.unwrap();
         let mut streams = Vec::new();
         for _ in 0..8 {
             let filter = PackageFilter::default();
@@ -134,5 +134,5 @@ async fn answers_that_are_not_read_are_bounded() {
     }
     let grown = coordinator.memory_kib().saturating_sub(before);
     assert!(grown < 32 << 10, "{grown} KiB more");
-    assert_eq!(world.ctl().call(&["status"]).code, 0);
+    assert_eq!(harness.ctl().call(&["status"]).code, 0);
 }

@@ -5,27 +5,27 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use rebuilder_actors::protocol::{Archive, FaultKind};
-use rebuilder_node::backend::Ended;
+use rebuilder_node::backend::BuildError;
 
 use crate::archive::{Key, Served, binary, crafted, source};
+use crate::harness::{Harness, Outcome, suite_assignment};
 use crate::mirror;
-use crate::world::{Outcome, World, suite_assignment};
 
-/// One world for all of it: honest packages before and after, hostile ones between.
+/// One harness for all of it: honest packages before and after, hostile ones between.
 #[tokio::test(flavor = "multi_thread")]
 async fn packages_of_a_base_root_are_confined() {
     let own = tempfile::tempdir().unwrap();
     let key = Key::new(own.path());
-    let world = World::including(&[&key.keyring], &["base-extra"]);
-    let served = Served::new(world.folder.path().join("archive"));
+    let harness = Harness::including(&[&key.keyring], &["base-extra"]);
+    let served = Served::new(harness.folder.path().join("archive"));
     let install = "override_dh_auto_install:\n\tmkdir -p debian/tiny/usr/share/tiny\n\t\
                    echo content >debian/tiny/usr/share/tiny/file\n";
     source(&served.folder, "tiny", "debhelper-compat (= 13)", install);
-    let scene = Scene { world, served, key };
+    let scene = Scene { harness, served, key };
     binary(&scene.served.pool("honest"), "base-extra", "1.0");
     let honest = scene.attempt("honest").await;
     let expected = honest.sha256(DEB).expect("built");
-    let log = honest.told.log();
+    let log = honest.progress.log();
     assert!(log.contains("Setting up base-extra (1.0)"), "what is included is there: {log}");
 
     scripts(&scene, &expected).await;
@@ -36,7 +36,7 @@ async fn packages_of_a_base_root_are_confined() {
 
     let again = scene.attempt("honest").await;
     assert_eq!(again.sha256(DEB), Some(expected));
-    assert!(scene.world.is_clean());
+    assert!(scene.harness.is_clean());
 }
 
 /// A preinst, a postinst and a trigger look for what is not theirs, and then let the build go on.
@@ -44,19 +44,19 @@ async fn scripts(scene: &Scene, expected: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let secret = scene.world.folder.path().join("worker.key");
+    let secret = scene.harness.folder.path().join("worker.key");
     std::fs::write(&secret, "secret").unwrap();
     let look = |who: &str| {
         LOOK.replace("@WHO@", who)
             .replace("@KEY@", secret.to_str().unwrap())
             .replace("@PORT@", &port.to_string())
-            .replace("@OUT@", scene.world.folder.path().to_str().unwrap())
+            .replace("@OUT@", scene.harness.folder.path().to_str().unwrap())
     };
     // The same look from here finds everything, or it would prove nothing.
     let seen = crate::archive::run(Path::new("/"), &["sh", "-c", &look("host")]);
     assert!(!seen.contains("host key 0") && seen.contains("host tcp open"), "{seen}");
     assert!(seen.contains("host wrote outside at most"), "{seen}");
-    std::fs::remove_file(scene.world.folder.path().join("by-host")).unwrap();
+    std::fs::remove_file(scene.harness.folder.path().join("by-host")).unwrap();
     assert!(listener.accept().is_ok(), "the look from the host");
 
     let pool = scene.served.pool("scripts");
@@ -70,12 +70,12 @@ async fn scripts(scene: &Scene, expected: &str) {
     let control = [("triggers", "interest /usr/share/base-extra\n"), ("postinst", &*by_trigger)];
     crafted(&pool, "base-trigger", "", &control, empty);
     let outcome = scene.attempt("scripts").await;
-    let log = outcome.told.log();
+    let log = outcome.progress.log();
     for who in ["preinst", "postinst", "trigger"] {
         for line in ["key 0", "tcp closed", "uid 0 1879048192", "wrote inside at most"] {
             assert!(log.contains(&format!("{who} {line}")), "{who} {line}: {log}");
         }
-        let outside = scene.world.folder.path().join(format!("by-{who}"));
+        let outside = scene.harness.folder.path().join(format!("by-{who}"));
         assert!(!outside.exists(), "{} was written", outside.display());
     }
     let refused = listener.accept().map_err(|error| error.kind());
@@ -85,7 +85,7 @@ async fn scripts(scene: &Scene, expected: &str) {
 
 /// A package whose files are meant for elsewhere.
 async fn tar(scene: &Scene, name: &str, by: By, data: &str) {
-    let outside = scene.world.folder.path().join("outside");
+    let outside = scene.harness.folder.path().join("outside");
     std::fs::create_dir_all(&outside).unwrap();
     std::fs::write(outside.join("file"), "before").unwrap();
     let data = data.replace("@OUT@", outside.to_str().unwrap());
@@ -131,12 +131,12 @@ async fn unreachable(scene: &Scene) {
     scene.served.pool("foreign");
     let foreign = scene.served.suite(&Key::new(other.path()), "foreign");
     fault(&scene.of(vec![foreign]).await, FaultKind::InputsUnavailable);
-    let left = scene.world.bases().into_iter().find(|folder| folder.join("scratch").exists());
+    let left = scene.harness.bases().into_iter().find(|folder| folder.join("scratch").exists());
     assert_eq!(left, None, "what was begun is removed");
 }
 
 struct Scene {
-    world: World,
+    harness: Harness,
     served: Served,
     key: Key,
 }
@@ -146,8 +146,8 @@ impl Scene {
     async fn attempt(&self, suite: &str) -> Outcome {
         let own = self.served.suite(&self.key, suite);
         let outcome = self.of([mirror::suites(), vec![own]].concat()).await;
-        println!("{suite}: {:.1} s {}", outcome.seconds, outcome.told.times());
-        let (log, folder) = (outcome.told.log(), self.world.folder.path());
+        println!("{suite}: {:.1} s {}", outcome.seconds, outcome.progress.times());
+        let (log, folder) = (outcome.progress.log(), self.harness.folder.path());
         // But for what a hostile package itself names.
         let shows = log
             .lines()
@@ -159,14 +159,14 @@ impl Scene {
     async fn of(&self, archives: Vec<Archive>) -> Outcome {
         let dsc = self.served.file("tiny_1.0.dsc");
         let files = [(DEB, "amd64")];
-        self.world.attempt(suite_assignment("tiny", "1.0", dsc, archives, &files)).await
+        self.harness.attempt(suite_assignment("tiny", "1.0", dsc, archives, &files)).await
     }
 }
 
 fn fault(outcome: &Outcome, kind: FaultKind) {
     match &outcome.ended {
-        Err(Ended::Fault(fault)) if fault.kind == kind => println!("{kind}: {}", fault.detail),
-        other => panic!("{kind} was expected: {other:?}\n{}", outcome.told.log()),
+        Err(BuildError::Fault(fault)) if fault.kind == kind => println!("{kind}: {}", fault.detail),
+        other => panic!("{kind} was expected: {other:?}\n{}", outcome.progress.log()),
     }
 }
 

@@ -11,8 +11,8 @@ use rebuilder_actors::protocol::{Archive, Sha256};
 use rebuilder_node::sandbox;
 
 use crate::archive::{Served, run, source};
+use crate::harness::{Harness, SystemClock, suite_assignment};
 use crate::mirror;
-use crate::world::{SystemClock, World, suite_assignment};
 
 /// Run by hand: `cargo test --test debian -- --ignored --nocapture mmdebstrap`. In turns, each
 /// with everything to be downloaded; `REBUILDER_TEST_ROUNDS` says how often (1).
@@ -21,19 +21,19 @@ use crate::world::{SystemClock, World, suite_assignment};
 async fn a_base_root_is_what_mmdebstrap_makes() {
     let rounds = std::env::var("REBUILDER_TEST_ROUNDS").map_or(1, |n| n.parse().unwrap());
     for round in 1..=rounds {
-        let world = World::new(&[]);
-        let other = tempfile::tempdir_in(world.folder.path()).unwrap();
+        let harness = Harness::new(&[]);
+        let other = tempfile::tempdir_in(harness.folder.path()).unwrap();
         let began = SystemClock::new();
         mmdebstrap(other.path());
         let theirs = began.monotonic().0.as_secs_f32();
-        let served = Served::new(world.folder.path().join("archive"));
+        let served = Served::new(harness.folder.path().join("archive"));
         source(&served.folder, "tiny", "debhelper-compat (= 13)", "");
         let dsc = served.file("tiny_1.0.dsc");
         let assignment = suite_assignment("tiny", "1.0", dsc, mirror::suites(), &[]);
-        let log = world.attempt(assignment).await.told.log();
+        let log = harness.attempt(assignment).await.progress.log();
         let ours = log.lines().find_map(|line| line.split_once("is ready after ")).expect(&log).1;
         println!("round {round}: mmdebstrap {theirs:.1} s, base root {ours}");
-        let bases = world.bases();
+        let bases = harness.bases();
         let made = Tree::of(&bases[0].join("root"), sandbox::root_id());
         let expected = Tree::of(&other.path().join("root"), 0);
         let differences = expected.differences(&made);

@@ -1,13 +1,13 @@
 use rebuilder_actors::protocol::EnvironmentKnowledge;
 
+use crate::harness::{Harness, suite_assignment};
 use crate::mirror;
-use crate::world::{World, suite_assignment};
 
 /// Times of real packages; run by hand: `cargo test --test debian -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "compares with today's archive, whose toolchain moves: for looking at, not for gating"]
 async fn packages_of_the_mirror_are_rebuilt() {
-    let world = World::new(&[]);
+    let harness = Harness::new(&[]);
     let archives = mirror::suites();
     for (binary, source) in [
         ("mobian-archive-keyring", "mobian-keyring"),
@@ -31,7 +31,7 @@ async fn packages_of_the_mirror_are_rebuilt() {
         let version = published.version.as_str();
         let assignment =
             suite_assignment(source, version, published.dsc.clone(), archives.clone(), &files);
-        let outcome = world.attempt(assignment).await;
+        let outcome = harness.attempt(assignment).await;
         let (file, _, expected) = &published.binaries[0];
         let verdict = match &outcome.ended {
             Ok(_) => match outcome.sha256(file) {
@@ -41,11 +41,15 @@ async fn packages_of_the_mirror_are_rebuilt() {
             },
             Err(ended) => format!("{ended:?}"),
         };
-        println!("{source} {version}: {:.1} s: {}{verdict}", outcome.seconds, outcome.told.times());
-        for line in outcome.told.log().lines().filter(|line| line.starts_with("rebuilder: ")) {
+        println!(
+            "{source} {version}: {:.1} s: {}{verdict}",
+            outcome.seconds,
+            outcome.progress.times()
+        );
+        for line in outcome.progress.log().lines().filter(|line| line.starts_with("rebuilder: ")) {
             println!("    {line}");
         }
-        assert!(world.is_clean());
-        assert_eq!(outcome.learnt.environment, EnvironmentKnowledge::Suite);
+        assert!(harness.is_clean());
+        assert_eq!(outcome.facts.environment, EnvironmentKnowledge::Suite);
     }
 }

@@ -20,7 +20,7 @@ pub struct Node {
 }
 
 /// How a run ended.
-pub struct Ended {
+pub struct ProcessEnd {
     pub status: ExitStatus,
     /// Standard output.
     pub table: String,
@@ -62,7 +62,7 @@ impl Node {
     }
 
     /// Runs until idle, at most for `limit`; `watch` is called again and again meanwhile.
-    pub fn until_idle(&self, limit: Duration, mut watch: impl FnMut()) -> Ended {
+    pub fn until_idle(&self, limit: Duration, mut watch: impl FnMut()) -> ProcessEnd {
         let began = now();
         let mut running = self.start("standalone", &["--until-idle"]);
         let status = loop {
@@ -74,7 +74,7 @@ impl Node {
             std::thread::sleep(Duration::from_millis(50));
         };
         let table = std::fs::read_to_string(self.folder.join("stdout")).unwrap();
-        Ended { status, table, log: running.log(), time: began.elapsed() }
+        ProcessEnd { status, table, log: running.log(), time: began.elapsed() }
     }
 
     /// Starts it.

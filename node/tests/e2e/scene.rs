@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::archive::{Archive, architecture};
 use crate::checks::Checks;
-use crate::node::{Ended, Node};
+use crate::node::{Node, ProcessEnd};
 use crate::package::{Source, alter, binary, entry};
 use crate::reference::{Reference, suites};
 use crate::{altered, attestation, hidden, recorded, tools};
@@ -15,7 +15,7 @@ pub struct Scene {
     pub folder: tempfile::TempDir,
     pub archive: Archive,
     pub node: Node,
-    pub ended: Ended,
+    pub ended: ProcessEnd,
     /// What the first builds, in the reference root, printed.
     pub reference_log: String,
     /// What an attempt to see everything gives on the host while the node runs.

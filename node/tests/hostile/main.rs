@@ -12,7 +12,7 @@
 #[path = "../e2e/archive.rs"]
 mod archive;
 mod bombs;
-mod house;
+mod harness;
 #[expect(dead_code, reason = "shared with the end-to-end tests, which use all of it")]
 #[path = "../e2e/node.rs"]
 mod node;
@@ -34,7 +34,7 @@ mod sources;
 mod tools;
 mod trial;
 
-use house::House;
+use harness::Harness;
 use trial::{Place, Trial};
 
 /// Every trial there is.
@@ -66,17 +66,17 @@ fn hostile_packages_end_as_they_should() {
     let (bases, others): (Vec<_>, Vec<_>) =
         trials.into_iter().partition(|trial| trial.place == Place::Base);
     if !others.is_empty() {
-        let mut house = House::new(&others);
+        let mut harness = Harness::new(&others);
         for trial in &others {
-            complaints.extend(house.try_one(trial));
+            complaints.extend(harness.try_one(trial));
         }
-        complaints.extend(house.close());
+        complaints.extend(harness.close());
     }
     for trial in bases {
         let trials = [trial];
-        let mut house = House::new(&trials);
-        complaints.extend(house.try_one(&trials[0]));
-        complaints.extend(house.close());
+        let mut harness = Harness::new(&trials);
+        complaints.extend(harness.try_one(&trials[0]));
+        complaints.extend(harness.close());
     }
     for complaint in &complaints {
         println!("COMPLAINT {complaint}");

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rebuilder_actors::protocol::{FaultKind, Stage};
-use rebuilder_node::backend::{Ended, Found, decide};
+use rebuilder_node::backend::{BuildError, Found, decide};
 use rebuilder_node::sandbox::{
     Bind, Exit, Observed, Run, SandboxError, User, import_tar, import_tar_of, remove_tree,
 };
@@ -28,10 +28,10 @@ fn fault_of_difference(observed: &Observed) -> Option<FaultKind> {
     kind(decide(Found::Compared { reproduced: false }, observed))
 }
 
-fn kind(decided: Result<(), Ended>) -> Option<FaultKind> {
+fn kind(decided: Result<(), BuildError>) -> Option<FaultKind> {
     match decided {
         Ok(()) => None,
-        Err(Ended::Fault(fault)) => Some(fault.kind),
+        Err(BuildError::Fault(fault)) => Some(fault.kind),
         Err(other) => panic!("{other:?}"),
     }
 }

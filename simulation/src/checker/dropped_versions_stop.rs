@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use rebuilder_actors::domain::queue::{Settings, Whereabouts};
+use rebuilder_actors::domain::queue::{JobPlace, Settings};
 use rebuilder_actors::protocol::{AttemptId, InputId, JobKey};
 
 use super::Checker;
@@ -39,7 +39,7 @@ impl Checker for DroppedVersionsStop {
                 let known = |id: &InputId| all.values().any(|named| named.contains(&keys[id]));
                 self.coming.retain(|id| !known(id));
             }
-            Observation::Placed(id, Whereabouts::Dropped) => {
+            Observation::Placed(id, JobPlace::Dropped) => {
                 self.dropped.insert(*id);
             }
             Observation::Ordered(Directive::Push(filter)) => {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use rebuilder_actors::domain::queue::{Settings, Whereabouts};
+use rebuilder_actors::domain::queue::{JobPlace, Settings};
 use rebuilder_actors::protocol::wire::v1::coordinator::Answer;
 use rebuilder_actors::protocol::{AttemptId, Epoch, GrantNumber, InputId};
 
@@ -61,7 +61,7 @@ impl Checker for DuplicatesOnlyAfterLostLeases {
                     attempt.since = now;
                 }
             }
-            Observation::Placed(id, Whereabouts::Parked(_)) => {
+            Observation::Placed(id, JobPlace::Parked(_)) => {
                 if let Some(attempt) = self.current.get_mut(id) {
                     attempt.ended = true;
                 }

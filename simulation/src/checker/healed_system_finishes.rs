@@ -1,5 +1,5 @@
 use rebuilder_actors::domain::queue::Settings;
-use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, Place};
+use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, StoredPlace};
 use rebuilder_actors::protocol::stored::{self, key::table};
 
 use super::Checker;
@@ -27,7 +27,7 @@ impl Checker for HealedSystemFinishes {
             state[0] = table::STATE;
             let state = end.durable.get(&state).ok_or("a job has no state")?;
             let state: JobState = stored::read(state).map_err(|e| e.to_string())?;
-            let finished = matches!(state.place, Place::Decided | Place::Dropped);
+            let finished = matches!(state.place, StoredPlace::Decided | StoredPlace::Dropped);
             if !job.memberships.is_empty() && !finished {
                 return Err(format!("{} {} is {:?}", job.key.source, job.key.version, state.place));
             }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use rebuilder_actors::domain::queue::{Settings, Whereabouts};
+use rebuilder_actors::domain::queue::{JobPlace, Settings};
 use rebuilder_actors::protocol::stored::v1::JobRecord;
 use rebuilder_actors::protocol::stored::{self, key::table};
 use rebuilder_actors::protocol::{InputId, JobKey};
@@ -35,7 +35,7 @@ impl Checker for NoJobIsLostOrStuck {
             Observation::Placed(id, _) if !self.known.contains_key(id) => {
                 return Err(format!("job {id} moved and nobody knows it"));
             }
-            Observation::Placed(id, Whereabouts::Running(epoch)) => {
+            Observation::Placed(id, JobPlace::Running(epoch)) => {
                 let newest = self.running.entry(*id).or_default();
                 if *epoch < *newest {
                     return Err(format!("job {id} runs attempt {epoch} after {newest}"));

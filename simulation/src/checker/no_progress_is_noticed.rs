@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use rebuilder_actors::domain::queue::Settings;
-use rebuilder_actors::protocol::stored::v1::{Outcome, Place};
+use rebuilder_actors::protocol::stored::v1::{Outcome, StoredPlace};
 use rebuilder_actors::protocol::{FaultKind, GrantNumber, InputId};
 
 use super::Checker;
@@ -12,14 +12,14 @@ use crate::observation::Observation;
 #[derive(Default)]
 pub(super) struct NoProgressIsNoticed {
     farm: Farm,
-    workers: BTreeMap<usize, Told>,
+    workers: BTreeMap<usize, Reported>,
     /// Attempts in a row that ended in faults of the machine, and since when that is so.
     failing: BTreeMap<usize, (u32, u64)>,
     due_since: BTreeMap<InputId, u64>,
 }
 
 #[derive(Default)]
-struct Told {
+struct Reported {
     heard: u64,
     /// Since when each status told of a free slot; `None`: the last did not.
     idle_since: Option<u64>,
@@ -77,7 +77,7 @@ impl Checker for NoProgressIsNoticed {
             }
             Observation::Left(worker) => drop(self.workers.remove(worker)),
             Observation::Admitted { worker, .. } => {
-                self.workers.insert(*worker, Told::default());
+                self.workers.insert(*worker, Reported::default());
             }
             Observation::Stored(id, _) => drop(self.due_since.remove(id)),
             Observation::Assigned { worker, number, .. } => {
@@ -118,7 +118,7 @@ fn is_of_the_machine(kind: FaultKind) -> bool {
 impl NoProgressIsNoticed {
     fn look(&mut self, now: u64, worker: usize, idle: u64, utc: i64) -> Result<(), String> {
         for (id, state) in &self.farm.states {
-            let Place::Queued { due, .. } = &state.place else { continue };
+            let StoredPlace::Queued { due, .. } = &state.place else { continue };
             if due.0 > utc || !self.farm.suits(worker, *id) {
                 self.due_since.remove(id);
                 continue;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use rebuilder_actors::domain::queue::Settings;
 use rebuilder_actors::port::UtcMillis;
-use rebuilder_actors::protocol::stored::v1::{JobState, Place, Waiting};
+use rebuilder_actors::protocol::stored::v1::{JobState, StoredPlace, Waiting};
 use rebuilder_actors::protocol::{Epoch, InputId};
 
 use super::Checker;
@@ -37,7 +37,7 @@ impl Checker for PriorityOrderIsKept {
         let begins = state.epoch > *newest;
         *newest = state.epoch.max(*newest);
         match &state.place {
-            Place::Leased { waiting, worker, granted_at } if begins => {
+            StoredPlace::Leased { waiting, worker, granted_at } if begins => {
                 match self.farm.index(*worker) {
                     Some(worker) => self.check(*id, waiting, worker, *granted_at),
                     None => Ok(()),
@@ -57,7 +57,7 @@ impl PriorityOrderIsKept {
         now: UtcMillis,
     ) -> Result<(), String> {
         let due = |state: &JobState| match &state.place {
-            Place::Queued { waiting, due } if *due <= now => Some(rank(waiting)),
+            StoredPlace::Queued { waiting, due } if *due <= now => Some(rank(waiting)),
             _ => None,
         };
         let before = self.farm.states.iter().find(|(id, state)| {

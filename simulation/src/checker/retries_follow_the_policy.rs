@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use rebuilder_actors::domain::queue::{Job, Settings};
 use rebuilder_actors::port::UtcMillis;
-use rebuilder_actors::protocol::stored::v1::{JobState, Outcome, Place, ReportRecord};
+use rebuilder_actors::protocol::stored::v1::{JobState, Outcome, ReportRecord, StoredPlace};
 use rebuilder_actors::protocol::{Epoch, InputId, Verdict};
 
 use super::Checker;
@@ -87,16 +87,16 @@ impl History {
             self.called = Some(state.clone());
         }
         match &state.place {
-            Place::Queued { due, .. } => self.due = Some(*due),
-            Place::Decided => {
-                if before.is_none_or(|before| before.place != Place::Decided) {
+            StoredPlace::Queued { due, .. } => self.due = Some(*due),
+            StoredPlace::Decided => {
+                if before.is_none_or(|before| before.place != StoredPlace::Decided) {
                     self.decided = Some(state.clone());
                 }
                 self.due = None;
             }
-            Place::Dropped => self.due = None,
+            StoredPlace::Dropped => self.due = None,
             // A lease that begins again may do so in a parking.
-            Place::Parked { .. } | Place::Leased { .. } => {}
+            StoredPlace::Parked { .. } | StoredPlace::Leased { .. } => {}
         }
     }
 
@@ -132,7 +132,7 @@ impl History {
         let delay = settings.retry.delay_base * state.retries;
         let wanted = record.accepted_at.plus(delay);
         match &state.place {
-            Place::Queued { due, .. } if *due == wanted => Ok(()),
+            StoredPlace::Queued { due, .. } if *due == wanted => Ok(()),
             place => Err(format!("attempt {attempt}: retry {wanted:?} is {place:?}")),
         }
     }

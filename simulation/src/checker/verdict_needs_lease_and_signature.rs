@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rebuilder_actors::domain::queue::Settings;
 use rebuilder_actors::domain::report::{SignedReport, verify, verify_countersigned};
 use rebuilder_actors::protocol::stored::key::table;
-use rebuilder_actors::protocol::stored::v1::{Place, ReportRecord, WorkerRecord};
+use rebuilder_actors::protocol::stored::v1::{ReportRecord, StoredPlace, WorkerRecord};
 use rebuilder_actors::protocol::stored::{self, key};
 use rebuilder_actors::protocol::{AttemptId, PublicKey, WorkerId};
 
@@ -29,7 +29,7 @@ impl Checker for VerdictNeedsLeaseAndSignature {
     fn observe(&mut self, _: u64, _: &Settings, observation: &Observation) -> Result<(), String> {
         match observation {
             Observation::Stored(job, state) => {
-                if let Place::Leased { worker, .. } = state.place {
+                if let StoredPlace::Leased { worker, .. } = state.place {
                     let attempt = AttemptId { job: *job, epoch: state.epoch };
                     self.granted.entry(attempt).or_default().insert(worker);
                 }

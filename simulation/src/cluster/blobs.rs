@@ -8,8 +8,8 @@ use bytes::Bytes;
 use rebuilder_actors::port::{BlobError, BlobName, Blobs};
 use rebuilder_actors::protocol::Sha256;
 
-use super::medium::{Fate, Medium};
-use super::random::Random;
+use super::disk::{Fate, SimulatedDisk};
+use super::random_stream::RandomStream;
 use super::world::lock;
 
 /// What a machine has on its disk.
@@ -49,7 +49,7 @@ impl BlobDisk {
 
     /// The power went: each part keeps any length from what was synced on, and some sectors of the
     /// rest were never written.
-    pub(super) fn power_cut(&mut self, random: &mut Random) {
+    pub(super) fn power_cut(&mut self, random: &mut RandomStream) {
         self.parts.retain(|_, part| {
             let length = random.count(part.synced..part.bytes.len() + 1);
             part.bytes.truncate(length);
@@ -66,17 +66,17 @@ impl BlobDisk {
 
 /// One process' way to it.
 pub(super) struct SimulatedBlobs {
-    disk: Arc<Mutex<BlobDisk>>,
-    medium: Arc<Medium>,
+    kept: Arc<Mutex<BlobDisk>>,
+    disk: Arc<SimulatedDisk>,
 }
 
 impl SimulatedBlobs {
-    pub(super) fn open(disk: &Arc<Mutex<BlobDisk>>, medium: &Arc<Medium>) -> Self {
-        Self { disk: disk.clone(), medium: medium.clone() }
+    pub(super) fn open(kept: &Arc<Mutex<BlobDisk>>, disk: &Arc<SimulatedDisk>) -> Self {
+        Self { kept: kept.clone(), disk: disk.clone() }
     }
 
     fn fate(&self, action: &'static str, part: &str) -> Result<(), BlobError> {
-        match self.medium.write() {
+        match self.disk.write() {
             Fate::Good => Ok(()),
             Fate::Full => Err(BlobError::Full { path: part.into() }),
             Fate::Error | Fate::PowerCut => Err(BlobError::Io {
@@ -97,35 +97,35 @@ fn piece(bytes: &[u8], offset: u64, length: usize) -> Bytes {
 impl Blobs for SimulatedBlobs {
     fn part_length(&mut self, part: &str) -> Result<u64, BlobError> {
         self.fate("sync", part)?;
-        let mut disk = lock(&self.disk);
-        let Some(found) = disk.parts.get_mut(part) else { return Ok(0) };
+        let mut kept = lock(&self.kept);
+        let Some(found) = kept.parts.get_mut(part) else { return Ok(0) };
         found.synced = found.bytes.len();
         Ok(found.synced as u64)
     }
 
     fn append(&mut self, part: &str, offset: u64, bytes: &[u8]) -> Result<(), BlobError> {
-        let length = lock(&self.disk).length(part);
+        let length = lock(&self.kept).length(part);
         if offset > length {
             return Err(BlobError::Gap { part: part.into(), length, offset });
         }
         let known = usize::try_from(length - offset).unwrap_or(usize::MAX);
         let Some(new) = bytes.get(known..).filter(|new| !new.is_empty()) else { return Ok(()) };
         let fate = self.fate("write", part);
-        let there = if fate.is_ok() { new.len() } else { self.medium.survivors(new.len()) };
+        let there = if fate.is_ok() { new.len() } else { self.disk.survivors(new.len()) };
         // A failed write is taken back by the process, unless that is gone.
-        if fate.is_ok() || self.medium.life.is_over() {
-            let mut disk = lock(&self.disk);
-            disk.parts.entry(part.into()).or_default().bytes.extend_from_slice(&new[..there]);
+        if fate.is_ok() || self.disk.scope.is_over() {
+            let mut kept = lock(&self.kept);
+            kept.parts.entry(part.into()).or_default().bytes.extend_from_slice(&new[..there]);
         }
         fate
     }
 
     fn seal(&mut self, part: &str, digest: Sha256, length: u64) -> Result<(), BlobError> {
         self.fate("sync", part)?;
-        let mut disk = lock(&self.disk);
-        let disk = &mut *disk;
-        let bytes = disk.parts.remove(part).map(|part| part.bytes).unwrap_or_default();
-        if let Some(there) = disk.sealed.get(&digest) {
+        let mut kept = lock(&self.kept);
+        let kept = &mut *kept;
+        let bytes = kept.parts.remove(part).map(|part| part.bytes).unwrap_or_default();
+        if let Some(there) = kept.sealed.get(&digest) {
             let there = there.len() as u64;
             let sound = there == length;
             return sound.then_some(()).ok_or(mismatch(part, digest, digest, there));
@@ -134,13 +134,13 @@ impl Blobs for SimulatedBlobs {
         if (found, measured) != (digest, length) {
             return Err(mismatch(part, digest, found, measured));
         }
-        disk.sealed.insert(digest, bytes.into());
+        kept.sealed.insert(digest, bytes.into());
         Ok(())
     }
 
     fn discard(&mut self, part: &str) -> Result<(), BlobError> {
         self.fate("remove", part)?;
-        lock(&self.disk).parts.remove(part);
+        lock(&self.kept).parts.remove(part);
         Ok(())
     }
 
@@ -150,21 +150,21 @@ impl Blobs for SimulatedBlobs {
         offset: u64,
         length: usize,
     ) -> Result<Option<Bytes>, BlobError> {
-        let disk = lock(&self.disk);
+        let kept = lock(&self.kept);
         Ok(match blob {
             BlobName::Sealed(digest) if digest == Sha256::of(b"") => Some(Bytes::new()),
-            BlobName::Sealed(digest) => disk.sealed.get(&digest).map(|b| piece(b, offset, length)),
-            BlobName::Part(part) => disk.parts.get(part).map(|p| piece(&p.bytes, offset, length)),
+            BlobName::Sealed(digest) => kept.sealed.get(&digest).map(|b| piece(b, offset, length)),
+            BlobName::Part(part) => kept.parts.get(part).map(|p| piece(&p.bytes, offset, length)),
         })
     }
 
     fn collect(&mut self, keep: &dyn Fn(BlobName<'_>) -> bool) -> Result<u64, BlobError> {
         self.fate("remove", "blobs")?;
-        let mut disk = lock(&self.disk);
-        let before = disk.sealed.len() + disk.parts.len();
-        disk.sealed.retain(|digest, _| keep(BlobName::Sealed(*digest)));
-        disk.parts.retain(|part, _| keep(BlobName::Part(part)));
-        Ok((before - disk.sealed.len() - disk.parts.len()) as u64)
+        let mut kept = lock(&self.kept);
+        let before = kept.sealed.len() + kept.parts.len();
+        kept.sealed.retain(|digest, _| keep(BlobName::Sealed(*digest)));
+        kept.parts.retain(|part, _| keep(BlobName::Part(part)));
+        Ok((before - kept.sealed.len() - kept.parts.len()) as u64)
     }
 }
 

@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use rebuilder_actors::port::{Backend, BoxFuture, Clock, Difference, Progress};
 use rebuilder_actors::protocol::{
-    Assignment, AttemptId, Attempted, Ending, EnvironmentKnowledge, Fault as AttemptFault,
-    FaultKind, FileDigest, Isolation, Rebuilt, Sha256, Sha512, Stage, Verdict,
+    Assignment, AttemptId, Attempted, Ending, EnvironmentKnowledge, Fault, FaultKind, FileDigest,
+    Isolation, Rebuilt, Sha256, Sha512, Stage, Verdict,
 };
 
-use super::fault::Fault;
+use super::event::{ClusterEvent, Made};
 use super::mirror::{Truth, content, truth};
-use super::random::Random;
-use super::sight::{Made, Sight};
-use super::world::{Life, World};
+use super::random_stream::RandomStream;
+use super::trouble::Trouble;
+use super::world::{Cluster, ProcessScope};
 
 /// How one machine builds.
 #[derive(Clone, Debug)]
-pub(super) struct Temper {
+pub(super) struct BuilderProfile {
     /// In a hundred attempts.
     faults_percent: u64,
     /// In a hundred attempts.
@@ -30,13 +30,13 @@ pub(super) struct Temper {
     lies: bool,
 }
 
-impl Temper {
+impl BuilderProfile {
     /// False when what it tells may be a lie.
-    pub(super) fn is_honest(&self, world: &World) -> bool {
-        !(self.lies && world.options.has(Fault::LyingWorkers))
+    pub(super) fn is_honest(&self, world: &Cluster) -> bool {
+        !(self.lies && world.options.has(Trouble::LyingWorkers))
     }
 
-    pub(super) fn draw(random: &mut Random, number: usize) -> Self {
+    pub(super) fn draw(random: &mut RandomStream, number: usize) -> Self {
         // Somebody does it well, so that there is something to see.
         let good = number == 0;
         Self {
@@ -51,43 +51,43 @@ impl Temper {
 
 /// The builder of one process of a worker.
 pub(super) struct Builder {
-    pub(super) world: Arc<World>,
-    pub(super) life: Arc<Life>,
+    pub(super) world: Arc<Cluster>,
+    pub(super) scope: Arc<ProcessScope>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) temper: Temper,
+    pub(super) profile: BuilderProfile,
 }
 
 /// A panic that is meant, with a message for whoever catches it.
 const CRASH: &str = "the simulated builder crashed";
 
 impl Builder {
-    fn random(&self, attempt: AttemptId) -> Random {
-        let Life { node, number, .. } = &*self.life;
+    fn random(&self, attempt: AttemptId) -> RandomStream {
+        let ProcessScope { node, number, .. } = &*self.scope;
         self.world.random(&format!("attempt {attempt} at {node} {number}"))
     }
 
     async fn build(
         &self,
-        random: &mut Random,
+        random: &mut RandomStream,
         assignment: &Assignment,
         progress: &dyn Progress,
     ) -> (Ending, Made) {
         let world = &self.world;
         let chance =
-            |random: &mut Random, fault, percent| random.percent(percent) && world.has(fault);
+            |random: &mut RandomStream, fault, percent| random.percent(percent) && world.has(fault);
         for stage in [Stage::Fetch, Stage::Prepare] {
             progress.stage(stage);
             sleep_ms(random.of(500..15_000)).await;
-            if chance(random, Fault::FaultyBuilders, self.temper.faults_percent) {
+            if chance(random, Trouble::FaultyBuilders, self.profile.faults_percent) {
                 return fault(some_fault(random));
             }
         }
         progress.stage(Stage::Build);
-        if chance(random, Fault::CrashingBuilders, self.temper.crashes_percent) {
+        if chance(random, Trouble::CrashingBuilders, self.profile.crashes_percent) {
             sleep_ms(random.of(0..60_000)).await;
             std::panic::resume_unwind(Box::new(CRASH));
         }
-        if chance(random, Fault::HangingBuilders, self.temper.hangs_percent) {
+        if chance(random, Trouble::HangingBuilders, self.profile.hangs_percent) {
             tokio::time::sleep(Duration::from_secs(assignment.limits.build_secs_max.into())).await;
             return fault(FaultKind::TimedOut(Stage::Build));
         }
@@ -98,9 +98,9 @@ impl Builder {
     }
 
     /// The build itself: time passes and the log grows.
-    async fn write_log(&self, random: &mut Random, progress: &dyn Progress) {
-        let slow = if self.world.has(Fault::SlowBuilders) { self.temper.slowness } else { 1 };
-        let large = self.world.has(Fault::LargeLogs) && random.percent(15);
+    async fn write_log(&self, random: &mut RandomStream, progress: &dyn Progress) {
+        let slow = if self.world.has(Trouble::SlowBuilders) { self.profile.slowness } else { 1 };
+        let large = self.world.has(Trouble::LargeLogs) && random.percent(15);
         let pieces = random.of(1..8);
         let piece_ms = random.of(10_000..240_000) * slow / pieces;
         for number in 0..pieces {
@@ -112,8 +112,8 @@ impl Builder {
         }
     }
 
-    fn finish(&self, random: &mut Random, assignment: &Assignment) -> (Ending, Made) {
-        let lies = self.temper.lies && self.world.has(Fault::LyingWorkers);
+    fn finish(&self, random: &mut RandomStream, assignment: &Assignment) -> (Ending, Made) {
+        let lies = self.profile.lies && self.world.has(Trouble::LyingWorkers);
         let same = match truth(self.world.seed, &assignment.key.source) {
             Truth::Reproducible => true,
             Truth::Differs => false,
@@ -150,11 +150,11 @@ async fn sleep_ms(ms: u64) {
 
 fn fault(kind: FaultKind) -> (Ending, Made) {
     let detail = "simulated".into();
-    (Ending::Fault(AttemptFault { kind, detail }), Made::Fault(kind))
+    (Ending::Fault(Fault { kind, detail }), Made::Fault(kind))
 }
 
 /// A problem of ours.
-fn some_fault(random: &mut Random) -> FaultKind {
+fn some_fault(random: &mut RandomStream) -> FaultKind {
     match random.of(0..12) {
         0 | 1 => FaultKind::InputsUnavailable,
         2 | 3 => FaultKind::OutOfMemory,
@@ -174,7 +174,7 @@ impl Backend for Builder {
     ) -> BoxFuture<'a, Attempted> {
         Box::pin(async move {
             let attempt = assignment.attempt;
-            self.world.see(self.life.node, &Sight::Began(attempt));
+            self.world.see(self.scope.node, &ClusterEvent::Began(attempt));
             let started_at = self.clock.utc();
             let mut random = self.random(attempt);
             let patience = random.of(10..4000);
@@ -196,8 +196,8 @@ impl Backend for Builder {
                     fault(FaultKind::Cancelled)
                 }
             };
-            let honest = self.temper.is_honest(&self.world);
-            self.world.see(self.life.node, &Sight::Made(attempt, made, honest));
+            let honest = self.profile.is_honest(&self.world);
+            self.world.see(self.scope.node, &ClusterEvent::Made(attempt, made, honest));
             Attempted {
                 ending,
                 environment: EnvironmentKnowledge::Suite,

@@ -13,16 +13,16 @@ use rebuilder_actors::port::{CloseReason, Network};
 use rebuilder_actors::protocol::PublicKey;
 use tokio::sync::oneshot;
 
-use super::air::Air;
 use super::blobs::{BlobDisk, SimulatedBlobs};
+use super::disk::{Later, SimulatedDisk};
 use super::machine::{Machine, Seeded, kill};
-use super::medium::{Later, Medium};
 use super::mirror::{Distribution, Mirror, PROFILES};
+use super::network::SimulatedNetwork;
+use super::observed_queue::{Ledger, wrap};
+use super::recorder::{RecordedNetwork, Subject};
 use super::store::{SimulatedStore, StoreDisk};
-use super::tap::{Ears, Tapped};
 use super::time::ProcessClock;
-use super::witness::{Ledger, wrap};
-use super::world::{Call, Life, Node, World, lock};
+use super::world::{Call, Cluster, Node, ProcessScope, lock};
 use crate::observation::Observation;
 
 /// Its port, as in production.
@@ -35,8 +35,8 @@ pub(super) fn address() -> SocketAddr {
 
 /// The machine: what survives its processes.
 pub(super) struct CoordinatorNode {
-    world: Arc<World>,
-    air: Arc<Air>,
+    world: Arc<Cluster>,
+    network: Arc<SimulatedNetwork>,
     pub(super) machine: Machine,
     pub(super) store: Arc<Mutex<StoreDisk>>,
     pub(super) blobs: Arc<Mutex<BlobDisk>>,
@@ -47,15 +47,15 @@ pub(super) struct CoordinatorNode {
 }
 
 struct Process {
-    life: Arc<Life>,
+    scope: Arc<ProcessScope>,
     tree: ActorRef<Message>,
     network: Arc<dyn Network>,
 }
 
 impl CoordinatorNode {
     pub(super) fn new(
-        world: &Arc<World>,
-        air: &Arc<Air>,
+        world: &Arc<Cluster>,
+        network: &Arc<SimulatedNetwork>,
         distribution: &Arc<Distribution>,
         machine: Machine,
         workers: BTreeMap<PublicKey, usize>,
@@ -63,7 +63,7 @@ impl CoordinatorNode {
     ) -> Self {
         Self {
             world: world.clone(),
-            air: air.clone(),
+            network: network.clone(),
             machine,
             store: Arc::default(),
             blobs: Arc::default(),
@@ -76,7 +76,7 @@ impl CoordinatorNode {
 
     /// The process that runs now; `None`: none does.
     pub(super) fn number(&self) -> Option<u32> {
-        self.process.as_ref().map(|process| process.life.number)
+        self.process.as_ref().map(|process| process.scope.number)
     }
 
     /// A process begins, as `node/src/role` begins it.
@@ -84,18 +84,18 @@ impl CoordinatorNode {
         if self.process.is_some() {
             return;
         }
-        let life = self.machine.begin();
-        self.world.event(life.node, &format!("process {} begins", life.number));
-        let endpoint = self.machine.endpoint(&self.world, &self.air, &life, address(), true);
+        let scope = self.machine.begin();
+        self.world.event(scope.node, &format!("process {} begins", scope.number));
+        let endpoint = self.machine.endpoint(&self.world, &self.network, &scope, address(), true);
         let endpoint: Arc<dyn Network> =
             Arc::new(endpoint.expect("a simulated socket can be listened on"));
-        let parts = self.parts(&life, endpoint.clone());
+        let parts = self.parts(&scope, endpoint.clone());
         let (end, ended) = oneshot::channel();
         let started = Coordinator::spawn(None, Coordinator, (parts, end)).await;
-        let (world, number) = (self.world.clone(), life.number);
+        let (world, number) = (self.world.clone(), scope.number);
         match started {
             Ok((tree, _)) => {
-                self.process = Some(Process { life, tree, network: endpoint });
+                self.process = Some(Process { scope, tree, network: endpoint });
                 tokio::spawn(async move {
                     let reason = match ended.await {
                         Ok(TreeEnd::GaveUp { reason } | TreeEnd::Damaged { reason }) => reason,
@@ -107,48 +107,48 @@ impl CoordinatorNode {
                 });
             }
             Err(error) => {
-                life.end();
-                self.air.unbind(address());
+                scope.end();
+                self.network.unbind(address());
                 world.call(Call::Ended(Node::Coordinator, number, error.to_string()));
             }
         }
     }
 
-    fn parts(&self, life: &Arc<Life>, endpoint: Arc<dyn Network>) -> Parts {
+    fn parts(&self, scope: &Arc<ProcessScope>, endpoint: Arc<dyn Network>) -> Parts {
         let world = &self.world;
-        let medium = Medium::new(world, life, &self.machine.full);
+        let disk = SimulatedDisk::new(world, scope, &self.machine.full);
         let ledger = Ledger::new(world);
-        let ears = Ears::Coordinator(self.workers.clone(), self.blobs.clone());
+        let subject = Subject::Coordinator(self.workers.clone(), self.blobs.clone());
         let (store, blobs) = (self.store.clone(), self.blobs.clone());
-        let (store_medium, blobs_medium) = (medium.clone(), medium.clone());
+        let (store_medium, blobs_medium) = (disk.clone(), disk.clone());
         let store_ledger = ledger.clone();
         Parts {
             store: Arc::new(move || {
                 Ok(Box::new(SimulatedStore::open(&store, &store_medium, &store_ledger)?))
             }),
             blobs: Arc::new(move || Ok(Box::new(SimulatedBlobs::open(&blobs, &blobs_medium)))),
-            blocking: Arc::new(Later(medium)),
+            blocking: Arc::new(Later(disk)),
             clock: Arc::new(ProcessClock::new(self.machine.clock.clone())),
             signer: Arc::new(self.machine.identity.clone()),
-            entropy: Arc::new(Seeded::new(world, life)),
-            network: Arc::new(Tapped::new(endpoint, world, life, ears)),
+            entropy: Arc::new(Seeded::new(world, scope)),
+            network: Arc::new(RecordedNetwork::new(endpoint, world, scope, subject)),
             settings: world.settings.clone(),
             admins: self.admins.clone(),
             places: world.options.places(),
             public_address: address().to_string(),
-            profiles: (0..PROFILES.len()).map(|n| self.profile(life, n)).collect(),
+            profiles: (0..PROFILES.len()).map(|n| self.profile(scope, n)).collect(),
             verifying_max: 1,
             difference_bytes_max: 1 << 20,
-            wrap: wrap(world, life, &ledger, self.workers.clone()),
-            boot: self.machine.boot(world, life),
+            wrap: wrap(world, scope, &ledger, self.workers.clone()),
+            boot: self.machine.boot(world, scope),
         }
     }
 
-    fn profile(&self, life: &Arc<Life>, profile: usize) -> Profile {
-        let name = format!("mirror of {} {}", PROFILES[profile], life.number);
+    fn profile(&self, scope: &Arc<ProcessScope>, profile: usize) -> Profile {
+        let name = format!("mirror of {} {}", PROFILES[profile], scope.number);
         let mirror = Mirror {
             world: self.world.clone(),
-            life: life.clone(),
+            scope: scope.clone(),
             distribution: self.distribution.clone(),
             profile,
             random: Mutex::new(self.world.random(&name)),
@@ -164,12 +164,12 @@ impl CoordinatorNode {
     /// The process ends at once, and with it everything that was its own. True when there was one.
     pub(super) fn crash(&mut self, why: &str) -> bool {
         let Some(process) = self.process.take() else { return false };
-        let Process { life, tree, .. } = process;
-        self.world.event(life.node, &format!("process {} is gone: {why}", life.number));
-        life.end();
+        let Process { scope, tree, .. } = process;
+        self.world.event(scope.node, &format!("process {} is gone: {why}", scope.number));
+        scope.end();
         kill(&tree.get_cell());
-        self.air.unbind(address());
-        let name = format!("power cut {} {}", life.node, life.number);
+        self.network.unbind(address());
+        let name = format!("power cut {} {}", scope.node, scope.number);
         let mut random = self.world.random(&name);
         lock(&self.store).power_cut();
         lock(&self.blobs).power_cut(&mut random);
@@ -179,17 +179,17 @@ impl CoordinatorNode {
 
     /// Asks the process to end in order; it is told of as every end.
     pub(super) fn stop(&self) {
-        let Some(Process { life, tree, network }) = &self.process else { return };
-        let (world, number) = (self.world.clone(), life.number);
+        let Some(Process { scope, tree, network }) = &self.process else { return };
+        let (world, number) = (self.world.clone(), scope.number);
         let (tree, network) = (tree.clone(), network.clone());
-        world.event(life.node, "is stopped");
-        let life = life.clone();
+        world.event(scope.node, "is stopped");
+        let scope = scope.clone();
         tokio::spawn(async move {
             if tree.cast(Message::Stop).is_ok() {
                 let _ = tree.wait(Some(Duration::from_secs(20))).await;
             }
             let text = "the coordinator stops".to_owned();
-            life.run(network.close(CloseReason { code: 0, text })).await;
+            scope.run(network.close(CloseReason { code: 0, text })).await;
             world.call(Call::Ended(Node::Coordinator, number, "stopped".into()));
         });
     }

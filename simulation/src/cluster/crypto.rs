@@ -18,14 +18,14 @@ use rustls::ffdhe_groups::FfdheGroup;
 use rustls::{Error, NamedGroup, PeerMisbehaved};
 use x25519_dalek::{PublicKey, StaticSecret};
 
-use super::random::Random;
+use super::random_stream::RandomStream;
 
 /// Key shares of a world.
 const SHARES: u64 = 6;
 
 /// Where everything random in TLS comes from.
 struct Chance {
-    random: Random,
+    random: RandomStream,
     shares: Vec<Arc<Share>>,
     /// What two public keys, the smaller one first, come to: at most one for each pair of shares.
     agreed: BTreeMap<[[u8; 32]; 2], [u8; 32]>,
@@ -43,7 +43,7 @@ thread_local! {
 
 /// Everything random in TLS follows from this seed from now on, in this thread.
 pub(super) fn seed(seed: u64) {
-    let mut random = Random::new(seed, "tls");
+    let mut random = RandomStream::new(seed, "tls");
     let shares = (0..SHARES).map(|_| {
         let mut bytes = [0; 32];
         random.fill(&mut bytes);

@@ -10,13 +10,13 @@ use rebuilder_actors::protocol::wire::{
     self, CHUNK_FRAME_BYTES_MAX, CONTROL_FRAME_BYTES_MAX, Hello, Role, SOFTWARE, Welcome,
 };
 
-use super::air::Air;
 use super::coordinator;
-use super::fault::Fault;
 use super::machine::Machine;
 use super::mirror::{Distribution, PROFILES};
-use super::random::Random;
-use super::world::{Life, Node, World};
+use super::network::SimulatedNetwork;
+use super::random_stream::RandomStream;
+use super::trouble::Trouble;
+use super::world::{Cluster, Node, ProcessScope};
 
 /// Longest wait for the whole answer to a question.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,26 +27,26 @@ const ANSWER_FRAMES_MAX: usize = 10_000;
 
 /// One client.
 pub(super) struct Client {
-    world: Arc<World>,
+    world: Arc<Cluster>,
     machine: Machine,
     coordinator: PublicKey,
-    life: Arc<Life>,
+    scope: Arc<ProcessScope>,
     network: Arc<dyn Network>,
     connection: Option<Box<dyn Connection>>,
 }
 
 impl Client {
     pub(super) fn new(
-        world: &Arc<World>,
-        air: &Arc<Air>,
+        world: &Arc<Cluster>,
+        network: &Arc<SimulatedNetwork>,
         mut machine: Machine,
         coordinator: PublicKey,
     ) -> Self {
-        let life = machine.begin();
+        let scope = machine.begin();
         let address = Machine::address(machine.node, machine.ephemeral());
-        let network = machine.endpoint(world, air, &life, address, false);
+        let network = machine.endpoint(world, network, &scope, address, false);
         let network = Arc::new(network.expect("a simulated socket can be used"));
-        Self { world: world.clone(), machine, coordinator, life, network, connection: None }
+        Self { world: world.clone(), machine, coordinator, scope, network, connection: None }
     }
 
     pub(super) fn node(&self) -> Node {
@@ -93,7 +93,7 @@ impl Client {
     }
 
     /// Asks many things at once and reads nothing.
-    async fn burst(&mut self, random: &mut Random, names: &[String]) {
+    async fn burst(&mut self, random: &mut RandomStream, names: &[String]) {
         let Ok(Ok(connection)) = tokio::time::timeout(PATIENCE, self.connect()).await else {
             return;
         };
@@ -128,7 +128,7 @@ impl Client {
             version_min: wire::VERSION_MIN,
             version_max: wire::VERSION_MAX,
             software: SOFTWARE.into(),
-            boot: self.machine.boot(&self.world, &self.life),
+            boot: self.machine.boot(&self.world, &self.scope),
             role: Role::Ctl,
         };
         let streams = connection.open(CONTROL_FRAME_BYTES_MAX).await;
@@ -143,7 +143,7 @@ impl Client {
 /// Asks and orders now and then, until its task ends.
 pub(super) async fn live(
     mut client: Client,
-    world: Arc<World>,
+    world: Arc<Cluster>,
     distribution: Arc<Distribution>,
     admin: bool,
 ) {
@@ -151,11 +151,11 @@ pub(super) async fn live(
     let names = distribution.names();
     loop {
         tokio::time::sleep(Duration::from_millis(random.of(1000..180_000))).await;
-        if !admin && world.has(Fault::Bursts) && random.percent(50) {
+        if !admin && world.has(Trouble::Bursts) && random.percent(50) {
             client.burst(&mut random, &names).await;
             continue;
         }
-        let orders = admin && world.has(Fault::Operators);
+        let orders = admin && world.has(Trouble::Operators);
         let request = if orders && random.percent(70) {
             order(&mut random, &names)
         } else {
@@ -169,11 +169,11 @@ pub(super) async fn live(
     }
 }
 
-fn filter(random: &mut Random, names: &[String]) -> PackageFilter {
+fn filter(random: &mut RandomStream, names: &[String]) -> PackageFilter {
     PackageFilter { name: Some(random.pick(names).clone()), ..PackageFilter::default() }
 }
 
-fn order(random: &mut Random, names: &[String]) -> Request {
+fn order(random: &mut RandomStream, names: &[String]) -> Request {
     match random.of(0..10) {
         0..5 => Request::QueuePush { filter: filter(random, names), priority: 0 },
         5 | 6 => Request::QueueDrop { filter: filter(random, names) },
@@ -182,7 +182,7 @@ fn order(random: &mut Random, names: &[String]) -> Request {
     }
 }
 
-fn question(random: &mut Random, names: &[String]) -> Request {
+fn question(random: &mut RandomStream, names: &[String]) -> Request {
     match random.of(0..10) {
         0 | 1 => Request::Status,
         2 => Request::Workers,

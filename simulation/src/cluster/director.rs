@@ -11,22 +11,22 @@ use rebuilder_actors::protocol::wire::v1::ctl::{PackageFilter, Request, Response
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::air::Air;
 use super::coordinator::CoordinatorNode;
 use super::ctl::{self, Client};
-use super::fault::Fault;
 use super::hostile;
 use super::machine::Machine;
 use super::mirror::{Distribution, PROFILES};
+use super::network::SimulatedNetwork;
 use super::options::{MINUTES, Options};
-use super::random::Random;
+use super::random_stream::RandomStream;
+use super::trouble::Trouble;
 use super::worker::{self, SIGNUP_SECRET, WorkerNode, is_listed};
-use super::world::{Call, Node, World};
+use super::world::{Call, Cluster, Node};
 use crate::plan::Plan;
 
 /// What is about to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Happening {
+enum DirectorEvent {
     Start(Node),
     Crash(Node),
     Stop(Node),
@@ -42,17 +42,17 @@ enum Happening {
 
 /// Everything there is.
 pub(super) struct Director {
-    pub(super) world: Arc<World>,
+    pub(super) world: Arc<Cluster>,
     calls: mpsc::UnboundedReceiver<Call>,
-    random: Random,
-    air: Arc<Air>,
+    random: RandomStream,
+    network: Arc<SimulatedNetwork>,
     pub(super) distribution: Arc<Distribution>,
     pub(super) coordinator: CoordinatorNode,
     pub(super) workers: Vec<WorkerNode>,
     clients: JoinSet<()>,
     pub(super) operator: Client,
     /// By time (milliseconds of the world's age) and order.
-    happenings: BTreeMap<(u64, u64), Happening>,
+    happenings: BTreeMap<(u64, u64), DirectorEvent>,
     sequence: u64,
     heals_at: Duration,
     pub(super) restarts: u64,
@@ -82,7 +82,7 @@ impl Director {
     pub(super) fn new(plan: &Plan) -> Self {
         let options = Options::draw(plan);
         let mut settings = settings(&options, plan.seed);
-        let (bare, _) = World::new(plan, options.clone(), settings.clone());
+        let (bare, _) = Cluster::new(plan, options.clone(), settings.clone());
         // Keys come from the seed alone: the settings name them before there is a world.
         let machine = |node| Machine::new(&bare, node);
         let hosts: Vec<Machine> = (0..options.workers).map(|n| machine(Node::Worker(n))).collect();
@@ -95,8 +95,8 @@ impl Director {
             authorized: keys.enumerate().filter(|(n, _)| is_listed(*n)).map(|(_, k)| k).collect(),
             signup_secret: Some(SIGNUP_SECRET.to_vec()),
         };
-        let (world, calls) = World::new(plan, options, settings);
-        let air = Air::new(&world);
+        let (world, calls) = Cluster::new(plan, options, settings);
+        let network = SimulatedNetwork::new(&world);
         let distribution = Distribution::new(&world);
         // The last client is the director's own.
         let ctls: Vec<Machine> =
@@ -106,16 +106,16 @@ impl Director {
             .into_iter()
             .collect();
         let coordinator_node =
-            CoordinatorNode::new(&world, &air, &distribution, house, workers, admins);
+            CoordinatorNode::new(&world, &network, &distribution, house, workers, admins);
         let mut clients: Vec<Client> =
-            ctls.into_iter().map(|ctl| Client::new(&world, &air, ctl, coordinator)).collect();
+            ctls.into_iter().map(|ctl| Client::new(&world, &network, ctl, coordinator)).collect();
         let operator = clients.pop().expect("the director has a client");
         let mut tasks = JoinSet::new();
         for (number, client) in clients.into_iter().enumerate() {
             tasks.spawn(ctl::live(client, world.clone(), distribution.clone(), number == 0));
         }
-        hostile::begin(&world, &air, coordinator, &mut tasks);
-        let node = |(number, host)| WorkerNode::new(&world, &air, number, host);
+        hostile::begin(&world, &network, coordinator, &mut tasks);
+        let node = |(number, host)| WorkerNode::new(&world, &network, number, host);
         let workers: Vec<WorkerNode> = hosts.into_iter().enumerate().map(node).collect();
         for worker in workers.iter().filter(|worker| is_listed(worker.number)) {
             worker.knows(coordinator);
@@ -123,7 +123,7 @@ impl Director {
         Self {
             random: world.random("director"),
             calls,
-            air,
+            network,
             distribution,
             coordinator: coordinator_node,
             workers,
@@ -156,105 +156,105 @@ impl Director {
     }
 
     fn plan(&mut self) {
-        self.after(0, Happening::Start(Node::Coordinator));
+        self.after(0, DirectorEvent::Start(Node::Coordinator));
         for number in 0..self.workers.len() {
             let delay = self.random.of(0..20_000);
-            self.after(delay, Happening::Start(Node::Worker(number)));
+            self.after(delay, DirectorEvent::Start(Node::Worker(number)));
         }
         let heal = u64::try_from(self.heals_at.as_millis()).unwrap_or(u64::MAX);
-        self.after(heal, Happening::Heal);
+        self.after(heal, DirectorEvent::Heal);
         let nodes = 0..self.workers.len();
         let nodes = nodes.map(Node::Worker).chain([Node::Coordinator]);
         for node in nodes.collect::<Vec<_>>() {
             let crashes = match node {
-                Node::Coordinator => Fault::CoordinatorCrashes,
-                _ => Fault::WorkerCrashes,
+                Node::Coordinator => Trouble::CoordinatorCrashes,
+                _ => Trouble::WorkerCrashes,
             };
-            self.again(crashes, Happening::Crash(node));
-            self.again(crashes, Happening::Stop(node));
-            self.again(Fault::Partitions, Happening::Cut(node));
-            self.again(Fault::OneWay, Happening::Cut(node));
-            self.again(Fault::FullDisks, Happening::Full(node));
-            self.again(Fault::ClockSteps, Happening::ClockStep(node));
+            self.again(crashes, DirectorEvent::Crash(node));
+            self.again(crashes, DirectorEvent::Stop(node));
+            self.again(Trouble::Partitions, DirectorEvent::Cut(node));
+            self.again(Trouble::OneWay, DirectorEvent::Cut(node));
+            self.again(Trouble::FullDisks, DirectorEvent::Full(node));
+            self.again(Trouble::ClockSteps, DirectorEvent::ClockStep(node));
         }
-        self.again(Fault::Publishing, Happening::Publish);
+        self.again(Trouble::Publishing, DirectorEvent::Publish);
     }
 
     /// Plans the next time that something of its kind happens, where there is such trouble.
-    fn again(&mut self, fault: Fault, happening: Happening) {
+    fn again(&mut self, fault: Trouble, happening: DirectorEvent) {
         if !self.world.has(fault) {
             return;
         }
         let options = &self.world.options;
         let about = match happening {
-            Happening::Crash(_) => options.crash_secs,
-            Happening::Stop(_) => 3 * options.crash_secs,
-            Happening::Cut(_) => options.partition_secs,
-            Happening::Publish => 200,
+            DirectorEvent::Crash(_) => options.crash_secs,
+            DirectorEvent::Stop(_) => 3 * options.crash_secs,
+            DirectorEvent::Cut(_) => options.partition_secs,
+            DirectorEvent::Publish => 200,
             _ => 900,
         };
         let delay = self.random.of(0..2 * about * 1000);
         self.after(delay, happening);
     }
 
-    fn after(&mut self, delay_ms: u64, happening: Happening) {
+    fn after(&mut self, delay_ms: u64, happening: DirectorEvent) {
         let now = u64::try_from(self.world.age().as_millis()).unwrap_or(u64::MAX);
         self.sequence += 1;
         self.happenings.insert((now + delay_ms, self.sequence), happening);
     }
 
-    async fn happen(&mut self, happening: Happening) {
+    async fn happen(&mut self, happening: DirectorEvent) {
         match happening {
-            Happening::Start(Node::Coordinator) => self.coordinator.start().await,
-            Happening::Start(node) => {
+            DirectorEvent::Start(Node::Coordinator) => self.coordinator.start().await,
+            DirectorEvent::Start(node) => {
                 if let Some(number) = worker::number(node) {
                     self.workers[number].start().await;
                 }
             }
-            Happening::Crash(node) => {
+            DirectorEvent::Crash(node) => {
                 self.crash(node, "the power went");
                 let crashes = match node {
-                    Node::Coordinator => Fault::CoordinatorCrashes,
-                    _ => Fault::WorkerCrashes,
+                    Node::Coordinator => Trouble::CoordinatorCrashes,
+                    _ => Trouble::WorkerCrashes,
                 };
                 self.again(crashes, happening);
             }
-            Happening::Stop(Node::Coordinator) => {
+            DirectorEvent::Stop(Node::Coordinator) => {
                 self.coordinator.stop();
-                self.again(Fault::CoordinatorCrashes, happening);
+                self.again(Trouble::CoordinatorCrashes, happening);
             }
-            Happening::Stop(node) => {
+            DirectorEvent::Stop(node) => {
                 if let Some(number) = worker::number(node) {
                     self.workers[number].stop();
                 }
-                self.again(Fault::WorkerCrashes, happening);
+                self.again(Trouble::WorkerCrashes, happening);
             }
-            Happening::Cut(node) => self.cut(node),
-            Happening::Mend(node) => self.mend(node),
-            Happening::Full(node) | Happening::Empty(node) => {
-                let full = matches!(happening, Happening::Full(_));
+            DirectorEvent::Cut(node) => self.cut(node),
+            DirectorEvent::Mend(node) => self.mend(node),
+            DirectorEvent::Full(node) | DirectorEvent::Empty(node) => {
+                let full = matches!(happening, DirectorEvent::Full(_));
                 let machine = self.machine(node);
                 machine.full.store(full, Ordering::Relaxed);
                 self.world.event(node, if full { "disk is full" } else { "disk has room" });
                 if full {
                     let delay = self.random.of(1000..200_000);
-                    self.after(delay, Happening::Empty(node));
+                    self.after(delay, DirectorEvent::Empty(node));
                 } else {
-                    self.again(Fault::FullDisks, Happening::Full(node));
+                    self.again(Trouble::FullDisks, DirectorEvent::Full(node));
                 }
             }
-            Happening::Publish => {
+            DirectorEvent::Publish => {
                 self.distribution.change(&mut self.random);
-                self.again(Fault::Publishing, happening);
+                self.again(Trouble::Publishing, happening);
             }
-            Happening::ClockStep(node) => {
+            DirectorEvent::ClockStep(node) => {
                 let step = i64::try_from(self.random.of(0..7_200_000)).unwrap_or(0) - 3_600_000;
                 self.machine(node).clock.set_offset(step);
                 self.world
                     .event(node, &format!("wall clock is set {step} ms beside the true time"));
-                self.again(Fault::ClockSteps, happening);
+                self.again(Trouble::ClockSteps, happening);
             }
-            Happening::Heal => self.heal().await,
+            DirectorEvent::Heal => self.heal().await,
         }
     }
 
@@ -267,8 +267,8 @@ impl Director {
 
     fn cut(&mut self, node: Node) {
         let here = Machine::address(node, 0).ip();
-        let both = self.world.has(Fault::Partitions);
-        let one_way = self.world.has(Fault::OneWay);
+        let both = self.world.has(Trouble::Partitions);
+        let one_way = self.world.has(Trouble::OneWay);
         let direction = match (both, one_way) {
             (true, false) => 0,
             (false, true) => self.random.of(1..3),
@@ -281,17 +281,17 @@ impl Director {
         for other in others {
             let there = Machine::address(other, 0).ip();
             if direction != 1 {
-                self.air.block(here, there);
+                self.network.block(here, there);
             }
             if direction != 2 {
-                self.air.block(there, here);
+                self.network.block(there, here);
             }
         }
         let how = ["is cut off", "hears nobody", "is heard by nobody"];
         self.world.event(node, how[usize::try_from(direction).unwrap_or(0)]);
         let long = self.random.percent(20);
         let delay = self.random.of(500..if long { 1_200_000 } else { 60_000 });
-        self.after(delay, Happening::Mend(node));
+        self.after(delay, DirectorEvent::Mend(node));
     }
 
     fn mend(&mut self, node: Node) {
@@ -299,13 +299,13 @@ impl Director {
         let others = (0..self.workers.len()).map(Node::Worker).chain([Node::Coordinator]);
         for other in others {
             let there = Machine::address(other, 0).ip();
-            self.air.unblock(here, there);
-            self.air.unblock(there, here);
+            self.network.unblock(here, there);
+            self.network.unblock(there, here);
         }
         self.world.event(node, "can be reached again");
         let fault =
-            if self.world.has(Fault::Partitions) { Fault::Partitions } else { Fault::OneWay };
-        self.again(fault, Happening::Cut(node));
+            if self.world.has(Trouble::Partitions) { Trouble::Partitions } else { Trouble::OneWay };
+        self.again(fault, DirectorEvent::Cut(node));
     }
 
     /// A node's process is gone; another one begins later.
@@ -320,7 +320,7 @@ impl Director {
         let longest = if self.world.in_trouble() { 120_000 } else { 5000 };
         let long = self.world.in_trouble() && self.random.percent(15);
         let delay = self.random.of(500..if long { 1_200_000 } else { longest });
-        self.after(delay, Happening::Start(node));
+        self.after(delay, DirectorEvent::Start(node));
     }
 
     pub(super) fn called(&mut self, call: Call) {
@@ -346,7 +346,7 @@ impl Director {
     /// All trouble ends: everybody runs, the operator looks at what is parked.
     async fn heal(&mut self) {
         self.world.heal();
-        self.air.clear();
+        self.network.clear();
         self.coordinator.machine.heal();
         self.workers.iter().for_each(|worker| worker.machine.heal());
         self.happenings.clear();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rebuilder_actors::port::BlobName;
 use rebuilder_actors::protocol::stored::v1::{
-    DifferenceRecord, JobState, Outcome, Place, ReportRecord,
+    DifferenceRecord, JobState, Outcome, ReportRecord, StoredPlace,
 };
 use rebuilder_actors::protocol::stored::{self, key::table};
 use rebuilder_actors::protocol::wire::v1::ctl::{Package, PackageFilter, Request, Response};
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::director::Director;
 use super::run::states;
-use super::world::{World, lock};
+use super::world::{Cluster, lock};
 
 /// Time for the last tasks to end: idle connections and timers that nobody waits for.
 const LAST_TASKS: Duration = Duration::from_secs(300);
@@ -36,7 +36,7 @@ pub(super) async fn check(director: &mut Director) {
 }
 
 /// Nothing that belonged to a process is left behind when it is gone.
-pub(super) async fn check_tasks(world: &World) {
+pub(super) async fn check_tasks(world: &Cluster) {
     tokio::time::sleep(LAST_TASKS).await;
     let alive = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     if alive > OWN_TASKS {
@@ -116,7 +116,7 @@ fn under_way(director: &Director) -> Vec<AttemptId> {
     let leased = states.filter_map(|(key, value)| {
         let state: JobState = stored::read(value).ok()?;
         let job = InputId(i32::from_be_bytes(key[1..].try_into().ok()?));
-        let leased = matches!(state.place, Place::Leased { .. });
+        let leased = matches!(state.place, StoredPlace::Leased { .. });
         leased.then_some(AttemptId { job, epoch: state.epoch })
     });
     leased.collect()
@@ -126,8 +126,8 @@ fn under_way(director: &Director) -> Vec<AttemptId> {
 async fn readers_see_what_is_stored(director: &mut Director) -> Result<(), String> {
     let (mut decided, mut dropped, mut artifacts) = (0, 0, 0);
     for (job, state) in states(director).into_iter().filter(|(j, _)| !j.memberships.is_empty()) {
-        decided += u32::from(state.place == Place::Decided);
-        dropped += u32::from(state.place == Place::Dropped);
+        decided += u32::from(state.place == StoredPlace::Decided);
+        dropped += u32::from(state.place == StoredPlace::Dropped);
         artifacts += job.memberships.iter().map(|m| m.artifacts.len()).sum::<usize>();
     }
     let answer = director.operator.ask(&Request::Status).await?;

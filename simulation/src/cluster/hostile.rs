@@ -16,14 +16,14 @@ use rebuilder_actors::protocol::{AttemptId, Epoch, GrantNumber, InputId, PublicK
 use rebuilder_transport::Limits;
 use tokio::task::JoinSet;
 
-use super::air::Air;
 use super::coordinator;
-use super::fault::Fault;
+use super::event::ClusterEvent;
 use super::machine::Machine;
-use super::random::Random;
-use super::sight::Sight;
+use super::network::SimulatedNetwork;
+use super::random_stream::RandomStream;
+use super::trouble::Trouble;
 use super::worker::SIGNUP_SECRET;
-use super::world::{Life, Node, World};
+use super::world::{Cluster, Node, ProcessScope};
 
 /// Hostile workers of a world.
 pub(super) const WORKERS: usize = 2;
@@ -38,13 +38,13 @@ const DEAF_WINDOW: u32 = 2 << 10;
 
 /// Starts those that the seed drew; they end when everything heals.
 pub(super) fn begin(
-    world: &Arc<World>,
-    air: &Arc<Air>,
+    world: &Arc<Cluster>,
+    network: &Arc<SimulatedNetwork>,
     coordinator: PublicKey,
     tasks: &mut JoinSet<()>,
 ) {
-    let peer = |number, limits| Hostile::new(world, air, number, coordinator, limits);
-    if world.has(Fault::DeafWorkers) {
+    let peer = |number, limits| Hostile::new(world, network, number, coordinator, limits);
+    if world.has(Trouble::DeafWorkers) {
         let limits = Limits {
             stream_window: DEAF_WINDOW,
             connection_window: DEAF_WINDOW,
@@ -53,10 +53,10 @@ pub(super) fn begin(
         };
         tasks.spawn(peer(0, limits).deaf());
     }
-    if world.has(Fault::StatusFloods) {
+    if world.has(Trouble::StatusFloods) {
         tasks.spawn(peer(1, Limits::default()).flood());
     }
-    if world.has(Fault::Strangers) {
+    if world.has(Trouble::Strangers) {
         let limits = Limits { keep_alive: Some(Duration::from_secs(10)), ..Limits::default() };
         for number in 0..world.options.places().places.div_ceil(CONNECTIONS) {
             tasks.spawn(peer(WORKERS + number, limits.clone()).crowd());
@@ -65,13 +65,13 @@ pub(super) fn begin(
 }
 
 struct Hostile {
-    world: Arc<World>,
+    world: Arc<Cluster>,
     machine: Machine,
     number: usize,
     coordinator: PublicKey,
-    life: Arc<Life>,
+    scope: Arc<ProcessScope>,
     network: Arc<dyn Network>,
-    random: Random,
+    random: RandomStream,
     connections: u64,
 }
 
@@ -84,24 +84,24 @@ struct Inside {
 
 impl Hostile {
     fn new(
-        world: &Arc<World>,
-        air: &Arc<Air>,
+        world: &Arc<Cluster>,
+        network: &Arc<SimulatedNetwork>,
         number: usize,
         coordinator: PublicKey,
         limits: Limits,
     ) -> Self {
         let node = Node::Hostile(number);
         let mut machine = Machine::new(world, node);
-        let life = machine.begin();
+        let scope = machine.begin();
         let address = Machine::address(node, machine.ephemeral());
-        let endpoint = machine.endpoint_with(world, air, &life, address, (false, limits));
+        let endpoint = machine.endpoint_with(world, network, &scope, address, (false, limits));
         Self {
             world: world.clone(),
             random: world.random(&format!("habits of {node}")),
             machine,
             number,
             coordinator,
-            life,
+            scope,
             network: Arc::new(endpoint.expect("a simulated socket can be used")),
             connections: 0,
         }
@@ -109,7 +109,7 @@ impl Hostile {
 
     /// Takes as many places as one key can have, and keeps them until they are taken from it.
     async fn crowd(mut self) {
-        while self.world.has(Fault::Strangers) {
+        while self.world.has(Trouble::Strangers) {
             let mut taken = Vec::new();
             for _ in 0..CONNECTIONS {
                 let inside = tokio::time::timeout(PATIENCE, self.greet(Role::Ctl)).await;
@@ -129,7 +129,7 @@ impl Hostile {
 
     /// Tells of attempts that it does not have, in turns with none, and never reads the orders.
     async fn deaf(mut self) {
-        while self.world.has(Fault::DeafWorkers) {
+        while self.world.has(Trouble::DeafWorkers) {
             let role = self.worker();
             if let Ok(Some(mut inside)) = tokio::time::timeout(PATIENCE, self.greet(role)).await {
                 self.keep_deaf(&mut inside).await;
@@ -149,13 +149,13 @@ impl Hostile {
             if matches!(sent, Ok(Err(_))) || closed.is_ok() || !self.world.in_trouble() {
                 return;
             }
-            self.world.see_often(&Sight::StillThere(self.world.age() - began));
+            self.world.see_often(&ClusterEvent::StillThere(self.world.age() - began));
         }
     }
 
     /// Sends statuses for some seconds as fast as it can, always of the same attempts.
     async fn flood(mut self) {
-        while self.world.has(Fault::StatusFloods) {
+        while self.world.has(Trouble::StatusFloods) {
             let role = self.worker();
             if let Ok(Some(inside)) = tokio::time::timeout(PATIENCE, self.greet(role)).await {
                 self.keep_flooding(inside).await;
@@ -177,8 +177,8 @@ impl Hostile {
             while let Ok(received) = tokio::time::timeout(step, receiver.receive()).await {
                 let Ok(Some(frame)) = received else { return };
                 if let Ok(FromCoordinator::Cancel { attempt, .. }) = wire::decode(&frame) {
-                    let sight = Sight::ToldToStop(self.number, self.connections, attempt);
-                    self.world.see_often(&sight);
+                    let event = ClusterEvent::ToldToStop(self.number, self.connections, attempt);
+                    self.world.see_often(&event);
                 }
             }
         }
@@ -213,7 +213,7 @@ impl Hostile {
             version_min: wire::VERSION_MIN,
             version_max: wire::VERSION_MAX,
             software: SOFTWARE.into(),
-            boot: self.machine.boot(&self.world, &self.life),
+            boot: self.machine.boot(&self.world, &self.scope),
             role,
         };
         let (mut sender, mut receiver) = connection.open(CONTROL_FRAME_BYTES_MAX).await.ok()?;

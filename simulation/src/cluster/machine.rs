@@ -10,11 +10,11 @@ use rebuilder_actors::port::Entropy;
 use rebuilder_actors::protocol::wire::BootId;
 use rebuilder_transport::{EndpointError, EndpointParts, Identity, Limits, Quic};
 
-use super::air::Air;
 use super::crypto;
-use super::random::Random;
+use super::network::SimulatedNetwork;
+use super::random_stream::RandomStream;
 use super::time::{MachineClock, VirtualTime};
-use super::world::{Life, Node, World, lock};
+use super::world::{Cluster, Node, ProcessScope, lock};
 
 /// One machine, whatever runs on it.
 pub(super) struct Machine {
@@ -28,7 +28,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(world: &World, node: Node) -> Self {
+    pub(super) fn new(world: &Cluster, node: Node) -> Self {
         let mut random = world.random(&format!("machine {node}"));
         let mut machine = Self {
             node,
@@ -37,13 +37,13 @@ impl Machine {
             full: Arc::default(),
             processes: 0,
         };
-        if world.has(super::fault::Fault::ClockSkew) {
+        if world.has(super::trouble::Trouble::ClockSkew) {
             machine.skew(&mut random);
         }
         machine
     }
 
-    fn skew(&mut self, random: &mut Random) {
+    fn skew(&mut self, random: &mut RandomStream) {
         let ppm = i64::try_from(random.of(0..2000)).unwrap_or(0) - 1000;
         self.clock.set_drift(ppm);
         let offset = i64::try_from(random.of(0..1_200_000)).unwrap_or(0) - 600_000;
@@ -58,15 +58,15 @@ impl Machine {
     }
 
     /// A process begins.
-    pub(super) fn begin(&mut self) -> Arc<Life> {
+    pub(super) fn begin(&mut self) -> Arc<ProcessScope> {
         self.processes += 1;
-        Life::begin(self.node, self.processes)
+        ProcessScope::begin(self.node, self.processes)
     }
 
     /// Where the machine is.
     pub(super) fn address(node: Node, port: u16) -> SocketAddr {
         let (network, host) = match node {
-            Node::World | Node::Coordinator => (0, 1),
+            Node::Cluster | Node::Coordinator => (0, 1),
             Node::Worker(number) => (1, number + 1),
             Node::Ctl(number) => (2, number + 1),
             Node::Hostile(number) => (3, number + 1),
@@ -82,28 +82,28 @@ impl Machine {
     /// The production endpoint on the simulated network.
     pub(super) fn endpoint(
         &self,
-        world: &World,
-        air: &Arc<Air>,
-        life: &Arc<Life>,
+        world: &Cluster,
+        network: &Arc<SimulatedNetwork>,
+        scope: &Arc<ProcessScope>,
         address: SocketAddr,
         accept: bool,
     ) -> Result<Quic, EndpointError> {
-        self.endpoint_with(world, air, life, address, (accept, Limits::default()))
+        self.endpoint_with(world, network, scope, address, (accept, Limits::default()))
     }
 
     /// The same with other limits.
     pub(super) fn endpoint_with(
         &self,
-        world: &World,
-        air: &Arc<Air>,
-        life: &Arc<Life>,
+        world: &Cluster,
+        network: &Arc<SimulatedNetwork>,
+        scope: &Arc<ProcessScope>,
         address: SocketAddr,
         (accept, limits): (bool, Limits),
     ) -> Result<Quic, EndpointError> {
-        let Life { node, number, .. } = &**life;
+        let ProcessScope { node, number, .. } = &**scope;
         let seed = world.random(&format!("endpoint of {node} {number}")).bytes();
         Quic::new(EndpointParts {
-            socket: air.bind(address, life.clone()),
+            socket: network.bind(address, scope.clone()),
             runtime: Arc::new(VirtualTime),
             identity: self.identity.clone(),
             seed,
@@ -116,19 +116,19 @@ impl Machine {
     }
 
     /// Another one for each process.
-    pub(super) fn boot(&self, world: &World, life: &Life) -> BootId {
+    pub(super) fn boot(&self, world: &Cluster, scope: &ProcessScope) -> BootId {
         let mut boot = [0; 16];
-        world.random(&format!("boot of {} {}", life.node, life.number)).fill(&mut boot);
+        world.random(&format!("boot of {} {}", scope.node, scope.number)).fill(&mut boot);
         BootId(boot)
     }
 }
 
 /// Randomness of one process.
-pub(super) struct Seeded(Mutex<Random>);
+pub(super) struct Seeded(Mutex<RandomStream>);
 
 impl Seeded {
-    pub(super) fn new(world: &World, life: &Life) -> Self {
-        Self(Mutex::new(world.random(&format!("entropy of {} {}", life.node, life.number))))
+    pub(super) fn new(world: &Cluster, scope: &ProcessScope) -> Self {
+        Self(Mutex::new(world.random(&format!("entropy of {} {}", scope.node, scope.number))))
     }
 }
 

@@ -9,9 +9,9 @@ use rebuilder_actors::port::{
 };
 use rebuilder_actors::protocol::{Artifact, BuildInput, IndexTrust, JobKey, Sha256};
 
-use super::fault::Fault;
-use super::random::Random;
-use super::world::{Life, World, lock};
+use super::random_stream::RandomStream;
+use super::trouble::Trouble;
+use super::world::{Cluster, ProcessScope, lock};
 use crate::observation::job_key;
 
 /// Profiles that follow the distribution.
@@ -32,7 +32,7 @@ pub(super) enum Truth {
 
 /// What honest builds of this source come to, in this world.
 pub(super) fn truth(seed: u64, source: &str) -> Truth {
-    match Random::new(seed, &format!("truth of {source}")).of(0..10) {
+    match RandomStream::new(seed, &format!("truth of {source}")).of(0..10) {
         0..6 => Truth::Reproducible,
         6 | 7 => Truth::Differs,
         8 => Truth::Fails,
@@ -92,7 +92,7 @@ pub(super) struct Distribution {
 }
 
 impl Distribution {
-    pub(super) fn new(world: &World) -> Arc<Self> {
+    pub(super) fn new(world: &Cluster) -> Arc<Self> {
         let mut random = world.random("packages");
         let package = |number| Package {
             name: format!("package-{number}"),
@@ -106,7 +106,7 @@ impl Distribution {
     }
 
     /// Something is published or withdrawn.
-    pub(super) fn change(&self, random: &mut Random) {
+    pub(super) fn change(&self, random: &mut RandomStream) {
         let mut packages = lock(&self.packages);
         let which = random.count(0..packages.len());
         let package = &mut packages[which];
@@ -139,11 +139,11 @@ impl Distribution {
 
 /// One profile's reader in one process of the coordinator.
 pub(super) struct Mirror {
-    pub(super) world: Arc<World>,
-    pub(super) life: Arc<Life>,
+    pub(super) world: Arc<Cluster>,
+    pub(super) scope: Arc<ProcessScope>,
     pub(super) distribution: Arc<Distribution>,
     pub(super) profile: usize,
-    pub(super) random: Mutex<Random>,
+    pub(super) random: Mutex<RandomStream>,
 }
 
 impl Mirror {
@@ -154,7 +154,7 @@ impl Mirror {
     ) -> Result<IndexRead, IndexError> {
         let (outage, half, delay) = {
             let mut random = lock(&self.random);
-            let bad = self.world.has(Fault::MirrorOutages);
+            let bad = self.world.has(Trouble::MirrorOutages);
             let delay = random.of(50..if bad { 60_000 } else { 2000 });
             (bad && random.percent(50), random.percent(50), delay)
         };
@@ -188,7 +188,7 @@ impl IndexReader for Mirror {
                 url: "https://mirror.example.org/".into(),
                 reason: "the process is over".into(),
             };
-            self.life.run(self.look(since, sink)).await.unwrap_or_else(|| Err(over()))
+            self.scope.run(self.look(since, sink)).await.unwrap_or_else(|| Err(over()))
         })
     }
 

@@ -2,10 +2,9 @@
 //! transport with real QUIC and TLS, in one thread of virtual time.
 //!
 //! Every seam is filled: the network, the disks, the mirror, the builders, clocks and randomness.
-//! A process ends when its [`world::Life`] does: from then on its seams do nothing, its actors are
-//! killed, and its tasks end with the endpoint.
+//! A process ends when its [`world::ProcessScope`] does: from then on its seams do nothing, its
+//! actors are killed, and its tasks end with the endpoint.
 
-mod air;
 mod blobs;
 mod builder;
 mod coordinator;
@@ -13,29 +12,30 @@ mod crypto;
 mod ctl;
 mod datagrams;
 mod director;
+mod disk;
 mod ending;
-mod fault;
+mod event;
 mod hostile;
 mod machine;
-mod medium;
 mod mirror;
+mod network;
+mod observed_queue;
 mod options;
 mod property;
-mod random;
+mod random_stream;
+mod recorder;
 mod run;
-mod sight;
 mod spool;
 mod store;
-mod tap;
 mod time;
-mod witness;
+mod trouble;
 mod worker;
 mod world;
 
 use crate::level::Simulator;
 use crate::plan::Level;
-use fault::Fault;
 use options::{MINUTES, Options, WORKERS_MAX};
+use trouble::Trouble;
 
 /// How the command runs this level.
 pub const SIMULATOR: Simulator = Simulator {
@@ -43,10 +43,10 @@ pub const SIMULATOR: Simulator = Simulator {
     workers_max: WORKERS_MAX,
     length_max: 10_000,
     length_usual: MINUTES,
-    faults: || Fault::ALL.iter().map(|fault| (fault.name(), fault.about())).collect(),
+    faults: || Trouble::ALL.iter().map(|fault| (fault.name(), fault.about())).collect(),
     drawn: |plan| Options::draw(plan).faults.iter().map(|fault| fault.name().into()).collect(),
     run: run::run,
 };
 
 #[cfg(test)]
-mod tests;
+mod cluster_test;

@@ -3,9 +3,9 @@ use std::collections::BTreeSet;
 
 use rebuilder_actors::domain::places::PlaceLimits;
 
-use super::fault::Fault;
 use super::hostile;
-use super::random::Random;
+use super::random_stream::RandomStream;
+use super::trouble::Trouble;
 use crate::plan::Plan;
 
 /// Most workers of a cluster.
@@ -14,16 +14,16 @@ pub(super) const WORKERS_MAX: u16 = 30;
 /// Minutes of trouble before everything heals.
 pub(super) const MINUTES: u32 = 45;
 
-fn named(names: &[String]) -> BTreeSet<Fault> {
+fn named(names: &[String]) -> BTreeSet<Trouble> {
     // The command refuses names that no fault has.
-    Fault::ALL.iter().filter(|f| names.iter().any(|name| name == f.name())).copied().collect()
+    Trouble::ALL.iter().filter(|f| names.iter().any(|name| name == f.name())).copied().collect()
 }
 
 /// Every option of a world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// What trouble there is.
-    pub faults: BTreeSet<Fault>,
+    pub faults: BTreeSet<Trouble>,
     /// Workers.
     pub workers: usize,
     /// Clients of operators and readers.
@@ -76,10 +76,10 @@ pub struct Options {
 impl Options {
     /// What a plan comes to: every option that the seed decides.
     pub(super) fn draw(plan: &Plan) -> Self {
-        let mut random = Random::new(plan.seed, "options");
+        let mut random = RandomStream::new(plan.seed, "options");
         let mut drawn = BTreeSet::new();
-        let mut hostile = Random::new(plan.seed, "hostile peers");
-        for fault in Fault::ALL {
+        let mut hostile = RandomStream::new(plan.seed, "hostile peers");
+        for fault in Trouble::ALL {
             let drawn_now =
                 if fault.is_hostile() { hostile.percent(25) } else { random.percent(45) };
             if drawn_now {
@@ -124,7 +124,7 @@ impl Options {
     }
 
     /// True when there is trouble of this kind.
-    pub(super) fn has(&self, fault: Fault) -> bool {
+    pub(super) fn has(&self, fault: Trouble) -> bool {
         self.faults.contains(&fault)
     }
 }

@@ -1,7 +1,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, Place};
+use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, StoredPlace};
 use rebuilder_actors::protocol::stored::{self, key::table};
 
 use super::crypto;
@@ -28,7 +28,7 @@ async fn live(plan: &Plan) -> Outcome {
     let mut director = Director::new(plan);
     let world = director.world.clone();
     let drawn = world.options.to_string();
-    world.event(Node::World, &drawn);
+    world.event(Node::Cluster, &drawn);
     director.trouble().await;
     if !world.has_failed() {
         recover(&mut director).await;
@@ -76,8 +76,8 @@ fn unfinished(director: &Director) -> Option<String> {
         return Some(format!("worker-{} holds reports without an answer", worker.number));
     }
     states(director).into_iter().find_map(|(job, state)| {
-        let done =
-            job.memberships.is_empty() || matches!(state.place, Place::Decided | Place::Dropped);
+        let done = job.memberships.is_empty()
+            || matches!(state.place, StoredPlace::Decided | StoredPlace::Dropped);
         (!done).then(|| format!("{} {} is {:?}", job.key.source, job.key.version, state.place))
     })
 }
@@ -86,7 +86,7 @@ fn unfinished(director: &Director) -> Option<String> {
 fn parked(director: &Director) -> BTreeSet<String> {
     let states = states(director).into_iter();
     let parked = states.filter(|(job, state)| {
-        !job.memberships.is_empty() && matches!(state.place, Place::Parked { .. })
+        !job.memberships.is_empty() && matches!(state.place, StoredPlace::Parked { .. })
     });
     parked.map(|(job, _)| job.key.source.into()).collect()
 }

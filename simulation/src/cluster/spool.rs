@@ -9,9 +9,9 @@ use rebuilder_actors::domain::worker::Spooled;
 use rebuilder_actors::port::{Spool, SpoolError};
 use rebuilder_actors::protocol::{AttemptId, Epoch, InputId, PublicKey, stored};
 
-use super::medium::{Fate, Medium};
-use super::random::Random;
-use super::world::{World, lock};
+use super::disk::{Fate, SimulatedDisk};
+use super::random_stream::RandomStream;
+use super::world::{Cluster, lock};
 use crate::observation::Observation;
 
 /// What a machine has on its disk.
@@ -31,7 +31,7 @@ impl SpoolDisk {
     }
 
     /// The power went: what was removed since the last time may be back.
-    pub(super) fn power_cut(&mut self, random: &mut Random) {
+    pub(super) fn power_cut(&mut self, random: &mut RandomStream) {
         for (name, content) in core::mem::take(&mut self.removed) {
             if random.percent(50) {
                 self.entries.entry(name).or_insert(content);
@@ -42,9 +42,9 @@ impl SpoolDisk {
 
 /// One process' way to it.
 pub(super) struct SimulatedSpool {
-    pub(super) world: Arc<World>,
-    pub(super) disk: Arc<Mutex<SpoolDisk>>,
-    pub(super) medium: Arc<Medium>,
+    pub(super) world: Arc<Cluster>,
+    pub(super) kept: Arc<Mutex<SpoolDisk>>,
+    pub(super) disk: Arc<SimulatedDisk>,
     /// Number and key of the worker.
     pub(super) worker: (usize, PublicKey),
     /// False: its builder lies.
@@ -72,21 +72,21 @@ impl SimulatedSpool {
 
 impl Spool for SimulatedSpool {
     fn keep(&mut self, name: &str, content: &[u8]) -> Result<(), SpoolError> {
-        if self.medium.life.is_over() {
+        if self.disk.scope.is_over() {
             return Err(Self::failed("write", name, false));
         }
-        let fate = self.medium.write();
+        let fate = self.disk.write();
         let kept = match fate {
             Fate::Good => true,
             // A failed write is taken back by the process, unless that is gone.
             Fate::Full | Fate::Error => false,
-            Fate::PowerCut => self.medium.survivors(1) == 1,
+            Fate::PowerCut => self.disk.survivors(1) == 1,
         };
         if kept {
             self.show(content);
-            let mut disk = lock(&self.disk);
-            disk.removed.remove(name);
-            disk.entries.insert(name.into(), Bytes::copy_from_slice(content));
+            let mut kept = lock(&self.kept);
+            kept.removed.remove(name);
+            kept.entries.insert(name.into(), Bytes::copy_from_slice(content));
         }
         match fate {
             Fate::Good => Ok(()),
@@ -96,25 +96,25 @@ impl Spool for SimulatedSpool {
     }
 
     fn remove(&mut self, name: &str) -> Result<(), SpoolError> {
-        match self.medium.write() {
+        match self.disk.write() {
             Fate::Good | Fate::Full => {
-                let mut disk = lock(&self.disk);
-                if let Some(content) = disk.entries.remove(name) {
-                    disk.removed.insert(name.into(), content);
+                let mut kept = lock(&self.kept);
+                if let Some(content) = kept.entries.remove(name) {
+                    kept.removed.insert(name.into(), content);
                 }
                 Ok(())
             }
             Fate::Error | Fate::PowerCut => {
-                lock(&self.disk).left_over.insert(name.into());
+                lock(&self.kept).left_over.insert(name.into());
                 Err(Self::failed("remove", name, false))
             }
         }
     }
 
     fn entries(&mut self) -> Result<Vec<(String, Bytes)>, SpoolError> {
-        if !self.medium.is_listable() {
+        if !self.disk.is_listable() {
             return Err(Self::failed("list", "spool", false));
         }
-        Ok(lock(&self.disk).entries.clone().into_iter().collect())
+        Ok(lock(&self.kept).entries.clone().into_iter().collect())
     }
 }

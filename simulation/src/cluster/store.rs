@@ -8,8 +8,8 @@ use bytes::Bytes;
 use rebuilder_actors::planted::{self, Bug};
 use rebuilder_actors::port::{Batch, Op, Store, StoreError};
 
-use super::medium::{Fate, Medium};
-use super::witness::Ledger;
+use super::disk::{Fate, SimulatedDisk};
+use super::observed_queue::Ledger;
 use super::world::lock;
 
 /// What a machine has on its disk.
@@ -52,22 +52,22 @@ impl StoreDisk {
 
 /// One process' way to it.
 pub(super) struct SimulatedStore {
-    disk: Arc<Mutex<StoreDisk>>,
-    medium: Arc<Medium>,
+    kept: Arc<Mutex<StoreDisk>>,
+    disk: Arc<SimulatedDisk>,
     ledger: Arc<Ledger>,
 }
 
 impl SimulatedStore {
     /// Opens what a crash or a failure left.
     pub(super) fn open(
-        disk: &Arc<Mutex<StoreDisk>>,
-        medium: &Arc<Medium>,
+        kept: &Arc<Mutex<StoreDisk>>,
+        disk: &Arc<SimulatedDisk>,
         ledger: &Arc<Ledger>,
     ) -> Result<Self, StoreError> {
-        if !medium.is_readable() {
+        if !disk.is_readable() {
             return Err(failed("open", "input/output error"));
         }
-        Ok(Self { disk: disk.clone(), medium: medium.clone(), ledger: ledger.clone() })
+        Ok(Self { kept: kept.clone(), disk: disk.clone(), ledger: ledger.clone() })
     }
 }
 
@@ -77,19 +77,19 @@ fn failed(action: &'static str, reason: &str) -> StoreError {
 
 impl Store for SimulatedStore {
     fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
-        if self.medium.life.is_over() {
+        if self.disk.scope.is_over() {
             return Err(failed("write", "the process is over"));
         }
-        let fate = self.medium.write();
+        let fate = self.disk.write();
         let survive = match fate {
             Fate::Good => batches.len(),
-            Fate::Full | Fate::Error | Fate::PowerCut => self.medium.survivors(batches.len()),
+            Fate::Full | Fate::Error | Fate::PowerCut => self.disk.survivors(batches.len()),
         };
-        let mut disk = lock(&self.disk);
+        let mut kept = lock(&self.kept);
         // What came before is on the medium by now.
-        disk.unsynced.clear();
-        batches[..survive].iter().for_each(|batch| disk.apply(batch));
-        drop(disk);
+        kept.unsynced.clear();
+        batches[..survive].iter().for_each(|batch| kept.apply(batch));
+        drop(kept);
         self.ledger.committed(&batches[..survive]);
         match fate {
             Fate::Good => Ok(()),
@@ -99,10 +99,10 @@ impl Store for SimulatedStore {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        if !self.medium.is_readable() {
+        if !self.disk.is_readable() {
             return Err(failed("read", "input/output error"));
         }
-        Ok(lock(&self.disk).content.get(key).cloned())
+        Ok(lock(&self.kept).content.get(key).cloned())
     }
 
     fn scan(
@@ -111,12 +111,12 @@ impl Store for SimulatedStore {
         from: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
-        if !self.medium.is_readable() {
+        if !self.disk.is_readable() {
             return Err(failed("read", "input/output error"));
         }
-        let disk = lock(&self.disk);
+        let kept = lock(&self.kept);
         let first = Bytes::copy_from_slice(from.max(prefix));
-        for (key, value) in disk.content.range(first..) {
+        for (key, value) in kept.content.range(first..) {
             if !key.starts_with(prefix) || !visit(key, value) {
                 break;
             }

@@ -12,16 +12,16 @@ use rebuilder_actors::protocol::wire::v1::worker::Condition;
 use rebuilder_actors::protocol::wire::{EnrolmentKind, Offer};
 use tokio::sync::oneshot;
 
-use super::air::Air;
 use super::blobs::{BlobDisk, SimulatedBlobs};
-use super::builder::{Builder, Temper};
+use super::builder::{Builder, BuilderProfile};
 use super::coordinator;
+use super::disk::{Later, SimulatedDisk};
 use super::machine::{Machine, kill};
-use super::medium::{Later, Medium};
+use super::network::SimulatedNetwork;
+use super::recorder::{RecordedNetwork, Subject};
 use super::spool::{SimulatedSpool, SpoolDisk};
-use super::tap::{Ears, Tapped};
 use super::time::ProcessClock;
-use super::world::{Call, Life, Node, World, lock};
+use super::world::{Call, Cluster, Node, ProcessScope, lock};
 use crate::observation::Observation;
 
 /// Shared by the coordinator and the workers that are not listed.
@@ -31,8 +31,8 @@ const GIB: u64 = 1 << 30;
 
 /// The machine: what survives its processes.
 pub(super) struct WorkerNode {
-    world: Arc<World>,
-    air: Arc<Air>,
+    world: Arc<Cluster>,
+    network: Arc<SimulatedNetwork>,
     pub(super) machine: Machine,
     pub(super) number: usize,
     pub(super) spool: Arc<Mutex<SpoolDisk>>,
@@ -41,12 +41,12 @@ pub(super) struct WorkerNode {
     pin: Arc<Mutex<Option<PublicKey>>>,
     offer: Offer,
     memory: u64,
-    temper: Temper,
+    profile: BuilderProfile,
     process: Option<Process>,
 }
 
 struct Process {
-    life: Arc<Life>,
+    scope: Arc<ProcessScope>,
     tree: ActorRef<Message>,
     network: Arc<dyn Network>,
     port: u16,
@@ -58,7 +58,12 @@ pub(super) fn is_listed(number: usize) -> bool {
 }
 
 impl WorkerNode {
-    pub(super) fn new(world: &Arc<World>, air: &Arc<Air>, number: usize, machine: Machine) -> Self {
+    pub(super) fn new(
+        world: &Arc<Cluster>,
+        network: &Arc<SimulatedNetwork>,
+        number: usize,
+        machine: Machine,
+    ) -> Self {
         let mut random = world.random(&format!("worker {number}"));
         // The first ones can build everything, so that all work can be finished.
         let first = number < 2;
@@ -76,10 +81,10 @@ impl WorkerNode {
             slots: u16::try_from(random.of(1..world.options.slots_max + 1)).unwrap_or(1),
         };
         let memory = if first { 64 * GIB } else { random.of(1..32) * GIB };
-        let temper = Temper::draw(&mut random, number);
+        let profile = BuilderProfile::draw(&mut random, number);
         Self {
             world: world.clone(),
-            air: air.clone(),
+            network: network.clone(),
             machine,
             number,
             spool: Arc::default(),
@@ -87,7 +92,7 @@ impl WorkerNode {
             pin: Arc::default(),
             offer,
             memory,
-            temper,
+            profile,
             process: None,
         }
     }
@@ -99,7 +104,7 @@ impl WorkerNode {
 
     /// The process that runs now; `None`: none does.
     pub(super) fn process(&self) -> Option<u32> {
-        self.process.as_ref().map(|process| process.life.number)
+        self.process.as_ref().map(|process| process.scope.number)
     }
 
     /// A process begins, as `node/src/role` begins it.
@@ -107,22 +112,22 @@ impl WorkerNode {
         if self.process.is_some() {
             return;
         }
-        let life = self.machine.begin();
-        let node = life.node;
-        self.world.event(node, &format!("process {} begins", life.number));
+        let scope = self.machine.begin();
+        let node = scope.node;
+        self.world.event(node, &format!("process {} begins", scope.number));
         let port = self.machine.ephemeral();
         let address = Machine::address(node, port);
-        let endpoint = self.machine.endpoint(&self.world, &self.air, &life, address, false);
+        let endpoint = self.machine.endpoint(&self.world, &self.network, &scope, address, false);
         let endpoint: Arc<dyn Network> =
             Arc::new(endpoint.expect("a simulated socket can be used"));
-        let parts = self.parts(&life, endpoint.clone());
+        let parts = self.parts(&scope, endpoint.clone());
         self.world.set_process(self.number, Some(parts.credentials.boot));
         let (end, ended) = oneshot::channel();
         let started = Worker::spawn(None, Worker, (parts, end)).await;
-        let (world, number) = (self.world.clone(), life.number);
+        let (world, number) = (self.world.clone(), scope.number);
         match started {
             Ok((tree, _)) => {
-                self.process = Some(Process { life, tree, network: endpoint, port });
+                self.process = Some(Process { scope, tree, network: endpoint, port });
                 tokio::spawn(async move {
                     let reason = match ended.await {
                         Ok(TreeEnd::GaveUp { reason } | TreeEnd::Damaged { reason }) => reason,
@@ -134,41 +139,46 @@ impl WorkerNode {
                 });
             }
             Err(error) => {
-                life.end();
+                scope.end();
                 self.world.set_process(self.number, None);
-                self.air.unbind(address);
+                self.network.unbind(address);
                 world.call(Call::Ended(node, number, error.to_string()));
             }
         }
     }
 
-    fn parts(&self, life: &Arc<Life>, endpoint: Arc<dyn Network>) -> Parts {
+    fn parts(&self, scope: &Arc<ProcessScope>, endpoint: Arc<dyn Network>) -> Parts {
         let world = &self.world;
-        let medium = Medium::new(world, life, &self.machine.full);
+        let disk = SimulatedDisk::new(world, scope, &self.machine.full);
         let clock: Arc<dyn Clock> = Arc::new(ProcessClock::new(self.machine.clock.clone()));
         let key = self.machine.identity.public_key();
         let (spool, logs) = (self.spool.clone(), self.logs.clone());
-        let (spool_world, spool_medium) = (world.clone(), medium.clone());
-        let (logs_medium, worker) = (medium.clone(), (self.number, key));
-        let (memory, honest) = (self.memory, self.temper.is_honest(world));
+        let (spool_world, spool_disk) = (world.clone(), disk.clone());
+        let (logs_disk, worker) = (disk.clone(), (self.number, key));
+        let (memory, honest) = (self.memory, self.profile.is_honest(world));
         Parts {
             spool: Arc::new(move || {
-                let (world, disk) = (spool_world.clone(), spool.clone());
-                let medium = spool_medium.clone();
-                Ok(Box::new(SimulatedSpool { world, disk, medium, worker, honest }))
+                let (world, kept) = (spool_world.clone(), spool.clone());
+                let disk = spool_disk.clone();
+                Ok(Box::new(SimulatedSpool { world, kept, disk, worker, honest }))
             }),
-            logs: Arc::new(move || Ok(Box::new(SimulatedBlobs::open(&logs, &logs_medium)))),
-            blocking: Arc::new(Later(medium)),
+            logs: Arc::new(move || Ok(Box::new(SimulatedBlobs::open(&logs, &logs_disk)))),
+            blocking: Arc::new(Later(disk)),
             clock: clock.clone(),
             signer: Arc::new(self.machine.identity.clone()),
-            network: Arc::new(Tapped::new(endpoint, world, life, Ears::Worker(self.number))),
-            credentials: self.credentials(life, key),
+            network: Arc::new(RecordedNetwork::new(
+                endpoint,
+                world,
+                scope,
+                Subject::Worker(self.number),
+            )),
+            credentials: self.credentials(scope, key),
             offer: self.offer.clone(),
             backend: Arc::new(Builder {
                 world: world.clone(),
-                life: life.clone(),
+                scope: scope.clone(),
                 clock,
-                temper: self.temper.clone(),
+                profile: self.profile.clone(),
             }),
             measure: Arc::new(move || (memory, 100 * GIB)),
             condition: Arc::new(Condition::default),
@@ -176,7 +186,7 @@ impl WorkerNode {
         }
     }
 
-    fn credentials(&self, life: &Arc<Life>, own: PublicKey) -> Credentials {
+    fn credentials(&self, scope: &Arc<ProcessScope>, own: PublicKey) -> Credentials {
         let (kind, key) = (EnrolmentKind::SignupSecret, SIGNUP_SECRET.to_vec());
         let pin = self.pin.clone();
         Credentials {
@@ -184,7 +194,7 @@ impl WorkerNode {
             pin: *lock(&self.pin),
             secret: (!is_listed(self.number)).then_some(Secret { kind, key }),
             own,
-            boot: self.machine.boot(&self.world, life),
+            boot: self.machine.boot(&self.world, scope),
             remember: Arc::new(move |key| *lock(&pin) = Some(key)),
         }
     }
@@ -192,14 +202,14 @@ impl WorkerNode {
     /// The process ends at once, and with it everything that was its own. True when there was one.
     pub(super) fn crash(&mut self, why: &str) -> bool {
         let Some(process) = self.process.take() else { return false };
-        let Process { life, tree, port, .. } = process;
-        let node = life.node;
-        self.world.event(node, &format!("process {} is gone: {why}", life.number));
-        life.end();
+        let Process { scope, tree, port, .. } = process;
+        let node = scope.node;
+        self.world.event(node, &format!("process {} is gone: {why}", scope.number));
+        scope.end();
         self.world.set_process(self.number, None);
         kill(&tree.get_cell());
-        self.air.unbind(Machine::address(node, port));
-        let mut random = self.world.random(&format!("power cut {node} {}", life.number));
+        self.network.unbind(Machine::address(node, port));
+        let mut random = self.world.random(&format!("power cut {node} {}", scope.number));
         lock(&self.spool).power_cut(&mut random);
         lock(&self.logs).power_cut(&mut random);
         self.world.observe(&Observation::WorkerCrashed(self.number));
@@ -208,17 +218,17 @@ impl WorkerNode {
 
     /// Asks the process to end in order; it is told of as every end.
     pub(super) fn stop(&self) {
-        let Some(Process { life, tree, network, .. }) = &self.process else { return };
-        let (world, node, number) = (self.world.clone(), life.node, life.number);
+        let Some(Process { scope, tree, network, .. }) = &self.process else { return };
+        let (world, node, number) = (self.world.clone(), scope.node, scope.number);
         let (tree, network) = (tree.clone(), network.clone());
         world.event(node, "is stopped");
-        let life = life.clone();
+        let scope = scope.clone();
         tokio::spawn(async move {
             if tree.cast(Message::Stop).is_ok() {
                 let _ = tree.wait(Some(Duration::from_secs(20))).await;
             }
             let text = "the worker stops".to_owned();
-            life.run(network.close(CloseReason { code: 0, text })).await;
+            scope.run(network.close(CloseReason { code: 0, text })).await;
             world.call(Call::Ended(node, number, "stopped".into()));
         });
     }

@@ -11,12 +11,12 @@ use rebuilder_actors::protocol::wire::BootId;
 use tokio::sync::{Notify, mpsc};
 
 use super::datagrams::Datagrams;
-use super::fault::Fault;
+use super::event::ClusterEvent;
 use super::options::Options;
 use super::property::{self, Property};
-use super::random::Random;
-use super::sight::Sight;
+use super::random_stream::RandomStream;
 use super::time::{ms, now};
+use super::trouble::Trouble;
 use crate::observation::{End, Observation};
 use crate::plan::{Failure, Plan};
 use crate::witness::Witness;
@@ -25,7 +25,7 @@ use crate::witness::Witness;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Node {
     /// The world itself.
-    World,
+    Cluster,
     /// The coordinator.
     Coordinator,
     /// One worker.
@@ -39,7 +39,7 @@ pub enum Node {
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::World => f.pad("world"),
+            Self::Cluster => f.pad("world"),
             Self::Coordinator => f.pad("coordinator"),
             Self::Worker(number) => f.pad(&format!("worker-{number}")),
             Self::Ctl(number) => f.pad(&format!("ctl-{number}")),
@@ -60,10 +60,10 @@ pub(super) enum Call {
 }
 
 /// What was broken first, the digest of the trace, the trace.
-pub(super) type Ended = (Option<Failure>, Option<Sha256>, Vec<String>);
+pub(super) type Finished = (Option<Failure>, Option<Sha256>, Vec<String>);
 
 /// What every part of the world shares.
-pub(super) struct World {
+pub(super) struct Cluster {
     pub(super) seed: u64,
     pub(super) options: Options,
     pub(super) settings: Settings,
@@ -83,7 +83,7 @@ struct Book {
     events: u64,
 }
 
-impl World {
+impl Cluster {
     pub(super) fn new(
         plan: &Plan,
         options: Options,
@@ -121,12 +121,12 @@ impl World {
     }
 
     /// A stream of chance of its own.
-    pub(super) fn random(&self, name: &str) -> Random {
-        Random::new(self.seed, name)
+    pub(super) fn random(&self, name: &str) -> RandomStream {
+        RandomStream::new(self.seed, name)
     }
 
     /// True when there is trouble of this kind, now.
-    pub(super) fn has(&self, fault: Fault) -> bool {
+    pub(super) fn has(&self, fault: Trouble) -> bool {
         self.trouble.load(Ordering::Relaxed) && self.options.has(fault)
     }
 
@@ -145,7 +145,7 @@ impl World {
         self.line(node, || text.to_owned());
     }
 
-    /// As [`World::event`]; `text` is made only when somebody wants it.
+    /// As [`Cluster::event`]; `text` is made only when somebody wants it.
     pub(super) fn line(&self, node: Node, text: impl FnOnce() -> String) {
         let now = ms(self.age());
         let mut book = self.book();
@@ -174,18 +174,18 @@ impl World {
     }
 
     /// Shows the cluster's own checkers what only they can see.
-    pub(super) fn see(&self, node: Node, sight: &Sight) {
-        self.line(node, || format!("{sight:?}"));
-        self.see_often(sight);
+    pub(super) fn see(&self, node: Node, event: &ClusterEvent) {
+        self.line(node, || format!("{event:?}"));
+        self.see_often(event);
     }
 
-    /// As [`World::see`], for what has a line already.
-    pub(super) fn see_often(&self, sight: &Sight) {
+    /// As [`Cluster::see`], for what has a line already.
+    pub(super) fn see_often(&self, event: &ClusterEvent) {
         let now = ms(self.age());
         let mut book = self.book();
         let Book { witness, properties, .. } = &mut *book;
         for property in properties {
-            if let Err(broken) = property.see(sight) {
+            if let Err(broken) = property.see(event) {
                 witness.fail(now, property.name(), broken);
             }
         }
@@ -219,7 +219,7 @@ impl World {
     }
 
     /// Shows the end to every checker.
-    pub(super) fn finish(&self, plan: &Plan, end: &End) -> (u64, Ended) {
+    pub(super) fn finish(&self, plan: &Plan, end: &End) -> (u64, Finished) {
         let now = ms(self.age());
         let mut book = self.book();
         let datagrams = book.datagrams.to_string();
@@ -268,7 +268,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// One process of a node. When it ends, every seam of it ends at once: nothing that is left of it
 /// can write, send, or be seen.
 #[derive(Debug)]
-pub(super) struct Life {
+pub(super) struct ProcessScope {
     pub(super) node: Node,
     /// Which process of the node.
     pub(super) number: u32,
@@ -276,7 +276,7 @@ pub(super) struct Life {
     ended: Notify,
 }
 
-impl Life {
+impl ProcessScope {
     pub(super) fn begin(node: Node, number: u32) -> Arc<Self> {
         Arc::new(Self { node, number, dead: AtomicBool::new(false), ended: Notify::new() })
     }

@@ -4,7 +4,7 @@ use std::collections::BinaryHeap;
 use rebuilder_actors::domain::queue::{Event, Send, SessionId};
 use rebuilder_actors::protocol::AttemptId;
 
-use super::fault::Fault;
+use super::trouble::Trouble;
 use crate::random::Random;
 
 /// What is about to happen.
@@ -39,7 +39,7 @@ pub(super) enum Happening {
     /// The next part of what a profile read, of this read.
     Page(usize, u64),
     /// Trouble of this kind strikes.
-    Strike(Fault),
+    Inject(Trouble),
     /// A stall of the coordinator ends.
     Awake,
     /// The trouble is over.
@@ -57,7 +57,7 @@ impl Happening {
             | Self::Gone(..)
             | Self::Sync(_)
             | Self::Page(..)
-            | Self::Strike(Fault::Operator) => true,
+            | Self::Inject(Trouble::Operator) => true,
             Self::Reaches(..)
             | Self::Status(..)
             | Self::Built(..)
@@ -66,7 +66,7 @@ impl Happening {
             | Self::Connect(..)
             | Self::WorkerStart(_)
             | Self::CoordinatorStart
-            | Self::Strike(_)
+            | Self::Inject(_)
             | Self::Awake
             | Self::Heal => false,
         }

@@ -9,9 +9,9 @@ use rebuilder_actors::port::{Batch, Monotonic, Op, Signer as _, UtcMillis};
 use rebuilder_actors::protocol::wire::v1::coordinator::Message;
 
 use super::calendar::Happening;
-use super::fault::Fault;
+use super::inject::directive;
 use super::oracle::Oracle;
-use super::strike::directive;
+use super::trouble::Trouble;
 use super::world::{HOUR, MINUTE, World};
 use crate::observation::{Directive, Named, Observation};
 
@@ -150,7 +150,7 @@ impl World {
 
     /// What checkers are told of what arrives.
     fn hear(&mut self, event: &Event, utc: UtcMillis) {
-        let Event::Told(session, status) = event else { return };
+        let Event::StatusReceived(session, status) = event else { return };
         let Some(connection) = self.connections.get(session) else { return };
         self.observe(&Observation::Heard {
             worker: connection.worker,
@@ -164,12 +164,12 @@ impl World {
 
     /// To the store; what is to leave waits for it.
     fn hand_over(&mut self, effects: Effects, ordered: Option<Directive>) {
-        let Effects { batch, mut sends, facts, lines: _ } = effects;
+        let Effects { batch, mut sends, facts, notices: _ } = effects;
         let indexed = self.named.take();
         if batch.is_empty() && sends.is_empty() && facts.is_empty() && indexed.is_none() {
             return;
         }
-        let slow = self.strength(Fault::SlowDisk);
+        let slow = self.strength(Trouble::SlowDisk);
         let slow = slow > 0 && self.random.percent(2 * slow);
         let latency = self.random.of(1..if slow { 5000 } else { 30 });
         let early: Vec<Send> = if planted::is(Bug::SentBeforeTicket) {
@@ -228,7 +228,7 @@ impl World {
         if incarnation != self.incarnation {
             return;
         }
-        let broken = self.strength(Fault::BrokenDisk);
+        let broken = self.strength(Trouble::BrokenDisk);
         let pending = self.coordinator.as_ref().and_then(|c| c.pending.front());
         // A disk that is slow to answer is the likelier one to fail.
         let chance = if pending.is_some_and(|p| p.slow) { 500 } else { 5 };
@@ -290,7 +290,7 @@ impl World {
         for fact in facts {
             match fact {
                 Fact::Placed(id, place) => {
-                    self.observe(&Observation::Placed(id, place.whereabouts()));
+                    self.observe(&Observation::Placed(id, place.job_place()));
                 }
                 Fact::Accepted(record, sequence) => {
                     self.builds += u64::from(record.build.is_some());

@@ -6,8 +6,8 @@ use rebuilder_actors::port::{Group, IndexState};
 use rebuilder_actors::protocol::Sha256;
 
 use super::calendar::Happening;
-use super::fault::Fault;
 use super::packages::{PROFILES, Published};
+use super::trouble::Trouble;
 use super::world::{HOUR, MINUTE, World};
 
 /// What a profile read, on its way to the queue in parts.
@@ -43,7 +43,7 @@ impl World {
         }
         let named = self.packages.iter().filter(|package| package.profiles[profile]);
         let groups: Vec<_> = named.map(|package| package.published(profile)).collect();
-        let strength = self.strength(Fault::HalfSync);
+        let strength = self.strength(Trouble::HalfSync);
         let breaks = strength > 0 && self.random.percent(10 * strength);
         let breaks_at = breaks.then(|| self.random.index(groups.len() + 1));
         self.reading[profile] = Some(Reading { number, groups, handed: 0, breaks_at });

@@ -72,6 +72,6 @@ impl World {
             free_memory: 1000 * GIB,
             free_disk: GIB,
         };
-        self.send_in(session, Event::Told(session, status));
+        self.send_in(session, Event::StatusReceived(session, status));
     }
 }

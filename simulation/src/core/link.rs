@@ -3,7 +3,7 @@ use core::time::Duration;
 use rebuilder_actors::domain::queue::{Event, Send, SessionId};
 
 use super::calendar::Happening;
-use super::fault::Fault;
+use super::trouble::Trouble;
 use super::world::{MINUTE, SECOND, World};
 use crate::observation::Observation;
 
@@ -127,7 +127,7 @@ impl World {
 
     /// How long one datagram is under way now, milliseconds.
     fn latency(&mut self) -> u64 {
-        let strength = self.strength(Fault::SlowNetwork);
+        let strength = self.strength(Trouble::SlowNetwork);
         let late = strength > 0 && self.random.percent(2 * strength);
         self.random.of(1..if late { 20 * SECOND } else { 200 })
     }

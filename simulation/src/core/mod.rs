@@ -7,20 +7,20 @@
 
 mod calendar;
 mod coordinator;
-mod fault;
 mod index;
+mod inject;
 mod lie;
 mod link;
 mod oracle;
 mod packages;
 mod runner;
-mod strike;
+mod trouble;
 mod worker;
 mod world;
 
 use crate::level::Simulator;
 use crate::plan::Level;
-use fault::{Fault, Faults};
+use trouble::{Faults, Trouble};
 
 /// How the command runs this level.
 pub const SIMULATOR: Simulator = Simulator {
@@ -28,7 +28,7 @@ pub const SIMULATOR: Simulator = Simulator {
     workers_max: 200,
     length_max: 3650,
     length_usual: world::DAYS,
-    faults: || Fault::ALL.iter().map(|fault| (fault.name(), fault.about())).collect(),
+    faults: || Trouble::ALL.iter().map(|fault| (fault.name(), fault.about())).collect(),
     drawn: |plan| Faults::draw(plan.seed, plan.faults.as_deref()).names(),
     run: world::run,
 };

@@ -11,8 +11,8 @@ use rebuilder_actors::protocol::{
 };
 
 use super::calendar::Happening;
-use super::fault::Fault;
 use super::packages::{any_fault, fault};
+use super::trouble::Trouble;
 use super::worker::{Kept, Worker};
 use super::world::{DAY, MINUTE, SECOND, World};
 use crate::observation::Observation;
@@ -26,9 +26,9 @@ pub(super) struct Running {
 impl World {
     pub(super) fn start_build(&mut self, number: usize, assignment: Assignment) {
         let attempt = assignment.attempt;
-        let hang = self.strength(Fault::HangBuild);
+        let hang = self.strength(Trouble::HangBuild);
         let hangs = hang > 0 && self.random.percent(hang);
-        let slow = self.workers[number].is_slow && self.strength(Fault::SlowBuild) > 0;
+        let slow = self.workers[number].is_slow && self.strength(Trouble::SlowBuild) > 0;
         let duration = self.random.of(MINUTE..20 * MINUTE) * if slow { 8 } else { 1 };
         let limit = u64::from(assignment.limits.build_secs_max) * SECOND;
         let worker = &mut self.workers[number];
@@ -79,7 +79,7 @@ impl World {
             let kind = if gone { FaultKind::InputsUnavailable } else { FaultKind::FetchFailed };
             return fault(kind);
         }
-        let strength = if self.trouble { self.faults.strength(Fault::BrokenBuild) } else { 0 };
+        let strength = if self.trouble { self.faults.strength(Trouble::BrokenBuild) } else { 0 };
         if strength > 0 && self.random.percent(worker.faults * strength / 2) {
             return any_fault(&mut self.random);
         }
@@ -88,7 +88,7 @@ impl World {
 
     /// True on the days of one worker after the other; more days are bad where it is often so.
     fn is_broken(&self, number: usize) -> bool {
-        let strength = self.strength(Fault::BrokenMachine);
+        let strength = self.strength(Trouble::BrokenMachine);
         let day = self.now / DAY + number as u64;
         strength > 0 && day.is_multiple_of(18 / strength)
     }

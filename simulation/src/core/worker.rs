@@ -13,8 +13,8 @@ use rebuilder_actors::protocol::wire::v1::worker::{Message as FromWorker, Report
 use rebuilder_actors::protocol::wire::{BootId, Offer};
 
 use super::calendar::Happening;
-use super::fault::Fault;
 use super::runner::Running;
+use super::trouble::Trouble;
 use super::world::{GIB, HOUR, MINUTE, SECOND, World};
 use crate::observation::Observation;
 use crate::random::Random;
@@ -221,7 +221,7 @@ impl World {
         match effect {
             Effect::Send(FromWorker::Status(status)) => {
                 if let Some(session) = self.workers[number].session {
-                    self.send_in(session, Event::Told(session, status));
+                    self.send_in(session, Event::StatusReceived(session, status));
                 }
             }
             Effect::Send(FromWorker::Report(report)) => self.send_report(number, report),
@@ -241,7 +241,7 @@ impl World {
                 self.workers[number].uploading.insert(attempt);
                 self.upload(number, attempt);
             }
-            Effect::Line(text) => self.note(format_args!("worker-{number}"), || text),
+            Effect::Notice(text) => self.note(format_args!("worker-{number}"), || text),
         }
     }
 
@@ -267,14 +267,14 @@ impl World {
         let kept = worker.disk.get(&attempt).map(|kept| kept.verified.clone());
         let verified = kept.or_else(|| verify_known(&signed, &worker.known).ok());
         let Some(verified) = verified else { return };
-        let poison = self.strength(Fault::Poison);
+        let poison = self.strength(Trouble::Poison);
         if poison > 0 && self.random.percent(poison) {
             let text = format!("its report of attempt {attempt} makes the coordinator panic");
             self.note(format_args!("worker-{number}"), || text);
             self.send_in(session, Event::SetAside(session, attempt));
             return;
         }
-        let twice = self.strength(Fault::Duplicate);
+        let twice = self.strength(Trouble::Duplicate);
         let copies = if twice > 0 && self.random.percent(5 * twice) { 2 } else { 1 };
         for _ in 0..copies {
             let (report, countersigned) = (Box::new(verified.clone()), signed.clone());

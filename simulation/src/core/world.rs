@@ -10,10 +10,10 @@ use rebuilder_actors::protocol::JobKey;
 
 use super::calendar::{Calendar, Happening};
 use super::coordinator::Coordinator;
-use super::fault::{Fault, Faults};
 use super::index::Reading;
 use super::link::Connection;
 use super::packages::{PROFILES, Package};
+use super::trouble::{Faults, Trouble};
 use super::worker::Worker;
 use crate::observation::{End, Named, Observation};
 use crate::plan::{Outcome, Plan};
@@ -97,7 +97,7 @@ impl World {
         let workers: Vec<_> =
             (0..count).map(|n| Worker::draw(&mut workers_random, n, able)).collect();
         let mut packages_random = Random::new(plan.seed, "packages");
-        let hungry = faults.has(Fault::Memory);
+        let hungry = faults.has(Trouble::Memory);
         let packages = (0..20.max(2 * count as u64))
             .map(|n| Package::draw(&mut packages_random, usize::try_from(n).unwrap_or(0), hungry));
         let packages = packages.collect();
@@ -195,7 +195,7 @@ impl World {
             Happening::CoordinatorStart => self.start_coordinator(),
             Happening::Sync(profile) => self.sync(profile),
             Happening::Page(profile, number) => self.page(profile, number),
-            Happening::Strike(fault) => self.strike(fault),
+            Happening::Inject(fault) => self.inject(fault),
             Happening::Awake => self.awake(),
             Happening::Heal => self.heal(),
         }
@@ -231,7 +231,7 @@ impl World {
     }
 
     /// How much there is of a fault now: 0 for none.
-    pub(super) fn strength(&self, fault: Fault) -> u64 {
+    pub(super) fn strength(&self, fault: Trouble) -> u64 {
         if self.trouble { self.faults.strength(fault) } else { 0 }
     }
 

@@ -37,9 +37,9 @@ fn traffic(seed: u8) -> Vec<Shape> {
     let mut tokio = tokio::runtime::Builder::new_current_thread();
     let tokio = tokio.enable_time().start_paused(true).build().unwrap();
     tokio.block_on(async move {
-        let air = Arc::new(Air { start: now(), state: Mutex::default() });
-        let server = endpoint(&air, 1, seed, true);
-        let client = endpoint(&air, 2, seed, false);
+        let network = Arc::new(SimulatedNetwork { start: now(), state: Mutex::default() });
+        let server = endpoint(&network, 1, seed, true);
+        let client = endpoint(&network, 2, seed, false);
         let address = server.local_address().unwrap().to_string();
         let pin = Some(identity(1).public_key());
         let (at_client, at_server) = tokio::join!(client.connect(&address, pin), server.accept());
@@ -61,16 +61,16 @@ fn traffic(seed: u8) -> Vec<Shape> {
         tokio::join!(sending, receiving);
         server.close(reason(1, "done")).await;
         assert_eq!(at_client.closed().await, reason(1, "done"));
-        core::mem::take(&mut air.state.lock().unwrap().seen)
+        core::mem::take(&mut network.state.lock().unwrap().seen)
     })
 }
 
-fn endpoint(air: &Arc<Air>, host: u8, seed: u8, accept: bool) -> Quic {
+fn endpoint(network: &Arc<SimulatedNetwork>, host: u8, seed: u8, accept: bool) -> Quic {
     let address = SocketAddr::from(([192, 0, 2, host], 4433));
     let mut own_seed = [seed; 32];
     own_seed[0] = host;
     Quic::new(EndpointParts {
-        socket: Arc::new(Antenna { air: air.clone(), address }),
+        socket: Arc::new(Antenna { network: network.clone(), address }),
         runtime: Arc::new(VirtualTime),
         identity: identity(host),
         seed: own_seed,
@@ -132,7 +132,7 @@ impl TimeProvider for Epoch {
 }
 
 /// A network that carries every datagram in 5 ms.
-struct Air {
+struct SimulatedNetwork {
     start: Instant,
     state: Mutex<AirState>,
 }
@@ -145,7 +145,7 @@ struct AirState {
 }
 
 struct Antenna {
-    air: Arc<Air>,
+    network: Arc<SimulatedNetwork>,
     address: SocketAddr,
 }
 
@@ -161,13 +161,13 @@ impl AsyncUdpSocket for Antenna {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let (air, from, to) = (self.air.clone(), self.address, transmit.destination);
+        let (network, from, to) = (self.network.clone(), self.address, transmit.destination);
         let datagram = transmit.contents.to_vec();
-        let seen = (now() - air.start, from, datagram.len());
-        air.state.lock().unwrap().seen.push(seen);
+        let seen = (now() - network.start, from, datagram.len());
+        network.state.lock().unwrap().seen.push(seen);
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            let mut state = air.state.lock().unwrap();
+            let mut state = network.state.lock().unwrap();
             state.arrived.entry(to).or_default().push_back((from, datagram));
             if let Some(waker) = state.wakers.remove(&to) {
                 waker.wake();
@@ -182,7 +182,7 @@ impl AsyncUdpSocket for Antenna {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let mut state = self.air.state.lock().unwrap();
+        let mut state = self.network.state.lock().unwrap();
         let next = state.arrived.entry(self.address).or_default().pop_front();
         let Some((addr, datagram)) = next else {
             state.wakers.insert(self.address, cx.waker().clone());

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::blobs::log_part;
-use super::house::{Blob, Gone, House};
 use super::matches::{Found, Matches};
+use super::services::{Blob, Gone, Services};
 use super::turn::{Reader, Turn};
 use super::{blobs, queue, results, store};
 use crate::domain::queue::Order;
@@ -42,7 +42,7 @@ const FOLLOW: Duration = Duration::from_secs(10);
 
 /// One answer on its way.
 pub(super) struct Answering {
-    pub(super) house: House,
+    pub(super) services: Services,
     pub(super) reader: Reader,
     pub(super) sender: Box<dyn FrameSend>,
 }
@@ -85,7 +85,7 @@ impl Answering {
 
     pub(super) async fn status(&mut self) -> Outcome {
         let mut turn = self.turn().await?;
-        let status = self.house.status(self.reader.moment_age()).await;
+        let status = self.services.status(self.reader.moment_age()).await;
         turn.made();
         match status {
             Ok(status) => self.row(Response::Status(status)).await,
@@ -95,7 +95,7 @@ impl Answering {
 
     pub(super) async fn workers(&mut self) -> Outcome {
         let mut turn = self.turn().await?;
-        let moment = self.house.moment(self.reader.moment_age()).await;
+        let moment = self.services.moment(self.reader.moment_age()).await;
         turn.made();
         match moment {
             Ok(moment) => {
@@ -107,7 +107,7 @@ impl Answering {
 
     pub(super) async fn profiles(&mut self) -> Outcome {
         let mut turn = self.turn().await?;
-        let rows = self.house.ask(&self.house.results, results::Message::Profiles).await;
+        let rows = self.services.ask(&self.services.results, results::Message::Profiles).await;
         turn.made();
         match rows {
             Ok(rows) => self.rows(rows.into_iter().map(Response::Profile).collect()).await,
@@ -118,8 +118,8 @@ impl Answering {
     /// What is wrong with workers, then with profiles.
     pub(super) async fn troubles(&mut self) -> Outcome {
         let mut turn = self.turn().await?;
-        let moment = self.house.moment(self.reader.moment_age()).await;
-        let profiles = self.house.ask(&self.house.results, results::Message::Troubles).await;
+        let moment = self.services.moment(self.reader.moment_age()).await;
+        let profiles = self.services.ask(&self.services.results, results::Message::Troubles).await;
         turn.made();
         match (moment, profiles) {
             (Ok(moment), Ok(profiles)) => {
@@ -139,7 +139,7 @@ impl Answering {
             let mut turn = self.turn().await?;
             let filter = filter.clone();
             let ask = |reply| results::Message::Faults { filter, after, reply };
-            let page = self.house.ask(&self.house.results, ask).await;
+            let page = self.services.ask(&self.services.results, ask).await;
             turn.made();
             let FaultPage { rows, next } = match page {
                 Ok(Ok(page)) => page,
@@ -163,7 +163,7 @@ impl Answering {
             let mut turn = self.turn().await?;
             let limit = left.min(PAGE);
             let ask = |reply| results::Message::Queue { planned, after, limit, reply };
-            let page = self.house.ask(&self.house.results, ask).await;
+            let page = self.services.ask(&self.services.results, ask).await;
             turn.made();
             let page = match page {
                 Ok(page) => page,
@@ -179,7 +179,8 @@ impl Answering {
     }
 
     pub(super) async fn order(&mut self, order: Order) -> Outcome {
-        let rows = self.house.ask(&self.house.queue, |r| queue::Message::Order(order, r)).await;
+        let rows =
+            self.services.ask(&self.services.queue, |r| queue::Message::Order(order, r)).await;
         match rows {
             Ok(rows) => self.rows(rows).await,
             Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
@@ -207,7 +208,7 @@ impl Answering {
             let mut turn = self.turn().await?;
             let filters = filters.clone();
             let ask = |reply| results::Message::Jobs { filters, after, reply };
-            let page = self.house.ask(&self.house.results, ask).await;
+            let page = self.services.ask(&self.services.results, ask).await;
             turn.made();
             let page = match page {
                 Ok(Ok(page)) => page,
@@ -254,7 +255,7 @@ impl Answering {
     ) -> Result<PackagePage, (RefusalCode, String)> {
         let filters = filters.clone();
         let ask = |reply| results::Message::Packages { filters, after, limit: PAGE, reply };
-        let page = self.house.ask(&self.house.results, ask).await;
+        let page = self.services.ask(&self.services.results, ask).await;
         page.map_err(|gone| (RefusalCode::Internal, gone.to_string()))?
             .map_err(|error| (RefusalCode::Invalid, error.to_string()))
     }
@@ -301,7 +302,7 @@ impl Answering {
             Some(build) => {
                 let file = package.file.clone();
                 let ask = |reply| results::Message::Difference(build, file, reply);
-                self.house.ask(&self.house.results, ask).await.ok().flatten()
+                self.services.ask(&self.services.results, ask).await.ok().flatten()
             }
             None => None,
         };
@@ -324,7 +325,7 @@ impl Answering {
                 let is_reproduced = package.verdict == Some(Verdict::Reproduced);
                 let is_its = |link: &&SignedLink| is_reproduced && *link.file == *package.file;
                 for link in signed.links.iter().filter(is_its) {
-                    let signer = self.house.signer.as_ref();
+                    let signer = self.services.signer.as_ref();
                     let link = match report::countersign_link(&link.metablock, signer) {
                         Ok(link) => link,
                         Err(error) => {
@@ -347,12 +348,12 @@ impl Answering {
 
     async fn signed(&mut self, package: &Package) -> Result<Option<SignedReport>, String> {
         let gone = |gone: Gone| gone.to_string();
-        let house = &self.house;
+        let services = &self.services;
         let ask = |reply| results::Message::Shown(package.job, reply);
-        let shown = house.ask(&house.results, ask).await.map_err(gone)?;
+        let shown = services.ask(&services.results, ask).await.map_err(gone)?;
         let Some(sequence) = shown else { return Ok(None) };
-        let value = house
-            .ask(&house.store, |reply| {
+        let value = services
+            .ask(&services.store, |reply| {
                 store::Message::Read(Box::new(move |store| {
                     // A failed read is this reader's alone: the store goes on.
                     let _ = reply.send(store.get(&key::signed(sequence)));
@@ -370,7 +371,7 @@ impl Answering {
         let Some(package) = self.one(filter, true).await? else { return Ok(()) };
         let turn = self.turn().await?;
         let ask = |reply| results::Message::Log(package.job, reply);
-        let place = self.house.ask(&self.house.results, ask).await.ok().flatten();
+        let place = self.services.ask(&self.services.results, ask).await.ok().flatten();
         drop(turn);
         match place {
             None => {
@@ -411,7 +412,7 @@ impl Answering {
         loop {
             // First the watch, then the read: nothing falls between.
             let (woken, wake) = oneshot::channel();
-            let _ = self.house.blobs.cast(blobs::Message::Watch(part.clone(), woken));
+            let _ = self.services.blobs.cast(blobs::Message::Watch(part.clone(), woken));
             offset = self.blob(Blob::Growing(part.clone()), offset).await?;
             if !follow {
                 return Ok(());
@@ -421,7 +422,7 @@ impl Answering {
             }
             let turn = self.turn().await?;
             let ask = |reply| results::Message::Log(attempt.job, reply);
-            let place = self.house.ask(&self.house.results, ask).await;
+            let place = self.services.ask(&self.services.results, ask).await;
             drop(turn);
             let place = match place {
                 Ok(Some(LogPlace::Growing(now, _))) if now == attempt => continue,
@@ -443,7 +444,7 @@ impl Answering {
     async fn blob(&mut self, blob: Blob, mut offset: u64) -> Result<u64, Left> {
         loop {
             let mut turn = self.turn().await?;
-            let read = self.house.read_blob(blob.clone(), offset, TURN).await;
+            let read = self.services.read_blob(blob.clone(), offset, TURN).await;
             turn.made();
             match read {
                 Ok(Ok(Some(mut bytes))) if !bytes.is_empty() => {

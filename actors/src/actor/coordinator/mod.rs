@@ -3,8 +3,7 @@
 mod answer;
 pub mod blobs;
 pub mod endpoint;
-mod house;
-mod kept;
+mod gc;
 mod matches;
 pub mod outbox;
 mod quarantine;
@@ -14,6 +13,7 @@ mod refusals;
 mod report;
 mod request;
 pub mod results;
+mod services;
 pub mod session;
 pub mod sessions;
 mod standings;
@@ -25,9 +25,9 @@ mod turn;
 mod upload;
 pub mod watched;
 
-pub use house::{Blob, Gone, House};
-pub use quarantine::{Quarantine, Verdict as QuarantineVerdict};
+pub use quarantine::{Decision as QuarantineDecision, Quarantine};
 pub use refusals::{Kind as RefusalKind, Refusals};
+pub use services::{Blob, Gone, Services};
 pub use standings::Standings;
 
 pub use tree::{Coordinator, Message, Open, Parts, damage_in};

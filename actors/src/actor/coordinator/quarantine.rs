@@ -5,7 +5,7 @@ use crate::protocol::Sha256;
 use crate::protocol::stored::v1::QuarantineRecord;
 
 /// Remembers, through restarts of an actor, which messages were being handled when it panicked.
-/// A message that was there twice is set aside, so that it cannot stop the house for ever.
+/// A message that was there twice is set aside, so that it cannot stop the services for ever.
 #[derive(Debug, Default)]
 pub struct Quarantine {
     inner: Mutex<Inner>,
@@ -23,7 +23,7 @@ struct Inner {
 
 /// What to do with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decision {
     /// Handle it.
     Try,
     /// It panicked twice.
@@ -40,25 +40,25 @@ impl Quarantine {
     const DIGESTS_MAX: usize = 10_000;
 
     /// The message with this digest is about to be handled.
-    pub fn begin(&self, digest: Sha256) -> Verdict {
+    pub fn begin(&self, digest: Sha256) -> Decision {
         let mut inner = self.lock();
         let full = inner.begun.len() >= Self::DIGESTS_MAX;
         match inner.begun.get_mut(&digest) {
             Some(panics) if *panics >= Self::PANICS_MAX => {
                 let first = *panics == Self::PANICS_MAX;
                 *panics = Self::PANICS_MAX + 1;
-                Verdict::SetAside { first }
+                Decision::SetAside { first }
             }
             Some(panics) => {
                 *panics += 1;
                 inner.handling = Some(digest);
-                Verdict::Try
+                Decision::Try
             }
-            None if full => Verdict::Try,
+            None if full => Decision::Try,
             None => {
                 inner.begun.insert(digest, 1);
                 inner.handling = Some(digest);
-                Verdict::Try
+                Decision::Try
             }
         }
     }
@@ -110,12 +110,12 @@ mod tests {
     fn two_panics_set_a_message_aside_and_success_forgets_it() {
         let (bad, good) = (Sha256::of(b"bad"), Sha256::of(b"good"));
         let quarantine = Quarantine::default();
-        assert_eq!(quarantine.begin(bad), Verdict::Try);
-        assert_eq!(quarantine.begin(bad), Verdict::Try);
-        assert_eq!(quarantine.begin(bad), Verdict::SetAside { first: true });
-        assert_eq!(quarantine.begin(bad), Verdict::SetAside { first: false });
+        assert_eq!(quarantine.begin(bad), Decision::Try);
+        assert_eq!(quarantine.begin(bad), Decision::Try);
+        assert_eq!(quarantine.begin(bad), Decision::SetAside { first: true });
+        assert_eq!(quarantine.begin(bad), Decision::SetAside { first: false });
         for _ in 0..4 {
-            assert_eq!(quarantine.begin(good), Verdict::Try);
+            assert_eq!(quarantine.begin(good), Decision::Try);
             quarantine.end(good);
         }
     }
@@ -126,10 +126,10 @@ mod tests {
         assert!(!quarantine.take_blame());
         for bad in [b"1", b"2", b"3"].map(|text| Sha256::of(text)) {
             for _ in 0..2 {
-                assert_eq!(quarantine.begin(bad), Verdict::Try);
+                assert_eq!(quarantine.begin(bad), Decision::Try);
                 assert!(quarantine.take_blame() && !quarantine.take_blame());
             }
-            assert_eq!(quarantine.begin(bad), Verdict::SetAside { first: true });
+            assert_eq!(quarantine.begin(bad), Decision::SetAside { first: true });
             assert!(!quarantine.take_blame(), "it was not handled");
         }
         let good = Sha256::of(b"good");

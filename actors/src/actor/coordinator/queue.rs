@@ -7,12 +7,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::quarantine::{Quarantine, Verdict};
+use super::quarantine::{Decision, Quarantine};
 use super::refusals::{Kind, Refusals};
 use super::standings::Standings;
 use super::{reader, results, session, store};
 use crate::domain::queue::{
-    Effects, Event, Fact, Join, Line, Moment, Now, Order, Queue, RequestId, Restored, Send,
+    Effects, Event, Fact, Join, Moment, Notice, Now, Order, Queue, RequestId, Restored, Send,
     SessionId, Settings,
 };
 use crate::domain::report::{SignedReport, VerifiedReport};
@@ -145,7 +145,7 @@ pub struct State {
 struct Ticket {
     sends: Vec<Send>,
     facts: Vec<Fact>,
-    lines: Vec<Line>,
+    notices: Vec<Notice>,
     done: Option<oneshot::Sender<()>>,
     /// Whom alone the facts are for; `None`: all followers.
     only: Option<ActorRef<results::Message>>,
@@ -273,11 +273,11 @@ impl State {
     ) -> Result<(), ActorProcessingErr> {
         let now = self.now();
         let Some(queue) = self.queue.as_mut() else { return Ok(()) };
-        let Effects { batch, mut sends, facts, lines } = queue.handle(now, event);
+        let Effects { batch, mut sends, facts, notices } = queue.handle(now, event);
         for send in too_early(&mut sends) {
             self.send(send);
         }
-        let ticket = Ticket { sends, facts, lines, done, ..Ticket::default() };
+        let ticket = Ticket { sends, facts, notices, done, ..Ticket::default() };
         if batch.is_empty() && self.tickets.is_empty() {
             self.release(ticket);
             return Ok(());
@@ -345,13 +345,13 @@ impl State {
         let attempt = report.report().attempt;
         let digest = Sha256::of(&report.signed().statement);
         match self.arguments.quarantine.begin(digest) {
-            Verdict::Try => {
+            Decision::Try => {
                 let event = Event::Reported { session, report, countersigned };
                 let result = self.decide(me, event, None);
                 self.arguments.quarantine.end(digest);
                 result
             }
-            Verdict::SetAside { first } => self.set_aside(me, session, attempt, first),
+            Decision::SetAside { first } => self.set_aside(me, session, attempt, first),
         }
     }
 
@@ -373,24 +373,24 @@ impl State {
             let sequence = self.arguments.quarantine.keep(record.clone());
             effects.batch.put(key::quarantine(sequence), stored::write(&record));
         }
-        effects.lines.insert(0, Line { at: now.utc, warning: true, text, refused: None });
+        effects.notices.insert(0, Notice { at: now.utc, warning: true, text, refused: None });
         let answer = ToWorker::Answer { attempt, answer: Answer::Refused { reason } };
         // Before a new assignment: the worker drops the report first.
         effects.sends.insert(0, Send::Worker(session, answer));
-        let Effects { batch, sends, facts, lines } = effects;
-        self.tickets.push_back(Ticket { sends, facts, lines, ..Ticket::default() });
+        let Effects { batch, sends, facts, notices } = effects;
+        self.tickets.push_back(Ticket { sends, facts, notices, ..Ticket::default() });
         self.commit(me, batch)
     }
 
     /// What was decided is durable: it leaves.
     fn release(&mut self, ticket: Ticket) {
-        for line in ticket.lines {
-            if let Some(worker) = line.refused {
-                self.arguments.refusals.say(Kind::Report(worker), || line.text);
-            } else if line.warning {
-                tracing::warn!(target: "rebuilder", "{}", line.text);
+        for notice in ticket.notices {
+            if let Some(worker) = notice.refused {
+                self.arguments.refusals.say(Kind::Report(worker), || notice.text);
+            } else if notice.warning {
+                tracing::warn!(target: "rebuilder", "{}", notice.text);
             } else {
-                tracing::info!(target: "rebuilder", "{}", line.text);
+                tracing::info!(target: "rebuilder", "{}", notice.text);
             }
         }
         if let Some(follower) = ticket.only {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::blobs::{self, log_part};
-use super::house::House;
 use super::refusals::Kind;
+use super::services::Services;
 use super::{queue, reader};
 use crate::domain::queue::SessionId;
 use crate::domain::report::{self, KnownKey, VerifiedReport};
@@ -20,21 +20,21 @@ use crate::protocol::wire::v1::worker::Report;
 /// Signatures take the processor longer than all else that a report needs: no more reports are
 /// verified at a time than there are processors, whoever sends how many.
 pub(super) async fn take(
-    house: House,
+    services: Services,
     session: SessionId,
     worker: Arc<KnownKey>,
     sent: Report,
     _permit: reader::Permit,
 ) -> Option<Message> {
     let attempt = sent.attempt;
-    let refusals = house.refusals.clone();
+    let refusals = services.refusals.clone();
     let refused = |reason: String| {
         let text = || format!("report of attempt {attempt} refused: {reason}");
         refusals.say(Kind::Report(worker.key()), text);
         Some(Message::Answer { attempt, answer: Answer::Refused { reason } })
     };
-    let turn = house.verifying.acquire().await.ok()?;
-    let verified = report::verify_and_countersign(&sent.signed, &worker, house.signer.as_ref());
+    let turn = services.verifying.acquire().await.ok()?;
+    let verified = report::verify_and_countersign(&sent.signed, &worker, services.signer.as_ref());
     drop(turn);
     let (verified, countersigned) = match verified {
         Ok(both) => both,
@@ -44,24 +44,24 @@ pub(super) async fn take(
         return refused(format!("the statement is about attempt {}", verified.report().attempt));
     }
     let log = verified.report().log;
-    if log.size > house.log_bytes_max {
-        return refused(format!("a log of {} bytes is over {}", log.size, house.log_bytes_max));
+    if log.size > services.log_bytes_max {
+        return refused(format!("a log of {} bytes is over {}", log.size, services.log_bytes_max));
     }
     if log.size > 0
         && !planted::is(Bug::LogNotKept)
-        && let Some(message) = seal(&house, session, attempt, &verified).await
+        && let Some(message) = seal(&services, session, attempt, &verified).await
     {
         return Some(message);
     }
     let report = Box::new(verified);
-    let _ = house.queue.cast(queue::Message::Report { session, report, countersigned });
+    let _ = services.queue.cast(queue::Message::Report { session, report, countersigned });
     None
 }
 
 /// Makes the log durable under the digest that the worker signed, or asks for what is missing. Only
 /// for an attempt whose log is wanted from this worker: sealing ends the part that others write to.
 async fn seal(
-    house: &House,
+    services: &Services,
     session: SessionId,
     attempt: AttemptId,
     verified: &VerifiedReport,
@@ -70,8 +70,8 @@ async fn seal(
     let (digest, length) = (log.sha256, log.size);
     let again = Some(Message::LogWanted { attempt, length: 0 });
     let file = None;
-    let wanted = house
-        .ask(&house.queue, |reply| queue::Message::Upload { session, attempt, file, reply })
+    let wanted = services
+        .ask(&services.queue, |reply| queue::Message::Upload { session, attempt, file, reply })
         .await;
     match wanted {
         Ok(Ok(_)) => {}
@@ -79,8 +79,8 @@ async fn seal(
         Ok(Err(_)) => return None,
         Err(_) => return again,
     }
-    let sealed = house
-        .ask(&house.blobs, |reply| {
+    let sealed = services
+        .ask(&services.blobs, |reply| {
             let part = log_part(attempt);
             blobs::Message::Seal { part, digest, length, reply }
         })

@@ -5,8 +5,8 @@ use core::net::SocketAddr;
 use tokio::task::JoinSet;
 
 use super::answer::{Answering, Left, Outcome};
-use super::house::House;
 use super::refusals::Kind;
+use super::services::Services;
 use super::turn::{ARRIVAL, Reader};
 use super::{queue, syncs};
 use crate::domain::queue::Order;
@@ -22,15 +22,15 @@ const READ_ROWS_MAX: u32 = 500;
 
 /// Takes the requests of one ctl, a few at a time: a stream is not even taken before there is a
 /// place for what it asks, so what a peer sends beyond that waits in its flow control.
-pub(super) async fn accept(connection: Box<dyn Connection>, house: House, admin: bool) {
-    let reader = Reader::new(admin, house.reading.clone());
+pub(super) async fn accept(connection: Box<dyn Connection>, services: Services, admin: bool) {
+    let reader = Reader::new(admin, services.reading.clone());
     let mut streams = JoinSet::new();
     while let Some(place) = reader.place().await {
         let Ok((sender, receiver)) = connection.accept(REQUEST_FRAME_BYTES_MAX).await else {
             return;
         };
         while streams.try_join_next().is_some() {}
-        let answering = Answering { house: house.clone(), reader: reader.clone(), sender };
+        let answering = Answering { services: services.clone(), reader: reader.clone(), sender };
         let who = (connection.peer(), connection.remote_address());
         streams.spawn(async move {
             serve(answering, receiver, who).await;
@@ -47,7 +47,7 @@ async fn serve(
     let Some(request) = arrival(receiver.as_mut()).await else { return };
     let outcome = match request {
         Ok(request) if !answering.reader.is_admin() && is_order(&request) => {
-            answering.house.refusals.say(Kind::Order, || {
+            answering.services.refusals.say(Kind::Order, || {
                 format!("an order of ctl {peer} from {address} refused: this key may only read")
             });
             let text = "this key may only read: use the admin key (ctl.key beside the \
@@ -127,7 +127,7 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
         Request::Profiles => to.profiles().await,
         Request::SyncRun { profile } => {
             let run = |reply| syncs::Message::Run(profile, reply);
-            match to.house.ask(&to.house.syncs, run).await {
+            match to.services.ask(&to.services.syncs, run).await {
                 Ok(Ok(text)) => to.row(Response::Done { affected: 1, text }).await,
                 Ok(Err(text)) => to.refuse(RefusalCode::Invalid, &text).await,
                 Err(gone) => to.refuse(RefusalCode::Internal, &gone.to_string()).await,
@@ -142,7 +142,7 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
         Request::Attestation { filter } => to.attestation(filter).await,
         Request::Quarantine => {
             let _turn = to.turn().await?;
-            let records = to.house.quarantine.records().into_iter();
+            let records = to.services.quarantine.records().into_iter();
             let rows =
                 records.map(|r| Response::Quarantined { actor: r.actor, text: r.text, at: r.at });
             to.rows(rows.collect()).await
@@ -166,19 +166,19 @@ async fn invite(to: &mut Answering, ttl_secs: u32) -> Outcome {
         let text = format!("an invitation lasts from 1 s to {INVITATION_SECS_MAX} s");
         return to.refuse(RefusalCode::Invalid, &text).await;
     }
-    if nowhere(&to.house.public_address) {
+    if nowhere(&to.services.public_address) {
         let text = format!(
             "workers cannot connect to {}: set `public_address` in [coordinator]",
-            to.house.public_address
+            to.services.public_address
         );
         return to.refuse(RefusalCode::Invalid, &text).await;
     }
     let (mut id, mut secret) = ([0; 8], [0; 32]);
-    to.house.entropy.fill(&mut id);
-    to.house.entropy.fill(&mut secret);
+    to.services.entropy.fill(&mut id);
+    to.services.entropy.fill(&mut secret);
     let order = Order::Invite { id, secret_sha256: Sha256::of(&secret), ttl_secs };
     let ordered = |reply| queue::Message::Order(order, reply);
-    let mut rows = match to.house.ask(&to.house.queue, ordered).await {
+    let mut rows = match to.services.ask(&to.services.queue, ordered).await {
         Ok(rows) => rows,
         Err(gone) => return to.refuse(RefusalCode::Internal, &gone.to_string()).await,
     };
@@ -186,8 +186,8 @@ async fn invite(to: &mut Answering, ttl_secs: u32) -> Outcome {
         let base64 = base64::engine::general_purpose::URL_SAFE_NO_PAD;
         *token = format!(
             "rebuilder1;{};{};{};{}",
-            to.house.public_address,
-            to.house.signer.public_key(),
+            to.services.public_address,
+            to.services.signer.public_key(),
             base64.encode(id),
             base64.encode(secret)
         );

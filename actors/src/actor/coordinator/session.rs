@@ -6,10 +6,10 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::super::caught::caught;
-use super::house::House;
+use super::super::catch_panic::catch_panic;
 use super::outbox::Outbox;
 use super::refusals::{Kind, Refusals};
+use super::services::Services;
 use super::watched::{Activity, IDLE_MAX, Watched};
 use super::{queue, reader, report, request, sessions, upload};
 use crate::domain::places::Standing;
@@ -66,7 +66,7 @@ pub struct Arguments {
     /// Whoever gives places.
     pub sessions: ActorRef<sessions::Message>,
     /// The others.
-    pub house: House,
+    pub services: Services,
 }
 
 /// The actor.
@@ -76,7 +76,7 @@ pub struct SessionActor;
 pub struct State {
     id: SessionId,
     connection: Box<dyn Connection>,
-    house: House,
+    services: Services,
     /// Everything that runs for this connection; it ends with the actor.
     tasks: JoinSet<()>,
     /// Frames to the worker; `None` before it said hello.
@@ -105,7 +105,7 @@ impl Actor for SessionActor {
         myself: ActorRef<Message>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let Arguments { id, connection, standing, sessions, house } = arguments;
+        let Arguments { id, connection, standing, sessions, services } = arguments;
         let mut tasks = JoinSet::new();
         let handle = connection.clone_handle();
         let me = myself.clone();
@@ -113,7 +113,7 @@ impl Actor for SessionActor {
             let reason = handle.closed().await;
             let _ = me.cast(Message::Ended(reason));
         });
-        let refusals = house.refusals.clone();
+        let refusals = services.refusals.clone();
         tasks.spawn(reader::hello(connection.clone_handle(), myself, refusals.clone()));
         let activity = Arc::<Activity>::default();
         let idle = (standing == Standing::Stranger).then(|| {
@@ -125,7 +125,7 @@ impl Actor for SessionActor {
         Ok(State {
             id,
             connection,
-            house,
+            services,
             tasks,
             writer,
             receiver,
@@ -168,7 +168,7 @@ impl Actor for SessionActor {
     ) -> Result<(), ActorProcessingErr> {
         if state.is_worker {
             let left = Box::new(Event::Left(state.id));
-            let _ = state.house.queue.cast(queue::Message::Event(left));
+            let _ = state.services.queue.cast(queue::Message::Event(left));
         }
         state.tasks.abort_all();
         let text = "the coordinator ends this session".into();
@@ -187,7 +187,7 @@ impl State {
     ) {
         if let Err(text) = wire::agree(&hello) {
             let address = self.connection.remote_address();
-            self.house.refusals.say(Kind::Version, || format!("{address}: {text}"));
+            self.services.refusals.say(Kind::Version, || format!("{address}: {text}"));
             return self.close(CloseCode::Version, text);
         }
         let (writer, task) = Outbox::new(sender, self.connection.clone_handle());
@@ -197,7 +197,7 @@ impl State {
         let Role::Worker { offer, enrolment } = hello.role else {
             let admin = self.is_admin();
             self.welcome(None, admin);
-            self.tasks.spawn(request::accept(self.watched(), self.house.clone(), admin));
+            self.tasks.spawn(request::accept(self.watched(), self.services.clone(), admin));
             return;
         };
         self.is_worker = true;
@@ -210,7 +210,7 @@ impl State {
             enrolment,
             exporter: self.connection.exporter(EXPORTER, b""),
         };
-        let _ = self.house.queue.cast(queue::Message::Join(Box::new(join), myself.clone()));
+        let _ = self.services.queue.cast(queue::Message::Join(Box::new(join), myself.clone()));
     }
 
     /// The connection for streams that the peer opens.
@@ -219,18 +219,18 @@ impl State {
     }
 
     fn is_admin(&self) -> bool {
-        self.house.admins.contains(&self.connection.peer())
+        self.services.admins.contains(&self.connection.peer())
     }
 
     fn welcome(&self, proof: Option<Sha256>, admin: bool) {
-        let (version, boot) = (wire::VERSION_MAX, self.house.boot);
+        let (version, boot) = (wire::VERSION_MAX, self.services.boot);
         let welcome = Welcome { version, software: SOFTWARE.into(), boot, proof, admin };
         self.write(wire::encode(&welcome));
     }
 
     /// From here on the worker's messages are taken.
     fn admit(&mut self, myself: &ActorRef<Message>, proof: Option<Sha256>) {
-        self.house.standings.enrol(self.connection.peer());
+        self.services.standings.enrol(self.connection.peer());
         let _ = self.sessions.cast(sessions::Message::Enrolled(self.id));
         if let Some(idle) = self.idle.take() {
             idle.abort();
@@ -239,11 +239,11 @@ impl State {
         self.welcome(proof, false);
         if let Some(mut receiver) = self.receiver.take() {
             receiver.set_limit(CONTROL_FRAME_BYTES_MAX);
-            let clock = self.house.clock.clone();
+            let clock = self.services.clock.clone();
             self.tasks.spawn(reader::control(receiver, myself.clone(), clock));
         }
         self.tasks.spawn(reader::reports(self.connection.clone_handle(), myself.clone()));
-        self.tasks.spawn(upload::accept(self.watched(), self.house.clone(), self.id));
+        self.tasks.spawn(upload::accept(self.watched(), self.services.clone(), self.id));
     }
 
     fn frame(&mut self, myself: &ActorRef<Message>, frame: &[u8], permit: reader::Permit) {
@@ -258,13 +258,13 @@ impl State {
                 ));
             }
             Ok(FromWorker::Status(status)) => {
-                let told = Box::new(Event::Told(self.id, status));
-                let _ = self.house.queue.cast(queue::Message::Paced(told, permit));
+                let event = Box::new(Event::StatusReceived(self.id, status));
+                let _ = self.services.queue.cast(queue::Message::Paced(event, permit));
             }
             Ok(FromWorker::Report(report)) => self.report(myself, report, permit),
             Ok(FromWorker::Condition(condition)) => {
-                let told = Box::new(Event::Condition(self.id, condition));
-                let _ = self.house.queue.cast(queue::Message::Paced(told, permit));
+                let event = Box::new(Event::Condition(self.id, condition));
+                let _ = self.services.queue.cast(queue::Message::Paced(event, permit));
             }
             Err(error) => self.breach(format!("a control frame cannot be read: {error}")),
         }
@@ -274,17 +274,17 @@ impl State {
     /// The worker does not keep to the protocol.
     fn breach(&self, reason: String) {
         let peer = self.connection.peer();
-        self.house.refusals.say(Kind::Protocol, || format!("worker {peer}: {reason}"));
+        self.services.refusals.say(Kind::Protocol, || format!("worker {peer}: {reason}"));
         self.close(CloseCode::Protocol, reason);
     }
 
     /// Verifies a report in a task of its own; one that makes it panic costs its connection.
     fn report(&mut self, myself: &ActorRef<Message>, report: Report, permit: reader::Permit) {
         let key = self.key.clone();
-        let task = report::take(self.house.clone(), self.id, key, report, permit);
+        let task = report::take(self.services.clone(), self.id, key, report, permit);
         let (writer, me) = (self.writer.clone(), myself.clone());
         self.tasks.spawn(async move {
-            match (writer, caught(task).await) {
+            match (writer, catch_panic(task).await) {
                 (Some(writer), Ok(Some(message)))
                     if writer.push(wire::encode(&message)).is_err() =>
                 {
@@ -303,7 +303,7 @@ impl State {
     /// A task: whoever waits for the outcome is told also when the connection ends, as that ends
     /// this session.
     fn probe(&mut self, within: Duration) {
-        let (handle, queue) = (self.connection.clone_handle(), self.house.queue.clone());
+        let (handle, queue) = (self.connection.clone_handle(), self.services.queue.clone());
         let session = self.id;
         self.tasks.spawn(async move {
             let answered = tokio::time::timeout(within, handle.alive()).await.is_ok();
@@ -321,7 +321,7 @@ impl State {
             && let Err(overrun) = writer.push(frame)
         {
             let (peer, reason) = (self.connection.peer(), CloseReason::from(overrun));
-            self.house.refusals.say(Kind::Unread, || format!("worker {peer} closed: {reason}"));
+            self.services.refusals.say(Kind::Unread, || format!("worker {peer} closed: {reason}"));
             self.connection.close(reason);
         }
     }
@@ -329,7 +329,7 @@ impl State {
     fn close(&self, code: CloseCode, text: String) {
         if self.is_worker && !self.is_admitted() {
             let (peer, address) = (self.connection.peer(), self.connection.remote_address());
-            self.house.refusals.say(Kind::Worker(code), || {
+            self.services.refusals.say(Kind::Worker(code), || {
                 format!("worker {peer} from {address} refused: {text}")
             });
         }

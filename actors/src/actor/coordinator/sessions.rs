@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use tokio::task::JoinSet;
 
-use super::house::House;
 use super::queue;
 use super::refusals::Kind;
+use super::services::Services;
 use super::session::{self, Arguments as SessionArguments, SessionActor};
 use crate::actor::supervisor::stop_all;
 use crate::domain::places::{Places, Standing};
@@ -29,7 +29,7 @@ pub struct SessionsActor;
 
 /// The connections and their places.
 pub struct State {
-    house: House,
+    services: Services,
     places: Places,
     live: BTreeMap<SessionId, (PublicKey, ActorRef<session::Message>)>,
     /// Sessions by the actor's number in this process.
@@ -41,18 +41,18 @@ pub struct State {
 impl Actor for SessionsActor {
     type Msg = Message;
     type State = State;
-    type Arguments = House;
+    type Arguments = Services;
 
     async fn pre_start(
         &self,
         _myself: ActorRef<Message>,
-        house: House,
+        services: Services,
     ) -> Result<State, ActorProcessingErr> {
         let mut tasks = JoinSet::new();
-        tasks.spawn(house.refusals.clone().say_rest());
-        let places = Places::new(house.places);
+        tasks.spawn(services.refusals.clone().say_rest());
+        let places = Places::new(services.places);
         let (live, numbers) = (BTreeMap::new(), BTreeMap::new());
-        Ok(State { house, places, live, numbers, _tasks: tasks })
+        Ok(State { services, places, live, numbers, _tasks: tasks })
     }
 
     async fn handle(
@@ -68,11 +68,11 @@ impl Actor for SessionsActor {
                 return Ok(());
             }
         };
-        let next = state.house.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        let (id, house) = (SessionId(next), state.house.clone());
+        let next = state.services.sessions.fetch_add(1, Ordering::Relaxed) + 1;
+        let (id, services) = (SessionId(next), state.services.clone());
         let Some(standing) = state.admit(id, connection.as_ref()) else { return Ok(()) };
         let (key, sessions) = (connection.peer(), myself.clone());
-        let arguments = SessionArguments { id, connection, standing, sessions, house };
+        let arguments = SessionArguments { id, connection, standing, sessions, services };
         let (session, _) =
             Actor::spawn_linked(None, SessionActor, arguments, myself.get_cell()).await?;
         state.numbers.insert(session.get_id().pid(), id);
@@ -103,7 +103,7 @@ impl Actor for SessionsActor {
                 tracing::error!(%error, "a session failed inside; its peer connects again");
                 if let Some(id) = state.ended(cell.get_id().pid()) {
                     let left = Box::new(Event::Left(id));
-                    state.house.queue.cast(queue::Message::Event(left))?;
+                    state.services.queue.cast(queue::Message::Event(left))?;
                 }
             }
             _ => {}
@@ -116,7 +116,7 @@ impl State {
     /// Gives the connection a place, or closes it and says why.
     fn admit(&mut self, id: SessionId, connection: &dyn Connection) -> Option<Standing> {
         let (key, address) = (connection.peer(), connection.remote_address());
-        let standing = self.house.standings.of(&key);
+        let standing = self.services.standings.of(&key);
         match self.places.arrive(id, key, address.ip(), standing) {
             Ok(entry) => {
                 if let Some(other) = entry.instead_of {
@@ -125,7 +125,7 @@ impl State {
                 Some(standing)
             }
             Err(refusal) => {
-                self.house.refusals.say(Kind::Place(refusal), || {
+                self.services.refusals.say(Kind::Place(refusal), || {
                     format!("connection of {key} from {address} refused: {refusal}")
                 });
                 let text = format!("{refusal}: try again later");
@@ -142,7 +142,7 @@ impl State {
             (CloseCode::Duplicate, "a newer connection of this key has its place")
         } else {
             let places = self.places.limits().places;
-            self.house.refusals.say(Kind::Evicted, || {
+            self.services.refusals.say(Kind::Evicted, || {
                 format!("{places} connections are open: one without rights ends for another's")
             });
             (CloseCode::Busy, "its place is needed: try again later")

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::super::caught::caught;
+use super::super::catch_panic::catch_panic;
 use super::syncs::Profile;
 use super::{queue, results, store};
 use crate::domain::queue::Event;
@@ -31,11 +31,11 @@ pub enum Message {
     /// The timer; one that was replaced does nothing.
     Due(u64),
     /// A run ended.
-    Ended(Result<Ended, String>),
+    Done(Result<SyncOutcome, String>),
 }
 
 /// How a run ended well.
-pub struct Ended {
+pub struct SyncOutcome {
     /// `None`: the index is as before.
     state: Option<IndexState>,
     text: String,
@@ -75,7 +75,7 @@ pub struct State {
     /// hand over the same profile twice at a time.
     run: JoinSet<()>,
     failures: u32,
-    /// See [`Ended`].
+    /// See [`SyncOutcome`].
     notes: Vec<String>,
     timer: u64,
     /// The newest timer alone: intervals are hours, and an operator may ask for many runs.
@@ -135,7 +135,7 @@ impl Actor for SyncActor {
             }
             Message::Due(timer) if timer == state.timer => state.start(&myself),
             Message::Due(_) => {}
-            Message::Ended(result) => state.ended(&myself, result),
+            Message::Done(result) => state.ended(&myself, result),
         }
         Ok(())
     }
@@ -155,17 +155,17 @@ impl State {
         };
         let myself = myself.clone();
         self.run.spawn(async move {
-            let result = caught(run.run()).await;
+            let result = catch_panic(run.run()).await;
             let result = result.unwrap_or_else(|panicked| Err(panicked.to_string()));
-            let _ = myself.cast(Message::Ended(result));
+            let _ = myself.cast(Message::Done(result));
         });
     }
 
-    fn ended(&mut self, myself: &ActorRef<Message>, result: Result<Ended, String>) {
+    fn ended(&mut self, myself: &ActorRef<Message>, result: Result<SyncOutcome, String>) {
         self.run = JoinSet::new();
         let interval = self.arguments.profile.interval;
         let (error, wait, answer) = match result {
-            Ok(Ended { state, text, notes, kept, nothing }) => {
+            Ok(SyncOutcome { state, text, notes, kept, nothing }) => {
                 self.failures = 0;
                 self.note(notes, nothing);
                 let left_out = self.keep(kept);
@@ -285,7 +285,7 @@ struct Run {
 }
 
 impl Run {
-    async fn run(self) -> Result<Ended, String> {
+    async fn run(self) -> Result<SyncOutcome, String> {
         let began = self.clock.monotonic();
         let mut groups: Vec<Group> = Vec::new();
         let mut sink = |group| groups.push(group);
@@ -295,7 +295,7 @@ impl Run {
             IndexRead::Unchanged => {
                 let text = "the index is as before".into();
                 let (notes, kept) = (reader.unread().notes, reader.kept());
-                return Ok(Ended { state: None, text, notes, kept, nothing: false });
+                return Ok(SyncOutcome { state: None, text, notes, kept, nothing: false });
             }
             IndexRead::Changed(state) => state,
         };
@@ -331,7 +331,7 @@ impl Run {
         };
         let text = format!("{count} build inputs in {took_ms} ms{left_out}");
         let nothing = count == 0 && kept.is_empty();
-        Ok(Ended { state: Some(state), text, notes, kept, nothing })
+        Ok(SyncOutcome { state: Some(state), text, notes, kept, nothing })
     }
 
     /// Gives the queue an event and waits until it is durable.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::house::House;
 use super::quarantine::Quarantine;
 use super::refusals::Refusals;
+use super::services::Services;
 use super::standings::Standings;
 use super::turn::Reading;
-use super::{blobs, endpoint, kept, queue, results, sessions, store, syncs};
+use super::{blobs, endpoint, gc, queue, results, sessions, store, syncs};
 use crate::actor::supervisor::{Children, TreeEnd};
 use crate::domain::places::PlaceLimits;
 use crate::domain::queue::Settings;
@@ -66,7 +66,7 @@ pub enum Message {
     /// Stop everything, in reverse order.
     Stop,
     /// The actors as they are now.
-    House(oneshot::Sender<House>),
+    Services(oneshot::Sender<Services>),
 }
 
 /// The supervisor: rest for one. A child that fails takes those after it along, and all start again
@@ -78,7 +78,7 @@ pub struct State {
     parts: Parts,
     quarantine: Arc<Quarantine>,
     children: Children,
-    house: Option<House>,
+    services: Option<Services>,
     /// Read from the store, and followed since.
     standings: Arc<Standings>,
     refusals: Arc<Refusals>,
@@ -109,7 +109,7 @@ impl Actor for Coordinator {
             reading,
             quarantine: Arc::default(),
             children: Children::new(ended),
-            house: None,
+            services: None,
             sessions: Arc::default(),
         };
         state.start(&myself).await?;
@@ -128,9 +128,9 @@ impl Actor for Coordinator {
                 state.children.end(TreeEnd::Stopped);
                 myself.stop(None);
             }
-            Message::House(reply) => {
-                if let Some(house) = state.house.clone() {
-                    let _ = reply.send(house);
+            Message::Services(reply) => {
+                if let Some(services) = state.services.clone() {
+                    let _ = reply.send(services);
                 }
             }
         }
@@ -207,7 +207,7 @@ impl State {
                 let blobs =
                     self.children.spawn(me.get_cell(), "blobs", blobs::BlobsActor, arguments);
                 let blobs = blobs.await?;
-                kept::collect(&store, &blobs)?;
+                gc::collect(&store, &blobs)?;
                 blobs
             }
         };
@@ -266,7 +266,7 @@ impl State {
                 self.children.spawn(me.get_cell(), "syncs", syncs::SyncsActor, arguments).await?
             }
         };
-        let house = House {
+        let services = Services {
             store,
             blobs,
             queue,
@@ -288,12 +288,12 @@ impl State {
             log_bytes_max: parts.settings.limits.log_bytes_max + LOG_SLACK,
             difference_bytes_max: parts.difference_bytes_max,
         };
-        self.house = Some(house.clone());
+        self.services = Some(services.clone());
         let sessions = match self.children.get(5) {
             Some(sessions) => sessions,
             None => {
                 self.children
-                    .spawn(me.get_cell(), "sessions", sessions::SessionsActor, house)
+                    .spawn(me.get_cell(), "sessions", sessions::SessionsActor, services)
                     .await?
             }
         };

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::blobs::{self, log_part};
-use super::house::House;
 use super::queue;
 use super::refusals::Kind;
+use super::services::Services;
 use crate::domain::queue::{Event, SessionId};
 use crate::planted::{self, Bug};
 use crate::port::{CloseReason, Connection, FrameReceive, FrameSend};
@@ -15,15 +15,21 @@ use crate::protocol::wire::{self, CHUNK_FRAME_BYTES_MAX, CloseCode};
 use crate::protocol::{AttemptId, BuildId, PublicKey, Sha256};
 
 /// Takes a worker's uploads, each on its own stream; the transport bounds how many.
-pub(super) async fn accept(connection: Box<dyn Connection>, house: House, session: SessionId) {
+pub(super) async fn accept(
+    connection: Box<dyn Connection>,
+    services: Services,
+    session: SessionId,
+) {
     let mut streams = JoinSet::new();
     while let Ok((sender, receiver)) = connection.accept(CHUNK_FRAME_BYTES_MAX).await {
         while streams.try_join_next().is_some() {}
-        let (house, handle) = (house.clone(), connection.clone_handle());
+        let (services, handle) = (services.clone(), connection.clone_handle());
         streams.spawn(async move {
             let peer = handle.peer();
-            if let Err(text) = take(&house, session, peer, sender, receiver).await {
-                house.refusals.say(Kind::Upload(peer), || format!("worker {peer}: upload: {text}"));
+            if let Err(text) = take(&services, session, peer, sender, receiver).await {
+                services
+                    .refusals
+                    .say(Kind::Upload(peer), || format!("worker {peer}: upload: {text}"));
                 handle.close(CloseReason { code: CloseCode::Protocol as u32, text });
             }
         });
@@ -32,7 +38,7 @@ pub(super) async fn accept(connection: Box<dyn Connection>, house: House, sessio
 
 /// One upload. An error is a breach of the protocol; that the stream ends early is none.
 async fn take(
-    house: &House,
+    services: &Services,
     session: SessionId,
     peer: PublicKey,
     mut sender: Box<dyn FrameSend>,
@@ -44,13 +50,13 @@ async fn take(
         Start::Log { attempt } => (*attempt, None),
         Start::Difference { attempt, file, .. } => (*attempt, Some(file.clone())),
     };
-    let allowed = house
-        .ask(&house.queue, |reply| queue::Message::Upload { session, attempt, file, reply })
+    let allowed = services
+        .ask(&services.queue, |reply| queue::Message::Upload { session, attempt, file, reply })
         .await;
     let build = match allowed {
         Ok(Ok(build)) => build,
         Ok(Err(reason)) => {
-            house.refusals.say(Kind::Upload(peer), || {
+            services.refusals.say(Kind::Upload(peer), || {
                 format!("worker {peer}: upload for attempt {attempt} refused: {reason}")
             });
             return refuse(&mut sender, reason).await;
@@ -58,11 +64,11 @@ async fn take(
         Err(gone) => return refuse(&mut sender, gone.to_string()).await,
     };
     match start {
-        Start::Log { .. } => log(house, peer, attempt, sender, receiver).await,
+        Start::Log { .. } => log(services, peer, attempt, sender, receiver).await,
         Start::Difference { file, sha256, size, .. } => {
             let Some(build) = build else { return refuse(&mut sender, "no build".into()).await };
             let what = Difference { build, file, sha256, size };
-            difference(house, peer, attempt, what, sender, receiver).await
+            difference(services, peer, attempt, what, sender, receiver).await
         }
     }
 }
@@ -75,15 +81,15 @@ async fn refuse(sender: &mut Box<dyn FrameSend>, reason: String) -> Result<(), S
 
 /// A log that grows: from the durable offset on, bounded.
 async fn log(
-    house: &House,
+    services: &Services,
     peer: PublicKey,
     attempt: AttemptId,
     mut sender: Box<dyn FrameSend>,
     receiver: Box<dyn FrameReceive>,
 ) -> Result<(), String> {
     let part = log_part(attempt);
-    let Some(from) = part_length(house, &part).await else { return Ok(()) };
-    let max = house.log_bytes_max;
+    let Some(from) = part_length(services, &part).await else { return Ok(()) };
+    let max = services.log_bytes_max;
     if from >= max {
         // The report that names so long a log is refused for good.
         return refuse(&mut sender, format!("the log is over the limit of {max} bytes")).await;
@@ -91,7 +97,7 @@ async fn log(
     if sender.send(wire::encode(&Resume::From(from))).await.is_err() {
         return Ok(());
     }
-    if let Some(length) = chunks(house, peer, &part, from, max, receiver).await {
+    if let Some(length) = chunks(services, peer, &part, from, max, receiver).await {
         let _ = sender.send(wire::encode(&Stored { length })).await;
         let _ = sender.finish();
     }
@@ -107,34 +113,35 @@ struct Difference {
 
 /// A difference: whole, of the announced digest, then told to the queue.
 async fn difference(
-    house: &House,
+    services: &Services,
     peer: PublicKey,
     attempt: AttemptId,
     what: Difference,
     mut sender: Box<dyn FrameSend>,
     receiver: Box<dyn FrameReceive>,
 ) -> Result<(), String> {
-    if what.size > house.difference_bytes_max {
-        let max = house.difference_bytes_max;
+    if what.size > services.difference_bytes_max {
+        let max = services.difference_bytes_max;
         return refuse(&mut sender, format!("{} bytes are over {max}", what.size)).await;
     }
     let part = format!("difference-{attempt}-{}", Sha256::of(what.file.as_bytes()));
-    let Some(from) = part_length(house, &part).await else { return Ok(()) };
+    let Some(from) = part_length(services, &part).await else { return Ok(()) };
     if sender.send(wire::encode(&Resume::From(from))).await.is_err() {
         return Ok(());
     }
-    let Some(length) = chunks(house, peer, &part, from, what.size, receiver).await else {
+    let Some(length) = chunks(services, peer, &part, from, what.size, receiver).await else {
         return Ok(());
     };
     let (digest, size) = (what.sha256, what.size);
-    let sealed = house
-        .ask(&house.blobs, |reply| blobs::Message::Seal { part, digest, length: size, reply })
+    let sealed = services
+        .ask(&services.blobs, |reply| blobs::Message::Seal { part, digest, length: size, reply })
         .await;
     match sealed {
         Ok(Ok(())) => {
             let (build, file) = (what.build, what.file);
             let stored = Box::new(Event::DifferenceStored { build, file, sha256: digest, size });
-            let durable = house.ask(&house.queue, |done| queue::Message::Sync(stored, done)).await;
+            let durable =
+                services.ask(&services.queue, |done| queue::Message::Sync(stored, done)).await;
             if durable.is_err() {
                 return Ok(());
             }
@@ -142,7 +149,7 @@ async fn difference(
             let _ = sender.finish();
         }
         // Most of all, another digest than was announced.
-        Ok(Err(error)) => house.refusals.say(Kind::Upload(peer), || {
+        Ok(Err(error)) => services.refusals.say(Kind::Upload(peer), || {
             format!("worker {peer}: difference of attempt {attempt} not kept: {error}")
         }),
         Err(_) => {}
@@ -150,9 +157,9 @@ async fn difference(
     Ok(())
 }
 
-async fn part_length(house: &House, part: &str) -> Option<u64> {
+async fn part_length(services: &Services, part: &str) -> Option<u64> {
     let name = part.to_owned();
-    let length = house.ask(&house.blobs, |reply| {
+    let length = services.ask(&services.blobs, |reply| {
         blobs::Message::Do(Box::new(move |blobs| {
             let _ = reply.send(blobs.part_length(&name));
             Ok(())
@@ -171,7 +178,7 @@ async fn part_length(house: &House, part: &str) -> Option<u64> {
 /// Appends the frames of a stream; each is on its way to the disk before the next is read. The
 /// length at its end; `None` when the stream broke off.
 async fn chunks(
-    house: &House,
+    services: &Services,
     peer: PublicKey,
     part: &str,
     from: u64,
@@ -188,14 +195,14 @@ async fn chunks(
         let length = bytes.len() as u64;
         if offset + length > max {
             // Ends this stream only; what is there is refused when it is offered again.
-            house.refusals.say(Kind::Upload(peer), || {
+            services.refusals.say(Kind::Upload(peer), || {
                 format!("worker {peer}: `{part}` is over the limit of {max} bytes")
             });
             let rest = &bytes[..usize::try_from(max - offset).unwrap_or(0)];
-            append(house, part, offset, bytes.slice_ref(rest)).await;
+            append(services, part, offset, bytes.slice_ref(rest)).await;
             return None;
         }
-        if !append(house, part, offset, bytes).await {
+        if !append(services, part, offset, bytes).await {
             return None;
         }
         offset += length;
@@ -203,14 +210,14 @@ async fn chunks(
 }
 
 /// True once the bytes are written.
-async fn append(house: &House, part: &str, offset: u64, bytes: Bytes) -> bool {
+async fn append(services: &Services, part: &str, offset: u64, bytes: Bytes) -> bool {
     let part = part.to_owned();
     if planted::is(Bug::LogChunksUnbounded) {
         let (reply, _) = tokio::sync::oneshot::channel();
-        return house.blobs.cast(blobs::Message::Append { part, offset, bytes, reply }).is_ok();
+        return services.blobs.cast(blobs::Message::Append { part, offset, bytes, reply }).is_ok();
     }
-    let appended = house
-        .ask(&house.blobs, |reply| blobs::Message::Append { part, offset, bytes, reply })
+    let appended = services
+        .ask(&services.blobs, |reply| blobs::Message::Append { part, offset, bytes, reply })
         .await;
     match appended {
         Ok(Ok(())) => true,

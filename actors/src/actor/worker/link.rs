@@ -375,7 +375,7 @@ impl State {
                 self.tell(runners::Message::Answered(attempt, accepted));
             }
             Effect::Upload(attempt) => self.upload(myself, attempt),
-            Effect::Line(text) => tracing::info!(target: "rebuilder", "{text}"),
+            Effect::Notice(text) => tracing::info!(target: "rebuilder", "{text}"),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
-use super::super::caught::caught;
+use super::super::catch_panic::catch_panic;
 use super::log::{self, Log, Logs};
 use super::{link, spool, upload};
 use crate::domain::report::{self, AttemptReport, Judgement};
@@ -107,7 +107,7 @@ impl Actor for RunnerActor {
         let mut tasks = JoinSet::new();
         let (work, backend) = (assignment.clone(), shared.backend.clone());
         tasks.spawn(async move {
-            let message = match caught(backend.attempt(&work, &progress)).await {
+            let message = match catch_panic(backend.attempt(&work, &progress)).await {
                 Ok(attempted) => Message::Attempted(Box::new(attempted)),
                 Err(panicked) => Message::Panicked(panicked.to_string()),
             };
@@ -255,7 +255,7 @@ impl State {
         };
         let (me, wait) = (myself.clone(), self.wait_answer.take());
         self.tasks.spawn(async move {
-            if let Err(panicked) = caught(explain.run(differing, wait)).await {
+            if let Err(panicked) = catch_panic(explain.run(differing, wait)).await {
                 tracing::error!(target: "rebuilder", "a difference: {panicked}");
             }
             explain.shared.backend.release(explain.attempt).await;

@@ -10,7 +10,7 @@ use super::sync::PRIORITY_NEW;
 use crate::domain::report::{AttemptReport, Judgement, SignedReport, VerifiedReport};
 use crate::planted::{self, Bug};
 use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{DifferenceRecord, Grant, Outcome, Place, ReportRecord};
+use crate::protocol::stored::v1::{DifferenceRecord, Grant, Outcome, ReportRecord, StoredPlace};
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
 use crate::protocol::{
@@ -47,7 +47,7 @@ impl Queue {
         if let Answer::Refused { reason } = &answer {
             let text = format!("report of attempt {attempt} refused: {reason}");
             Self::line(effects, now, true, text);
-            if let Some(line) = effects.lines.last_mut() {
+            if let Some(line) = effects.notices.last_mut() {
                 line.refused = Some(*report.worker());
             }
         }
@@ -195,10 +195,10 @@ impl Queue {
         if self.leases.get(attempt.job).is_some_and(|l| l.attempt == attempt) {
             self.release(attempt.job);
             let waiting = match self.entries.get(&attempt.job).map(|e| &e.state.place) {
-                Some(Place::Leased { waiting, .. }) => *waiting,
+                Some(StoredPlace::Leased { waiting, .. }) => *waiting,
                 _ => return Answer::Superseded,
             };
-            let place = Place::Queued { waiting, due: UtcMillis(0) };
+            let place = StoredPlace::Queued { waiting, due: UtcMillis(0) };
             self.move_to(now, attempt.job, place, effects);
         }
         Answer::Superseded
@@ -276,7 +276,7 @@ impl Queue {
         }
         let joined = self.has_others(id, artifacts) && !planted::is(Bug::JoinedForgotten);
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        if matches!(entry.state.place, Place::Decided | Place::Dropped) {
+        if matches!(entry.state.place, StoredPlace::Decided | StoredPlace::Dropped) {
             self.write_state(id, effects);
             return;
         }
@@ -313,7 +313,7 @@ impl Queue {
         if enough {
             entry.state.retries = 0;
             entry.state.confirmed.clear();
-            self.move_to(now, id, Place::Decided, effects);
+            self.move_to(now, id, StoredPlace::Decided, effects);
         } else {
             let priority = waiting_priority(&entry.state.place);
             self.queue_again(now, id, priority, UtcMillis(0), effects);
@@ -324,7 +324,7 @@ impl Queue {
     fn retry(&mut self, now: Now, id: InputId, effects: &mut Effects) {
         let Some(entry) = self.entries.get(&id) else { return };
         let retries = entry.state.retries;
-        let max_retries = self.wishes(&entry.job.memberships()).max_retries;
+        let max_retries = self.merged_policy(&entry.job.memberships()).max_retries;
         let next = RetryPolicy { max_retries, ..self.settings.retry }.next(retries);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.state.confirmed.clear();
@@ -332,7 +332,7 @@ impl Queue {
             Some(delay) => {
                 entry.state.retries = retries + 1;
                 let mut since = now.utc;
-                if let Place::Leased { waiting, .. } = entry.state.place
+                if let StoredPlace::Leased { waiting, .. } = entry.state.place
                     && planted::is(Bug::RetryFromQueued)
                 {
                     since = waiting.queued_at;
@@ -340,7 +340,7 @@ impl Queue {
                 let due = since.plus(delay);
                 self.queue_again(now, id, PRIORITY_RETRY, due, effects);
             }
-            None => self.move_to(now, id, Place::Decided, effects),
+            None => self.move_to(now, id, StoredPlace::Decided, effects),
         }
     }
 
@@ -428,12 +428,12 @@ fn misjudged(judgement: Judgement) -> Judgement {
     }
 }
 
-fn waiting_priority(place: &Place) -> i32 {
+fn waiting_priority(place: &StoredPlace) -> i32 {
     match place {
-        Place::Queued { waiting, .. }
-        | Place::Leased { waiting, .. }
-        | Place::Parked { waiting, .. } => waiting.priority,
-        Place::Decided | Place::Dropped => PRIORITY_RETRY,
+        StoredPlace::Queued { waiting, .. }
+        | StoredPlace::Leased { waiting, .. }
+        | StoredPlace::Parked { waiting, .. } => waiting.priority,
+        StoredPlace::Decided | StoredPlace::Dropped => PRIORITY_RETRY,
     }
 }
 

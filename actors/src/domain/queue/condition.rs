@@ -20,18 +20,18 @@ impl Queue {
         &mut self,
         now: Now,
         session: SessionId,
-        told: Condition,
+        received: Condition,
         effects: &mut Effects,
     ) {
         let Some(&id) = self.sessions.get(&session) else { return };
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let Some(live) = worker.session.as_mut().filter(|live| live.id == session) else { return };
-        let told = bounded(told);
-        let unable = |backend: &String| told.ailments.iter().any(|a| a.backend == *backend);
+        let received = bounded(received);
+        let unable = |backend: &String| received.ailments.iter().any(|a| a.backend == *backend);
         live.offer.backends = live.offered.iter().filter(|b| !unable(b)).cloned().collect();
         let name = worker.record.name.clone();
-        let before = core::mem::replace(&mut worker.condition, told.clone());
-        for ailment in told.ailments.iter().filter(|a| !before.ailments.contains(a)) {
+        let before = core::mem::replace(&mut worker.condition, received.clone());
+        for ailment in received.ailments.iter().filter(|a| !before.ailments.contains(a)) {
             let Ailment { backend, reason } = ailment;
             let text = format!(
                 "worker {id} ({name}) cannot build with `{backend}` and gets no such jobs: {reason}"
@@ -39,12 +39,12 @@ impl Queue {
             Self::line(effects, now, true, text);
         }
         for ailment in &before.ailments {
-            if !told.ailments.iter().any(|a| a.backend == ailment.backend) {
+            if !received.ailments.iter().any(|a| a.backend == ailment.backend) {
                 let text = format!("worker {id} ({name}) can build with `{}`", ailment.backend);
                 Self::line(effects, now, false, text);
             }
         }
-        for leftover in told.leftovers.iter().filter(|l| !before.leftovers.contains(l)) {
+        for leftover in received.leftovers.iter().filter(|l| !before.leftovers.contains(l)) {
             let text = format!("worker {id} ({name}) cannot remove what was left: {leftover}");
             Self::line(effects, now, true, text);
         }
@@ -127,15 +127,15 @@ fn troubles_of(now: Now, worker: &Worker) -> Vec<Trouble> {
 }
 
 /// As much of it as is kept, as it may be shown.
-fn bounded(mut told: Condition) -> Condition {
-    told.ailments.truncate(LISTED_MAX);
-    told.leftovers.truncate(LISTED_MAX);
-    for ailment in &mut told.ailments {
+fn bounded(mut received: Condition) -> Condition {
+    received.ailments.truncate(LISTED_MAX);
+    received.leftovers.truncate(LISTED_MAX);
+    for ailment in &mut received.ailments {
         ailment.reason = printable_within(&ailment.reason, TEXT_MAX);
         ailment.backend = printable_within(&ailment.backend, TEXT_MAX);
     }
-    for leftover in &mut told.leftovers {
+    for leftover in &mut received.leftovers {
         *leftover = printable_within(leftover, TEXT_MAX);
     }
-    told
+    received
 }

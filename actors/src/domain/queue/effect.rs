@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::entry::Job;
 use super::event::{RequestId, SessionId};
 use crate::port::{Batch, UtcMillis};
-use crate::protocol::stored::v1::{DifferenceRecord, Place, ProfileRecord, ReportRecord};
+use crate::protocol::stored::v1::{DifferenceRecord, ProfileRecord, ReportRecord, StoredPlace};
 use crate::protocol::wire::CloseCode;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::ctl::Response;
@@ -20,7 +20,7 @@ pub struct Effects {
     /// What readers follow.
     pub facts: Vec<Fact>,
     /// What the terminal shows.
-    pub lines: Vec<Line>,
+    pub notices: Vec<Notice>,
 }
 
 impl Effects {
@@ -29,7 +29,7 @@ impl Effects {
         self.batch.is_empty()
             && self.sends.is_empty()
             && self.facts.is_empty()
-            && self.lines.is_empty()
+            && self.notices.is_empty()
     }
 }
 
@@ -89,7 +89,7 @@ pub enum Fact {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stand {
     /// As stored.
-    pub place: Place,
+    pub place: StoredPlace,
     /// Number of the newest attempt; 0: there was none.
     pub epoch: Epoch,
     /// Faults in a row, of the attempts since the last verdict.
@@ -101,20 +101,20 @@ pub struct Stand {
 
 impl Stand {
     /// Where the job is, without the times.
-    pub fn whereabouts(&self) -> Whereabouts {
+    pub fn job_place(&self) -> JobPlace {
         match &self.place {
-            Place::Queued { .. } => Whereabouts::Waiting,
-            Place::Leased { .. } => Whereabouts::Running(self.epoch.0),
-            Place::Parked { fault, .. } => Whereabouts::Parked(fault.clone()),
-            Place::Decided => Whereabouts::Decided,
-            Place::Dropped => Whereabouts::Dropped,
+            StoredPlace::Queued { .. } => JobPlace::Waiting,
+            StoredPlace::Leased { .. } => JobPlace::Running(self.epoch.0),
+            StoredPlace::Parked { fault, .. } => JobPlace::Parked(fault.clone()),
+            StoredPlace::Decided => JobPlace::Decided,
+            StoredPlace::Dropped => JobPlace::Dropped,
         }
     }
 }
 
 /// Where a job is, as readers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whereabouts {
+pub enum JobPlace {
     /// In the queue, due or not.
     Waiting,
     /// With a worker, with this attempt's number.
@@ -129,14 +129,14 @@ pub enum Whereabouts {
 
 /// One state change, for the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct Notice {
     /// When.
     pub at: UtcMillis,
     /// True when somebody should look.
     pub warning: bool,
     /// Readable by a person.
     pub text: String,
-    /// The worker whose report is refused: it can send as many as it likes, so such lines are
+    /// The worker whose report is refused: it can send as many as it likes, so such notices are
     /// counted. `None`: the line stands for itself.
     pub refused: Option<PublicKey>,
 }

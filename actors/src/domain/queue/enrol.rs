@@ -187,7 +187,7 @@ impl Queue {
             offered: join.offer.backends.clone(),
             offer: join.offer,
             heard: now.monotonic,
-            told: false,
+            status_received: false,
             seen: GrantNumber(0),
             running: Vec::new(),
             cancelled: BTreeSet::new(),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::lane::Standing;
 use super::packed::Packed;
 use crate::port::Group;
-use crate::protocol::stored::v1::{JobState, Membership, Place};
+use crate::protocol::stored::v1::{JobState, Membership, StoredPlace};
 use crate::protocol::{Artifact, Epoch, Fault, InputId, JobKey};
 
 /// A job's fixed part, shared with readers.
@@ -78,7 +78,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(job: Arc<Job>, place: Place) -> Self {
+    pub(super) fn new(job: Arc<Job>, place: StoredPlace) -> Self {
         let state = JobState {
             epoch: Epoch(0),
             place,

@@ -56,7 +56,7 @@ pub enum Event {
         answered: bool,
     },
     /// A worker told what it is doing.
-    Told(SessionId, Status),
+    StatusReceived(SessionId, Status),
     /// A worker told how its machine is.
     Condition(SessionId, Condition),
     /// A worker reported; signatures and log are verified.

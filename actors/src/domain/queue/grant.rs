@@ -4,7 +4,7 @@ use super::lane::{Lane, is_larger};
 use super::lease::{Assigned, Lease};
 use super::queue_state::Queue;
 use crate::planted::{self, Bug};
-use crate::protocol::stored::v1::{Grant, JobState, Place};
+use crate::protocol::stored::v1::{Grant, JobState, StoredPlace};
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::{
     Assignment, AttemptId, BuildInput, Epoch, GrantNumber, IndexTrust, InputId, JobKey, WorkerId,
@@ -82,7 +82,7 @@ impl Queue {
         self.counters_changed = true;
         let number = GrantNumber(self.counters.grant);
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let Place::Queued { waiting, .. } = entry.state.place else { return };
+        let StoredPlace::Queued { waiting, .. } = entry.state.place else { return };
         let step = u32::from(!planted::is(Bug::EpochNotAdvanced) || entry.state.epoch.0 == 0);
         let epoch = Epoch(entry.state.epoch.0 + step);
         entry.state.epoch = epoch;
@@ -92,7 +92,7 @@ impl Queue {
         entry.state.grants.push(Grant { epoch, worker, number, answered: false, build: None });
         // `ready` is still set: `move_to` takes the job out of the ready ones by its old place.
         let granted_at = now.utc;
-        self.move_to(now, id, Place::Leased { waiting, worker, granted_at }, effects);
+        self.move_to(now, id, StoredPlace::Leased { waiting, worker, granted_at }, effects);
         let attempt = AttemptId { job: id, epoch };
         let assignment = self.assignment(attempt);
         let Some(holder) = self.workers.get_mut(&worker) else { return };

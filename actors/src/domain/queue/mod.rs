@@ -31,7 +31,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use effect::{Effects, Fact, Line, Send, Stand, Whereabouts};
+pub use effect::{Effects, Fact, JobPlace, Notice, Send, Stand};
 pub use entry::Job;
 pub use event::{Event, Join, Now, Order, RequestId, SessionId};
 pub use lane::Rank;

@@ -4,7 +4,7 @@ use super::lease::Lease;
 use super::queue_state::Queue;
 use crate::planted::{self, Bug};
 use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{InvitationRecord, Place};
+use crate::protocol::stored::v1::{InvitationRecord, StoredPlace};
 use crate::protocol::stored::{self, key};
 use crate::protocol::text::counted;
 use crate::protocol::wire::CloseCode;
@@ -60,7 +60,7 @@ impl Queue {
     }
 
     fn revoke(&mut self, now: Now, worker: &str, effects: &mut Effects) -> Response {
-        let id = match self.called(worker).as_slice() {
+        let id = match self.find_workers(worker).as_slice() {
             [id] => *id,
             [] => return refused(RefusalCode::NotFound, format!("no worker `{worker}`")),
             several => {
@@ -98,7 +98,7 @@ impl Queue {
 
     /// Workers with this key, else this number, else this name: workers choose their names, and
     /// none may shield another one, or itself, by taking a key or number for a name.
-    fn called(&self, worker: &str) -> Vec<WorkerId> {
+    fn find_workers(&self, worker: &str) -> Vec<WorkerId> {
         let by_key = worker.parse().ok().and_then(|key| self.worker_keys.get(&key));
         let by_number = worker.parse().ok().map(WorkerId);
         let by_number = by_number.filter(|id| self.workers.contains_key(id));
@@ -122,7 +122,7 @@ impl Queue {
             let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.wanted()) else {
                 continue;
             };
-            if matches!(entry.state.place, Place::Leased { .. }) {
+            if matches!(entry.state.place, StoredPlace::Leased { .. }) {
                 running.push(id);
                 continue;
             }
@@ -150,7 +150,7 @@ impl Queue {
     fn already_running(&self, jobs: &[InputId]) -> String {
         let name = |id: &InputId| {
             let entry = self.entries.get(id)?;
-            let Place::Leased { worker, .. } = &entry.state.place else { return None };
+            let StoredPlace::Leased { worker, .. } = &entry.state.place else { return None };
             let attempt = AttemptId { job: *id, epoch: entry.state.epoch };
             let worker = match self.workers.get(worker) {
                 Some(holder) => holder.record.name.clone(),
@@ -174,20 +174,20 @@ impl Queue {
                 continue;
             };
             match entry.state.place {
-                Place::Dropped => {
+                StoredPlace::Dropped => {
                     already += 1;
                     continue;
                 }
-                Place::Decided => {
+                StoredPlace::Decided => {
                     decided += 1;
                     continue;
                 }
-                Place::Leased { .. } => {
+                StoredPlace::Leased { .. } => {
                     self.cancel(id, "an operator dropped the job", effects);
                 }
-                Place::Queued { .. } | Place::Parked { .. } => {}
+                StoredPlace::Queued { .. } | StoredPlace::Parked { .. } => {}
             }
-            self.move_to(now, id, Place::Dropped, effects);
+            self.move_to(now, id, StoredPlace::Dropped, effects);
             dropped += 1;
         }
         let mut text = format!("{} dropped until the version changes", counted(dropped, "job"));

@@ -4,17 +4,23 @@ use super::event::Now;
 use super::lane::{Lane, Rank};
 use super::queue_state::Queue;
 use super::retry::parked_for;
-use super::settings::{ProfilePolicy, Wishes};
+use super::settings::{MergedPolicy, ProfilePolicy};
 use super::sync::PRIORITY_NEW;
 use crate::planted::{self, Bug};
 use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{Membership, Place, Waiting};
+use crate::protocol::stored::v1::{Membership, StoredPlace, Waiting};
 use crate::protocol::stored::{self, key};
 use crate::protocol::{Fault, InputId, QueueId};
 
 impl Queue {
     /// Moves a job: every index follows, the state is written, readers are told.
-    pub(super) fn move_to(&mut self, now: Now, id: InputId, place: Place, effects: &mut Effects) {
+    pub(super) fn move_to(
+        &mut self,
+        now: Now,
+        id: InputId,
+        place: StoredPlace,
+        effects: &mut Effects,
+    ) {
         self.unindex(id);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.state.place = place;
@@ -35,19 +41,19 @@ impl Queue {
     pub(super) fn unindex(&mut self, id: InputId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         match &entry.state.place {
-            Place::Queued { due, .. } => {
+            StoredPlace::Queued { due, .. } => {
                 self.timed.remove(&(*due, id));
                 if let Some(standing) = entry.ready.take() {
                     self.ready.remove(&standing);
                 }
             }
-            Place::Parked { until, .. } => {
+            StoredPlace::Parked { until, .. } => {
                 self.parked.remove(&id);
                 if let Some(until) = until {
                     self.timed.remove(&(*until, id));
                 }
             }
-            Place::Leased { .. } | Place::Decided | Place::Dropped => {}
+            StoredPlace::Leased { .. } | StoredPlace::Decided | StoredPlace::Dropped => {}
         }
     }
 
@@ -58,23 +64,23 @@ impl Queue {
             return;
         }
         match &entry.state.place {
-            Place::Queued { due, .. } if *due > now.utc => {
+            StoredPlace::Queued { due, .. } if *due > now.utc => {
                 self.timed.insert((*due, id));
             }
-            Place::Queued { waiting, .. } => {
+            StoredPlace::Queued { waiting, .. } => {
                 let rank = Rank::new(self.settings.seed, waiting, id);
                 let standing = self.ready.insert(self.lane(entry), rank);
                 if let Some(entry) = self.entries.get_mut(&id) {
                     entry.ready = Some(standing);
                 }
             }
-            Place::Parked { until, .. } => {
+            StoredPlace::Parked { until, .. } => {
                 self.parked.insert(id);
                 if let Some(until) = until {
                     self.timed.insert((*until, id));
                 }
             }
-            Place::Leased { .. } | Place::Decided | Place::Dropped => {}
+            StoredPlace::Leased { .. } | StoredPlace::Decided | StoredPlace::Dropped => {}
         }
     }
 
@@ -82,10 +88,10 @@ impl Queue {
     pub(super) fn wake(&mut self, now: Now, effects: &mut Effects) {
         while let Some((at, id)) = self.timed.first().copied().filter(|(at, _)| *at <= now.utc) {
             match self.entries.get(&id).map(|entry| entry.state.place.clone()) {
-                Some(Place::Parked { waiting, .. }) => {
+                Some(StoredPlace::Parked { waiting, .. }) => {
                     self.queue_again(now, id, waiting.priority, UtcMillis(0), effects);
                 }
-                Some(Place::Queued { .. }) => {
+                Some(StoredPlace::Queued { .. }) => {
                     self.timed.remove(&(at, id));
                     self.index(now, id);
                 }
@@ -107,7 +113,7 @@ impl Queue {
     ) {
         let queue = QueueId(self.next(|c| &mut c.queue));
         let waiting = Waiting { queue, priority, queued_at: now.utc.max(due) };
-        self.move_to(now, id, Place::Queued { waiting, due }, effects);
+        self.move_to(now, id, StoredPlace::Queued { waiting, due }, effects);
     }
 
     /// Parks a job: longer each time in a row.
@@ -115,16 +121,16 @@ impl Queue {
         let Some(entry) = self.entries.get(&id) else { return };
         let times = parked_times(entry) + 1;
         let waiting = match &entry.state.place {
-            Place::Queued { waiting, .. }
-            | Place::Leased { waiting, .. }
-            | Place::Parked { waiting, .. } => *waiting,
-            Place::Decided | Place::Dropped => return,
+            StoredPlace::Queued { waiting, .. }
+            | StoredPlace::Leased { waiting, .. }
+            | StoredPlace::Parked { waiting, .. } => *waiting,
+            StoredPlace::Decided | StoredPlace::Dropped => return,
         };
         let text = format!("{} parked: {}: {}", entry.job.label(), fault.kind, fault.detail);
         Self::line(effects, now, true, text);
         let until = now.utc.plus(parked_for(times));
         let until = (!planted::is(Bug::ParkedForEver)).then_some(until);
-        self.move_to(now, id, Place::Parked { waiting, fault, until, times }, effects);
+        self.move_to(now, id, StoredPlace::Parked { waiting, fault, until, times }, effects);
     }
 
     /// What a job asks of a worker: all that its memberships ask, and what its history says.
@@ -149,8 +155,8 @@ impl Queue {
         }
     }
 
-    /// What a job's memberships wish together; one whose profile says nothing wishes the default.
-    pub(super) fn wishes(&self, memberships: &[Membership]) -> Wishes {
+    /// What a job's memberships ask for together; a profile that says nothing asks for the default.
+    pub(super) fn merged_policy(&self, memberships: &[Membership]) -> MergedPolicy {
         let settings = &self.settings;
         let policies = || memberships.iter().map(|m| settings.profiles.get(&m.profile));
         let own = |max: Option<u32>| max.or(settings.retry.max_retries);
@@ -160,7 +166,7 @@ impl Queue {
         // `None` is no limit, which is the largest.
         let max_retries =
             policies().map(|p| own(p.and_then(|p| p.max_retries)).map_or(u64::MAX, u64::from));
-        Wishes {
+        MergedPolicy {
             priority: priority.min().unwrap_or(PRIORITY_NEW),
             delay: delay.min().unwrap_or(settings.initial_delay),
             max_retries: max_retries
@@ -182,7 +188,7 @@ impl Queue {
 /// How often in a row a job was parked: the faults are counted through the parking.
 fn parked_times(entry: &Entry) -> u32 {
     match &entry.state.place {
-        Place::Parked { times, .. } => *times,
+        StoredPlace::Parked { times, .. } => *times,
         _ => entry.state.faults.saturating_sub(1) / super::retry::FAULTS_MAX,
     }
 }

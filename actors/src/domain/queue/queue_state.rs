@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::attention::Attention;
-use super::effect::{Effects, Line};
+use super::effect::{Effects, Notice};
 use super::entry::Entry;
 use super::event::{Event, Join, Now, SessionId};
 use super::lane::Ready;
@@ -81,9 +81,11 @@ impl Queue {
             Event::Probed { session, answered } => {
                 self.probed(now, session, answered, &mut effects);
             }
-            Event::Told(session, status) => self.told(now, session, status, &mut effects),
-            Event::Condition(session, told) => {
-                self.condition(now, session, told, &mut effects);
+            Event::StatusReceived(session, status) => {
+                self.on_status(now, session, status, &mut effects);
+            }
+            Event::Condition(session, received) => {
+                self.condition(now, session, received, &mut effects);
             }
             Event::Reported { session, report, countersigned } => {
                 self.report(now, session, &report, &countersigned, &mut effects);
@@ -167,7 +169,7 @@ impl Queue {
     /// One line for the terminal; what cannot be printed is replaced, for workers say some of it.
     pub(super) fn line(effects: &mut Effects, now: Now, warning: bool, text: String) {
         let text = if text.contains(steers) { printable(&text) } else { text };
-        effects.lines.push(Line { at: now.utc, warning, text, refused: None });
+        effects.notices.push(Notice { at: now.utc, warning, text, refused: None });
     }
 
     /// The next number of one kind.

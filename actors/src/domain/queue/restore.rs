@@ -14,7 +14,7 @@ use super::worker::Worker;
 use crate::planted::{self, Bug};
 use crate::protocol::stored::key::table;
 use crate::protocol::stored::v1::{
-    ArchivesRecord, Counters, InvitationRecord, JobRecord, JobState, Place, ProfileRecord,
+    ArchivesRecord, Counters, InvitationRecord, JobRecord, JobState, ProfileRecord, StoredPlace,
     WorkerRecord,
 };
 use crate::protocol::stored::{self, RecordError};
@@ -194,10 +194,10 @@ impl Queue {
     }
 
     fn restore_job(&mut self, now: Now, job: Arc<Job>, mut state: JobState) {
-        if let Place::Leased { waiting, .. } = state.place
+        if let StoredPlace::Leased { waiting, .. } = state.place
             && planted::is(Bug::LeasesForgottenAtStart)
         {
-            state.place = Place::Queued { waiting, due: crate::port::UtcMillis(0) };
+            state.place = StoredPlace::Queued { waiting, due: crate::port::UtcMillis(0) };
         }
         let id = job.id;
         for m in job.memberships() {
@@ -205,7 +205,7 @@ impl Queue {
             let name = source_name(&key.distribution, release, &key.source, &key.version);
             self.sources.insert(name, m.source);
         }
-        if let Place::Leased { worker, .. } = state.place {
+        if let StoredPlace::Leased { worker, .. } = state.place {
             let grant = state.grants.iter().find(|g| g.epoch == state.epoch);
             let number = grant.map(|g| g.number).unwrap_or_default();
             self.leases.insert(Lease {

@@ -78,7 +78,7 @@ pub struct ProfilePolicy {
 
 /// What the memberships of a job wish together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wishes {
+pub(super) struct MergedPolicy {
     /// The smallest.
     pub(super) priority: i32,
     /// The smallest.

@@ -9,7 +9,7 @@ use super::queue_state::Queue;
 use super::retry::{FAULTS_MAX, retry_delay};
 use crate::planted::{self, Bug};
 use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{Grant, Place};
+use crate::protocol::stored::v1::{Grant, StoredPlace};
 use crate::protocol::wire::BootId;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::worker::{Running, Status};
@@ -17,7 +17,7 @@ use crate::protocol::{AttemptId, Fault, FaultKind, InputId, WorkerId};
 
 impl Queue {
     /// A worker told what it is doing: leases follow it, and it is told what it should be doing.
-    pub(super) fn told(
+    pub(super) fn on_status(
         &mut self,
         now: Now,
         session: SessionId,
@@ -29,7 +29,7 @@ impl Queue {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.last_seen = Some(now.utc);
         let Some(live) = worker.session.as_mut().filter(|live| live.id == session) else { return };
-        let first = !core::mem::replace(&mut live.told, true);
+        let first = !core::mem::replace(&mut live.status_received, true);
         live.heard = now.monotonic;
         live.seen = status.seen;
         // The answer crossed this status: kept among the running ones, the attempt would occupy a
@@ -64,10 +64,10 @@ impl Queue {
             held.sort_unstable();
         }
         for (_, job) in held {
-            self.told_of_lease(now, session, first, job, &status, effects);
+            self.on_status_of_lease(now, session, first, job, &status, effects);
         }
         for running in &status.running {
-            self.told_of_attempt(now, session, id, running, effects);
+            self.on_status_of_attempt(now, session, id, running, effects);
         }
         if first || !planted::is(Bug::GrantsForgotten) {
             self.idle.insert(id);
@@ -76,7 +76,7 @@ impl Queue {
     }
 
     /// One lease of the worker: it goes on, or was never seen, or is lost.
-    fn told_of_lease(
+    fn on_status_of_lease(
         &mut self,
         now: Now,
         session: SessionId,
@@ -141,7 +141,7 @@ impl Queue {
     }
 
     /// One attempt that the worker runs: its lease goes on, or begins again, or it is to stop.
-    fn told_of_attempt(
+    fn on_status_of_attempt(
         &mut self,
         now: Now,
         session: SessionId,
@@ -154,7 +154,7 @@ impl Queue {
         {
             return;
         }
-        match self.why_not_go_on(worker, attempt) {
+        match self.resume_refusal(worker, attempt) {
             Some(reason) => {
                 let holder = self.workers.get_mut(&worker).and_then(|w| w.session.as_mut());
                 let once = holder.is_none_or(|live| live.cancelled.insert(attempt));
@@ -168,7 +168,7 @@ impl Queue {
     }
 
     /// Why an attempt without a lease is to stop; `None`: it goes on.
-    fn why_not_go_on(&self, worker: WorkerId, attempt: AttemptId) -> Option<&'static str> {
+    fn resume_refusal(&self, worker: WorkerId, attempt: AttemptId) -> Option<&'static str> {
         let Some(entry) = self.entries.get(&attempt.job) else { return Some("no such job") };
         let grant = entry.state.grants.iter().find(|g| g.epoch == attempt.epoch);
         match grant {
@@ -181,10 +181,12 @@ impl Queue {
             return Some("its lease was taken");
         }
         match entry.state.place {
-            Place::Decided => Some("the job is decided"),
-            Place::Dropped => Some("an operator dropped the job"),
+            StoredPlace::Decided => Some("the job is decided"),
+            StoredPlace::Dropped => Some("an operator dropped the job"),
             // Another worker builds it too: the first verdict decides, both reports are kept.
-            Place::Leased { .. } | Place::Queued { .. } | Place::Parked { .. } => None,
+            StoredPlace::Leased { .. }
+            | StoredPlace::Queued { .. }
+            | StoredPlace::Parked { .. } => None,
         }
     }
 
@@ -201,7 +203,8 @@ impl Queue {
         let Some(entry) = self.entries.get(&attempt.job) else { return };
         let grant = entry.state.grants.iter().find(|g| g.epoch == attempt.epoch);
         let number = grant.map(|g| g.number).unwrap_or_default();
-        let (Place::Queued { waiting, .. } | Place::Parked { waiting, .. }) = &entry.state.place
+        let (StoredPlace::Queued { waiting, .. } | StoredPlace::Parked { waiting, .. }) =
+            &entry.state.place
         else {
             return;
         };
@@ -210,7 +213,7 @@ impl Queue {
         }
         let text = format!("{} attempt {attempt} goes on: its worker is back", entry.job.label());
         Self::line(effects, now, false, text);
-        let place = Place::Leased { waiting: *waiting, worker, granted_at: now.utc };
+        let place = StoredPlace::Leased { waiting: *waiting, worker, granted_at: now.utc };
         self.move_to(now, attempt.job, place, effects);
         let Some(holder) = self.workers.get_mut(&worker) else { return };
         holder.held.insert(attempt.job);
@@ -237,7 +240,7 @@ impl Queue {
             let holder = self.leases.get(job).and_then(|l| self.workers.get_mut(&l.worker));
             if let Some(session) = holder.and_then(|holder| holder.session.as_mut()) {
                 // Whatever its connection says: nothing is given to it before its next status.
-                session.told = false;
+                session.status_received = false;
             }
             self.lose(now, job, detail, effects);
         }
@@ -258,7 +261,7 @@ impl Queue {
             .and_then(|w| w.session.as_ref())
             .map_or(0, |s| s.free_memory);
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let Place::Leased { waiting, .. } = entry.state.place else { return };
+        let StoredPlace::Leased { waiting, .. } = entry.state.place else { return };
         let label = entry.job.label();
         entry.fault = Some(Arc::new(fault.clone()));
         let state = &mut entry.state;
@@ -285,7 +288,7 @@ impl Queue {
         }
         let text = format!("{label} attempt {}: {}: {}", lease.attempt, fault.kind, fault.detail);
         Self::line(effects, now, true, text);
-        self.move_to(now, id, Place::Queued { waiting, due }, effects);
+        self.move_to(now, id, StoredPlace::Queued { waiting, due }, effects);
     }
 
     /// Ends a job's lease in memory; the slot is free.
@@ -315,7 +318,9 @@ impl Queue {
             .iter()
             .filter_map(|id| {
                 let entry = &self.entries[id];
-                let Place::Parked { waiting, fault, .. } = &entry.state.place else { return None };
+                let StoredPlace::Parked { waiting, fault, .. } = &entry.state.place else {
+                    return None;
+                };
                 let over = entry.state.memory_over?;
                 let fits = fault.kind == FaultKind::OutOfMemory && is_larger(free, over);
                 (fits && self.lane(entry).fits(worker, &session.offer))

@@ -6,11 +6,11 @@ use super::entry::{Entry, Job};
 use super::event::Now;
 use super::place::stand;
 use super::queue_state::{Queue, source_name};
-use super::settings::Wishes;
+use super::settings::MergedPolicy;
 use crate::planted::{self, Bug};
 use crate::port::{Doubt, Group, IndexState, UtcMillis};
 use crate::protocol::stored::v1::{
-    ArchivesRecord, JobRecord, Membership, Place, ProfileRecord, Waiting,
+    ArchivesRecord, JobRecord, Membership, ProfileRecord, StoredPlace, Waiting,
 };
 use crate::protocol::stored::{self, key};
 use crate::protocol::{
@@ -188,10 +188,10 @@ impl Queue {
             self.write_state(id, effects);
         }
         let due_again = match &self.entries[&id].state.place {
-            Place::Decided => joined,
-            Place::Parked { .. } => true,
-            Place::Dropped => planted::is(Bug::DropForgotten),
-            Place::Queued { .. } | Place::Leased { .. } => false,
+            StoredPlace::Decided => joined,
+            StoredPlace::Parked { .. } => true,
+            StoredPlace::Dropped => planted::is(Bug::DropForgotten),
+            StoredPlace::Queued { .. } | StoredPlace::Leased { .. } => false,
         };
         self.hurry(id, effects);
         self.index(now, id);
@@ -200,29 +200,29 @@ impl Queue {
         }
     }
 
-    fn first_place(&mut self, now: Now, job: &Job) -> Place {
-        let Wishes { priority, delay, .. } = self.wishes(&job.memberships());
+    fn first_place(&mut self, now: Now, job: &Job) -> StoredPlace {
+        let MergedPolicy { priority, delay, .. } = self.merged_policy(&job.memberships());
         let due = if delay.is_zero() { UtcMillis(0) } else { now.utc.plus(delay) };
         let queue = QueueId(self.next(|c| &mut c.queue));
-        Place::Queued { waiting: Waiting { queue, priority, queued_at: now.utc }, due }
+        StoredPlace::Queued { waiting: Waiting { queue, priority, queued_at: now.utc }, due }
     }
 
-    /// A job that was never tried takes the wishes of who joined, where they are sooner.
+    /// A job that was never tried takes the policy of who joined, where they are sooner.
     fn hurry(&mut self, id: InputId, effects: &mut Effects) {
         let Some(entry) = self.entries.get(&id) else { return };
-        let wishes = self.wishes(&entry.job.memberships());
+        let policy = self.merged_policy(&entry.job.memberships());
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let Place::Queued { waiting, due } = &mut entry.state.place else { return };
+        let StoredPlace::Queued { waiting, due } = &mut entry.state.place else { return };
         if entry.state.epoch != Epoch(0) || waiting.priority == PRIORITY_MANUAL {
             return;
         }
-        let wished = if wishes.delay.is_zero() {
+        let wished = if policy.delay.is_zero() {
             UtcMillis(0)
         } else {
-            waiting.queued_at.plus(wishes.delay)
+            waiting.queued_at.plus(policy.delay)
         };
-        if wishes.priority < waiting.priority || wished < *due {
-            waiting.priority = waiting.priority.min(wishes.priority);
+        if policy.priority < waiting.priority || wished < *due {
+            waiting.priority = waiting.priority.min(policy.priority);
             *due = wished.min(*due);
             self.write_state(id, effects);
         }
@@ -301,7 +301,9 @@ impl Queue {
             .iter()
             .filter_map(|id| {
                 let entry = &self.entries[id];
-                let Place::Parked { fault, waiting, .. } = &entry.state.place else { return None };
+                let StoredPlace::Parked { fault, waiting, .. } = &entry.state.place else {
+                    return None;
+                };
                 if fault.kind != FaultKind::InputsUnavailable {
                     return None;
                 }

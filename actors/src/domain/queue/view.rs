@@ -1,7 +1,7 @@
 use super::event::Now;
 use super::queue_state::Queue;
 use crate::port::UtcMillis;
-use crate::protocol::stored::v1::Place;
+use crate::protocol::stored::v1::StoredPlace;
 use crate::protocol::wire::v1::ctl::{JobCounts, Trouble, Worker};
 use crate::protocol::{AttemptId, PublicKey, Stage, WorkerId};
 
@@ -85,12 +85,12 @@ impl Queue {
         let mut counts = JobCounts::default();
         for entry in self.entries.values().filter(|entry| entry.wanted()) {
             let count = match &entry.state.place {
-                Place::Queued { due, .. } if *due > now.utc => &mut counts.delayed,
-                Place::Queued { .. } => &mut counts.ready,
-                Place::Leased { .. } => &mut counts.running,
-                Place::Parked { .. } => &mut counts.parked,
-                Place::Decided => &mut counts.decided,
-                Place::Dropped => &mut counts.dropped,
+                StoredPlace::Queued { due, .. } if *due > now.utc => &mut counts.delayed,
+                StoredPlace::Queued { .. } => &mut counts.ready,
+                StoredPlace::Leased { .. } => &mut counts.running,
+                StoredPlace::Parked { .. } => &mut counts.parked,
+                StoredPlace::Decided => &mut counts.decided,
+                StoredPlace::Dropped => &mut counts.dropped,
             };
             *count += 1;
         }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::protocol::stored::v1::{Counters, JobState, Place, ReportRecord};
+use crate::protocol::stored::v1::{Counters, JobState, ReportRecord, StoredPlace};
 use crate::protocol::{AttemptId, BuildId, Epoch, InputId};
 
 /// Contradictions that are named; the others are counted.
@@ -45,7 +45,7 @@ impl Whole {
     pub fn state(&mut self, job: InputId, state: &JobState) {
         self.jobs += 1;
         let attempts = self.verdicts.remove(&job).unwrap_or_default();
-        if state.place == Place::Decided && attempts.is_empty() {
+        if state.place == StoredPlace::Decided && attempts.is_empty() {
             self.add(|| format!("job {job} is decided and has no report"));
         }
         for grant in &state.grants {

@@ -43,7 +43,7 @@ pub(super) struct Session {
     pub(super) offered: Vec<String>,
     pub(super) heard: Monotonic,
     /// False until its first status: before it nothing is granted, as nobody knows what it does.
-    pub(super) told: bool,
+    pub(super) status_received: bool,
     pub(super) seen: GrantNumber,
     /// As last told.
     pub(super) running: Vec<Running>,
@@ -61,7 +61,7 @@ impl Session {
     /// True when the worker tells what it does: one that fell silent is given nothing, even while
     /// its connection lasts.
     pub(super) fn is_attentive(&self, now: Now) -> bool {
-        self.told && now.monotonic.since(self.heard) < ATTENTIVE
+        self.status_received && now.monotonic.since(self.heard) < ATTENTIVE
     }
 
     /// The report of this attempt has its final answer: it occupies no slot from now on.

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use crate::domain::queue::Whereabouts;
+use crate::domain::queue::JobPlace;
 use crate::protocol::stored::v1::{Outcome, ReportRecord};
 use crate::protocol::wire::v1::ctl::PackageStatus;
 use crate::protocol::{Artifact, EnvironmentKnowledge, Sha256, Verdict};
@@ -14,11 +14,7 @@ pub(super) struct Shown {
 }
 
 /// From the shown report and the place of the job.
-pub(super) fn shown(
-    record: Option<&ReportRecord>,
-    place: &Whereabouts,
-    artifact: &Artifact,
-) -> Shown {
+pub(super) fn shown(record: Option<&ReportRecord>, place: &JobPlace, artifact: &Artifact) -> Shown {
     let none = |status, reason| Shown { status, verdict: None, rebuilt: None, reason };
     match record.map(|record| &record.outcome) {
         Some(Outcome::Verdicts(rows)) => match rows.iter().find(|row| is_about(row, artifact)) {
@@ -38,8 +34,8 @@ pub(super) fn shown(
             none(PackageStatus::BuildFailed, Some(reason.clone()))
         }
         Some(Outcome::Fault(_)) | None => match place {
-            Whereabouts::Parked(fault) => none(PackageStatus::Parked, Some(fault.detail.clone())),
-            Whereabouts::Dropped => none(PackageStatus::Dropped, None),
+            JobPlace::Parked(fault) => none(PackageStatus::Parked, Some(fault.detail.clone())),
+            JobPlace::Dropped => none(PackageStatus::Dropped, None),
             _ => none(PackageStatus::Unknown, None),
         },
     }

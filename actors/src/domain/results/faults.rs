@@ -5,7 +5,7 @@ use super::read_model::{EXAMINED_MAX, ReadModel, View};
 use crate::domain::filter::{FilterError, PackageMatch};
 use crate::domain::queue::Stand;
 use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{Outcome, Place};
+use crate::protocol::stored::v1::{Outcome, StoredPlace};
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Subject, Trouble};
 use crate::protocol::{Fault, InputId};
 
@@ -32,15 +32,15 @@ impl View {
     pub(super) fn last_fault(&self) -> Option<LastFault> {
         let stand = self.stand.as_ref()?;
         match &stand.place {
-            Place::Parked { fault, until, .. } => {
+            StoredPlace::Parked { fault, until, .. } => {
                 let times = stand.faults.max(1);
                 Some(LastFault { fault: fault.clone(), times, next: *until })
             }
-            Place::Queued { due, .. } if stand.faults > 0 => {
+            StoredPlace::Queued { due, .. } if stand.faults > 0 => {
                 let next = Some(*due).filter(|due| due.0 > 0);
                 Some(LastFault { fault: self.fault_of(stand)?, times: stand.faults, next })
             }
-            Place::Leased { .. } if stand.faults > 0 => {
+            StoredPlace::Leased { .. } if stand.faults > 0 => {
                 Some(LastFault { fault: self.fault_of(stand)?, times: stand.faults, next: None })
             }
             _ => None,

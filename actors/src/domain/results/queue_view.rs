@@ -4,9 +4,9 @@ use super::read_model::ReadModel;
 pub use super::standings::Position as QueuePosition;
 use crate::domain::queue::Moment;
 use crate::port::UtcMillis;
-use crate::protocol::stored::v1::Place;
+use crate::protocol::stored::v1::StoredPlace;
 use crate::protocol::wire::SOFTWARE;
-use crate::protocol::wire::v1::ctl::{Place as ShownPlace, Queued, RunningJob, Status};
+use crate::protocol::wire::v1::ctl::{Queued, RunningJob, ShownPlace, Status};
 use crate::protocol::{InputId, JobKey};
 
 /// Attempts that a status names: with about 200 bytes each it stays below the limit of a frame.
@@ -60,7 +60,7 @@ impl ReadModel {
         let rows = self.standings.running().take(RUNNING_MAX).filter_map(|id| {
             let view = self.jobs.get(&id)?;
             let stand = view.stand.as_ref()?;
-            let Place::Leased { worker, granted_at, .. } = stand.place else { return None };
+            let StoredPlace::Leased { worker, granted_at, .. } = stand.place else { return None };
             let attempt = crate::protocol::AttemptId { job: id, epoch: stand.epoch };
             // A lease that began or ended since the moment has nothing to tell yet.
             let lease = leases.get(&attempt);
@@ -92,18 +92,18 @@ impl ReadModel {
         let view = self.jobs.get(&id)?;
         let stand = view.stand.as_ref()?;
         let (waiting, place) = match &stand.place {
-            Place::Queued { waiting, due } => match position {
+            StoredPlace::Queued { waiting, due } => match position {
                 QueuePosition::Timed(..) => (*waiting, ShownPlace::Delayed { until: *due }),
                 _ => (*waiting, ShownPlace::Ready),
             },
-            Place::Leased { waiting, worker, granted_at } => {
+            StoredPlace::Leased { waiting, worker, granted_at } => {
                 (*waiting, ShownPlace::Running { worker: *worker, since: *granted_at })
             }
-            Place::Parked { waiting, fault, until, .. } => {
+            StoredPlace::Parked { waiting, fault, until, .. } => {
                 let reason = format!("{}: {}", fault.kind, fault.detail);
                 (*waiting, ShownPlace::Parked { reason, until: *until })
             }
-            Place::Decided | Place::Dropped => return None,
+            StoredPlace::Decided | StoredPlace::Dropped => return None,
         };
         let memberships = view.job.memberships().into_iter();
         let mut releases: Vec<String> =

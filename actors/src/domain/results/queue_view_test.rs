@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::queue::{Fact, Job, LeaseNow, Moment, Stand};
 use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{Membership, Outcome, Place, ReportRecord, Waiting};
-use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Place as Shown, Queued};
+use crate::protocol::stored::v1::{Membership, Outcome, ReportRecord, StoredPlace, Waiting};
+use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Queued, ShownPlace as Shown};
 use crate::protocol::{
     Artifact, ArtifactId, AttemptId, BuildId, BuildInput, EnvironmentKnowledge, Epoch, Evidence,
     Fault, FaultKind, IndexTrust, InputId, Isolation, JobKey, PublicKey, QueueId, Sha256,
@@ -53,21 +53,21 @@ fn waiting(priority: i32) -> Waiting {
     Waiting { queue: QueueId(1), priority, queued_at: UtcMillis(7) }
 }
 
-fn placed(id: i32, place: Place) -> Fact {
+fn placed(id: i32, place: StoredPlace) -> Fact {
     Fact::Placed(InputId(id), Stand { place, epoch: Epoch(3), faults: 0, fault: None })
 }
 
-fn queued(priority: i32, due: i64) -> Place {
-    Place::Queued { waiting: waiting(priority), due: UtcMillis(due) }
+fn queued(priority: i32, due: i64) -> StoredPlace {
+    StoredPlace::Queued { waiting: waiting(priority), due: UtcMillis(due) }
 }
 
-fn leased() -> Place {
-    Place::Leased { waiting: waiting(1), worker: WorkerId(4), granted_at: UtcMillis(50) }
+fn leased() -> StoredPlace {
+    StoredPlace::Leased { waiting: waiting(1), worker: WorkerId(4), granted_at: UtcMillis(50) }
 }
 
-fn parked(until: Option<i64>) -> Place {
+fn parked(until: Option<i64>) -> StoredPlace {
     let fault = Fault { kind: FaultKind::DiskFull, detail: "full".into() };
-    Place::Parked { waiting: waiting(1), fault, until: until.map(UtcMillis), times: 1 }
+    StoredPlace::Parked { waiting: waiting(1), fault, until: until.map(UtcMillis), times: 1 }
 }
 
 fn all(model: &mut ReadModel, now: i64, planned: bool, page: usize) -> Vec<Queued> {
@@ -98,8 +98,8 @@ fn model() -> ReadModel {
         leased(),
         parked(Some(400)),
         parked(None),
-        Place::Decided,
-        Place::Dropped,
+        StoredPlace::Decided,
+        StoredPlace::Dropped,
         queued(2, 300),
     ];
     for (id, place) in (1..).zip(places) {
@@ -128,7 +128,7 @@ fn what_is_due_is_ready() {
     assert_eq!(jobs(&all(&mut model, 300, false, 2)), [4, 2, 1, 9]);
     // The wall clock is set back: what was ready stays so.
     assert_eq!(jobs(&all(&mut model, 100, false, 2)), [4, 2, 1, 9]);
-    model.follow(placed(9, Place::Decided));
+    model.follow(placed(9, StoredPlace::Decided));
     assert_eq!(jobs(&all(&mut model, 300, true, 2)), [4, 2, 1, 5, 3]);
 }
 
@@ -232,7 +232,7 @@ fn counts_of_artifacts_are_those_of_all_rows_after_every_fact() {
         job(1, &["p"]),
         verdict(1, 3, Verdict::Reproduced),
         verdict(1, 3, Verdict::Reproduced),
-        placed(1, Place::Decided),
+        placed(1, StoredPlace::Decided),
         job(3, &["r"]),
         placed(3, parked(None)),
         placed(3, queued(1, 0)),

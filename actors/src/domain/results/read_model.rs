@@ -5,10 +5,10 @@ use super::artifact::{contradict, rank, shown};
 use super::standings::Standings;
 use super::tally::Tally;
 use crate::domain::filter::{FilterError, PackageMatch};
-use crate::domain::queue::{Fact, Job, Stand, Whereabouts};
+use crate::domain::queue::{Fact, Job, JobPlace, Stand};
 use crate::port::UtcMillis;
 use crate::protocol::stored::v1::{
-    DifferenceRecord, Membership, Outcome, Place, ProfileRecord, ReportRecord,
+    DifferenceRecord, Membership, Outcome, ProfileRecord, ReportRecord, StoredPlace,
 };
 use crate::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Profile, Subject, Trouble,
@@ -59,8 +59,8 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn whereabouts(&self) -> Whereabouts {
-        self.stand.as_ref().map_or(Whereabouts::Waiting, Stand::whereabouts)
+    pub(super) fn job_place(&self) -> JobPlace {
+        self.stand.as_ref().map_or(JobPlace::Waiting, Stand::job_place)
     }
 
     /// The newest report, be it of a fault.
@@ -129,8 +129,8 @@ pub struct KeptLog {
 }
 
 /// True for the places that are shown as a status of their own where there is no verdict.
-fn place_is_status(place: &Place) -> bool {
-    matches!(place, Place::Parked { .. } | Place::Dropped)
+fn place_is_status(place: &StoredPlace) -> bool {
+    matches!(place, StoredPlace::Parked { .. } | StoredPlace::Dropped)
 }
 
 /// The artifacts of a job that any of the filters matches, each once.
@@ -139,7 +139,7 @@ fn matching<'a>(
     memberships: &'a [Membership],
     matchers: &[PackageMatch<'_>],
 ) -> impl Iterator<Item = (&'a Membership, &'a Artifact)> {
-    let place = view.whereabouts();
+    let place = view.job_place();
     let artifacts = memberships.iter().flat_map(|m| m.artifacts.iter().map(move |(_, a)| (m, a)));
     artifacts.filter(move |(membership, artifact)| {
         matchers.iter().any(|matcher| {
@@ -310,7 +310,7 @@ impl ReadModel {
     }
 
     fn package(&self, view: &View, membership: &Membership, artifact: &Artifact) -> Package {
-        let (record, place) = (view.best(), view.whereabouts());
+        let (record, place) = (view.best(), view.job_place());
         let seen = shown(record, &place, artifact);
         let build = record.and_then(|record| record.build);
         let last = view.fault_shown(&seen);
@@ -360,7 +360,7 @@ impl ReadModel {
             sha256: record.log,
             bytes: record.log_bytes,
         });
-        if let Whereabouts::Running(epoch) = view.whereabouts() {
+        if let JobPlace::Running(epoch) = view.job_place() {
             return Some(LogPlace::Growing(AttemptId { job, epoch: Epoch(epoch) }, kept));
         }
         kept.map(LogPlace::Kept)

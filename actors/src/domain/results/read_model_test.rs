@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::queue::{Fact, Job, Stand, Whereabouts};
+use crate::domain::queue::{Fact, Job, JobPlace, Stand};
 use crate::port::{IndexState, UtcMillis};
 use crate::protocol::stored::v1::{
-    DifferenceRecord, Membership, Outcome, Place, ProfileRecord, ReportRecord, Waiting,
+    DifferenceRecord, Membership, Outcome, ProfileRecord, ReportRecord, StoredPlace, Waiting,
 };
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Subject, Trouble};
 use crate::protocol::{
@@ -49,24 +49,25 @@ fn job() -> Fact {
 
 const WAITING: Waiting = Waiting { queue: QueueId(1), priority: 1, queued_at: UtcMillis(0) };
 
-fn stand(place: Place, epoch: u32) -> Stand {
+fn stand(place: StoredPlace, epoch: u32) -> Stand {
     Stand { place, epoch: Epoch(epoch), faults: 0, fault: None }
 }
 
-fn placed(place: Place) -> Fact {
+fn placed(place: StoredPlace) -> Fact {
     Fact::Placed(JOB, stand(place, 1))
 }
 
-fn queued(due: i64) -> Place {
-    Place::Queued { waiting: WAITING, due: UtcMillis(due) }
+fn queued(due: i64) -> StoredPlace {
+    StoredPlace::Queued { waiting: WAITING, due: UtcMillis(due) }
 }
 
-fn parked(fault: Fault) -> Place {
-    Place::Parked { waiting: WAITING, fault, until: None, times: 1 }
+fn parked(fault: Fault) -> StoredPlace {
+    StoredPlace::Parked { waiting: WAITING, fault, until: None, times: 1 }
 }
 
 fn running(epoch: u32) -> Fact {
-    let place = Place::Leased { waiting: WAITING, worker: WorkerId(1), granted_at: UtcMillis(1) };
+    let place =
+        StoredPlace::Leased { waiting: WAITING, worker: WorkerId(1), granted_at: UtcMillis(1) };
     Fact::Placed(JOB, stand(place, epoch))
 }
 
@@ -138,7 +139,7 @@ fn each_of_several_files_of_one_name_has_its_own_verdict() {
         record
     };
     let status = |record: &ReportRecord, digest| {
-        artifact::shown(Some(record), &Whereabouts::Decided, &file(digest)).status
+        artifact::shown(Some(record), &JobPlace::Decided, &file(digest)).status
     };
     use PackageStatus::{Differs, Reproduced, Unknown};
     for (digest, expected) in
@@ -257,7 +258,7 @@ fn jobs_are_chosen_by_what_is_known_about_them() {
     };
     model.follow(placed(queued(0)));
     assert_eq!(chosen(&model, &[by(PackageStatus::Unknown)]), [JOB]);
-    model.follow(placed(Place::Dropped));
+    model.follow(placed(StoredPlace::Dropped));
     assert_eq!(chosen(&model, &[by(PackageStatus::Unknown)]), []);
     assert_eq!(chosen(&model, &[by(PackageStatus::Dropped)]), [JOB]);
     assert_eq!(model.counts(), [(PackageStatus::Dropped, 1)]);
@@ -265,7 +266,7 @@ fn jobs_are_chosen_by_what_is_known_about_them() {
     assert_eq!(model.counts(), [(PackageStatus::Unknown, 1)]);
     let differs = verdict(Verdict::Differs);
     model.follow(report(1, differs, EnvironmentKnowledge::Recorded));
-    model.follow(placed(Place::Dropped));
+    model.follow(placed(StoredPlace::Dropped));
     let bad = [by(PackageStatus::Differs), by(PackageStatus::Missing)];
     assert_eq!(chosen(&model, &bad), [JOB], "a verdict is shown, whatever the place");
     assert_eq!(model.packages(&bad, None, 10).unwrap().rows.len(), 1, "each artifact once");
@@ -304,7 +305,8 @@ fn a_fault_shows_from_the_first_one_on_with_its_number_and_next_try() {
     assert_eq!(faults(&model), [Trouble { subject, text, times: 1, next }]);
 
     // It is tried again: the last fault is still the last one.
-    let place = Place::Leased { waiting: WAITING, worker: WorkerId(1), granted_at: UtcMillis(1) };
+    let place =
+        StoredPlace::Leased { waiting: WAITING, worker: WorkerId(1), granted_at: UtcMillis(1) };
     let fault_of = Some(Arc::new(fetch));
     model.follow(Fact::Placed(JOB, Stand { place, epoch: Epoch(2), faults: 1, fault: fault_of }));
     assert_eq!((faults(&model)[0].times, faults(&model)[0].next), (1, None));
@@ -314,7 +316,7 @@ fn a_fault_shows_from_the_first_one_on_with_its_number_and_next_try() {
     assert_eq!((shown(&model).fault, faults(&model)[0].times), (Some(FaultKind::WorkerLost), 2));
     let full = fault(FaultKind::DiskFull, "no space");
     let parked =
-        Place::Parked { waiting: WAITING, fault: full, until: Some(UtcMillis(9)), times: 1 };
+        StoredPlace::Parked { waiting: WAITING, fault: full, until: Some(UtcMillis(9)), times: 1 };
     model.follow(Fact::Placed(
         JOB,
         Stand { place: parked, epoch: Epoch(8), faults: 8, fault: None },

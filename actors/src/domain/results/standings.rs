@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use crate::domain::queue::{Rank, Stand};
 use crate::port::UtcMillis;
 use crate::protocol::InputId;
-use crate::protocol::stored::v1::Place;
+use crate::protocol::stored::v1::StoredPlace;
 use crate::protocol::wire::v1::ctl::JobCounts;
 
 /// The wanted jobs in the order of the queue's rows, kept up to date job by job: a page costs what
@@ -55,38 +55,38 @@ impl Standings {
     /// A wanted job stands here now.
     pub(super) fn insert(&mut self, id: InputId, stand: &Stand) {
         match &stand.place {
-            Place::Queued { due, .. } if *due > self.woken => {
+            StoredPlace::Queued { due, .. } if *due > self.woken => {
                 self.delayed.insert((*due, id));
             }
-            Place::Queued { waiting, .. } => {
+            StoredPlace::Queued { waiting, .. } => {
                 self.ready.insert(Rank::new(self.seed, waiting, id));
             }
-            Place::Leased { .. } => drop(self.running.insert(id)),
-            Place::Parked { until, .. } => {
+            StoredPlace::Leased { .. } => drop(self.running.insert(id)),
+            StoredPlace::Parked { until, .. } => {
                 self.parked_count += 1;
                 self.parked.extend(until.map(|until| (until, id)));
             }
-            Place::Decided => self.decided += 1,
-            Place::Dropped => self.dropped += 1,
+            StoredPlace::Decided => self.decided += 1,
+            StoredPlace::Dropped => self.dropped += 1,
         }
     }
 
     /// A wanted job stood here.
     pub(super) fn remove(&mut self, id: InputId, stand: &Stand) {
         match &stand.place {
-            Place::Queued { waiting, due } => {
+            StoredPlace::Queued { waiting, due } => {
                 self.delayed.remove(&(*due, id));
                 self.ready.remove(&Rank::new(self.seed, waiting, id));
             }
-            Place::Leased { .. } => drop(self.running.remove(&id)),
-            Place::Parked { until, .. } => {
+            StoredPlace::Leased { .. } => drop(self.running.remove(&id)),
+            StoredPlace::Parked { until, .. } => {
                 self.parked_count -= 1;
                 if let Some(until) = until {
                     self.parked.remove(&(*until, id));
                 }
             }
-            Place::Decided => self.decided -= 1,
-            Place::Dropped => self.dropped -= 1,
+            StoredPlace::Decided => self.decided -= 1,
+            StoredPlace::Dropped => self.dropped -= 1,
         }
     }
 

@@ -18,7 +18,7 @@ impl Tally {
         let change = |count: &mut u32, by: u32| {
             *count = if in_ { count.saturating_add(by) } else { count.saturating_sub(by) };
         };
-        let place = view.whereabouts();
+        let place = view.job_place();
         for membership in view.job.memberships() {
             for (_, artifact) in &membership.artifacts {
                 let status = shown(view.best(), &place, artifact).status;

@@ -57,7 +57,7 @@ pub enum Effect {
     /// Send the log of an attempt from where the coordinator wants it, until its end.
     Upload(AttemptId),
     /// Show this on the terminal.
-    Line(String),
+    Notice(String),
 }
 
 /// A report that waits for its final answer.
@@ -210,7 +210,7 @@ impl Machine {
                 if let Some(running) = self.running.remove(&attempt) {
                     let text =
                         format!("attempt {attempt} cancelled in {}: {reason}", running.stage);
-                    effects.push(Effect::Line(text));
+                    effects.push(Effect::Notice(text));
                     self.stopping.insert(attempt, running);
                     effects.push(Effect::Stop(attempt, reason));
                 }
@@ -218,7 +218,7 @@ impl Machine {
             FromCoordinator::Answer { attempt, answer } => {
                 if let Some(spooled) = self.spooled.remove(&attempt) {
                     let accepted = answer == Answer::Accepted;
-                    effects.push(Effect::Line(describe(attempt, &answer, &spooled.signed)));
+                    effects.push(Effect::Notice(describe(attempt, &answer, &spooled.signed)));
                     effects.push(Effect::Forget(attempt, accepted));
                     self.changed = true;
                 }
@@ -238,7 +238,7 @@ impl Machine {
         }
         self.spooled.remove(&attempt);
         let text = format!("report of attempt {attempt} dropped: its log is gone");
-        effects.push(Effect::Line(text));
+        effects.push(Effect::Notice(text));
         effects.push(Effect::Forget(attempt, false));
         self.changed = true;
     }
@@ -267,7 +267,7 @@ impl Machine {
             key.architecture,
             assignment.artifacts.len()
         );
-        effects.push(Effect::Line(text));
+        effects.push(Effect::Notice(text));
         effects.push(Effect::Start(assignment));
         effects.push(Effect::Upload(attempt));
     }

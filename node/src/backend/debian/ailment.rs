@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::settings::DebianSettings;
 use super::tools;
-use crate::backend::Ended;
+use crate::backend::BuildError;
 use crate::health::room;
 use crate::sandbox::{
     self, Cancel, Exit, Limits, Network, Output, Personality, Root, Spec, User, Wall,
@@ -18,7 +18,7 @@ const PROBE_TIME: Duration = Duration::from_secs(60);
 /// What is missing, and what to do; `None`: nothing. `keyring` is how reading the keyrings went.
 pub(super) async fn ailment(
     settings: &DebianSettings,
-    keyring: Result<PathBuf, Ended>,
+    keyring: Result<PathBuf, BuildError>,
 ) -> Option<String> {
     if let Some(reason) = tools::missing_tool() {
         return Some(reason);
@@ -27,7 +27,7 @@ pub(super) async fn ailment(
     if let Some(reason) = room(&settings.work_dir).or_else(|| room(&settings.cache_dir)) {
         return Some(reason);
     }
-    if let Err(Ended::Fault(fault)) = keyring {
+    if let Err(BuildError::Fault(fault)) = keyring {
         return Some(fault.detail);
     }
     let folder = settings.work_dir.join("probe");
@@ -109,7 +109,7 @@ mod tests {
         assert!(ailment(&full, there()).await.unwrap().contains("file/cache"));
         let good = settings(folder.path().join("work"), folder.path().join("cache"));
         let kind = rebuilder_actors::protocol::FaultKind::BackendMissing;
-        let missing = Err(Ended::fault(kind, "keyring x cannot be read"));
+        let missing = Err(BuildError::fault(kind, "keyring x cannot be read"));
         assert_eq!(ailment(&good, missing).await.unwrap(), "keyring x cannot be read");
     }
 }

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use rebuilder_actors::protocol::{Archive, FaultKind, Sha256};
 
-use crate::backend::Ended;
+use crate::backend::BuildError;
 use crate::distribution::debian::format::names;
 
 /// The archives of an assignment, checked, apart by what is done with them.
@@ -27,9 +27,9 @@ pub(super) struct Suite {
 
 impl Archives {
     /// Checks every word; with no suite there is nothing to make a base root of.
-    pub(super) fn of(archives: &[Archive]) -> Result<Self, Ended> {
+    pub(super) fn of(archives: &[Archive]) -> Result<Self, BuildError> {
         let refused = |error: names::InvalidName| {
-            Ended::fault(FaultKind::InputsUnavailable, format!("archive not usable: {error}"))
+            BuildError::fault(FaultKind::InputsUnavailable, format!("archive not usable: {error}"))
         };
         let mut all = Self { suites: Vec::new(), flat: Vec::new(), snapshots: Vec::new() };
         for archive in archives.iter().take(ARCHIVES_MAX) {
@@ -51,7 +51,7 @@ impl Archives {
         if all.suites.is_empty() {
             let detail = "no suite is configured from which a base root could be made: a flat \
                           repository has no base system, name a suite in the profile's `archives`";
-            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+            return Err(BuildError::fault(FaultKind::InputsUnavailable, detail));
         }
         Ok(all)
     }

@@ -6,11 +6,11 @@ use super::archives::Archives;
 use super::backend::DebianBackend;
 use super::chroot::{Chroot, Step, say};
 use super::install::{digest, reason};
-use super::plan::Plan;
+use super::plan::BuildPlan;
 use super::source::{self, Source};
 use super::tools::Tools;
 use super::{outputs, recorded};
-use crate::backend::{Ended, Learnt, record};
+use crate::backend::{BuildError, BuildFacts, record};
 use crate::distribution::debian::format::Buildinfo;
 use crate::distribution::debian::format::SourceFile;
 use crate::sandbox::{self, Bind, Network, Personality, User};
@@ -20,13 +20,13 @@ pub(super) struct Attempt<'a> {
     pub(super) backend: &'a DebianBackend,
     pub(super) assignment: &'a Assignment,
     pub(super) folder: &'a Path,
-    pub(super) learnt: &'a mut Learnt,
+    pub(super) facts: &'a mut BuildFacts,
     pub(super) chroot: Chroot<'a>,
 }
 
 impl Attempt<'_> {
     /// Does it all; the writable layer is the caller's to remove.
-    pub(super) async fn run(&mut self) -> Result<PathBuf, Ended> {
+    pub(super) async fn run(&mut self) -> Result<PathBuf, BuildError> {
         let limits = self.assignment.limits;
         self.chroot.enter(Stage::Fetch, limits.stage_secs_max);
         let archives = Archives::of(&self.assignment.archives)?;
@@ -34,13 +34,13 @@ impl Attempt<'_> {
         let recorded = self.input().await?;
         let source = self.source(recorded.as_ref()).await?;
         let plan = match &recorded {
-            Some(recorded) => Plan::recorded(self.assignment, &source.control, recorded)?,
-            None => Plan::suite(self.assignment, &source.control, self.chroot.settings)?,
+            Some(recorded) => BuildPlan::recorded(self.assignment, &source.control, recorded)?,
+            None => BuildPlan::suite(self.assignment, &source.control, self.chroot.settings)?,
         };
         self.chroot.wall = self.backend.wall(&plan.architecture);
         self.chroot.personality = Personality::of(&plan.architecture);
         let held_in = sandbox::evidence(self.chroot.wall, self.chroot.personality);
-        self.learnt.sandbox = Some(held_in);
+        self.facts.sandbox = Some(held_in);
         self.chroot.enter(Stage::Prepare, limits.stage_secs_max);
         let keyring = self.backend.keyring()?;
         let (bases, cache) = (&self.backend.bases, &self.backend.packages);
@@ -60,9 +60,9 @@ impl Attempt<'_> {
     }
 
     /// The recorded environment; `None` where none is recorded.
-    async fn input(&mut self) -> Result<Option<Buildinfo>, Ended> {
+    async fn input(&mut self) -> Result<Option<Buildinfo>, BuildError> {
         let BuildInput::Recorded { url, sha256 } = &self.assignment.input else {
-            self.learnt.environment = EnvironmentKnowledge::Suite;
+            self.facts.environment = EnvironmentKnowledge::Suite;
             return Ok(None);
         };
         let path = self.folder.join("input.buildinfo");
@@ -70,28 +70,28 @@ impl Attempt<'_> {
         let artifacts = &self.assignment.artifacts;
         let fetched = record::fetch(fetcher, place, artifacts, BUILDINFO_BYTES_MAX, &path);
         let (digest, found) = self.chroot.unless_cancelled(fetched).await?;
-        self.learnt.input = Some(digest);
+        self.facts.input = Some(digest);
         if found != **url {
             say(self.chroot.progress, format!("the record is {found}"));
         }
-        let bytes = std::fs::read(&path).map_err(|error| Ended::io("read", &path, &error))?;
+        let bytes = std::fs::read(&path).map_err(|error| BuildError::io("read", &path, &error))?;
         Buildinfo::parse(&bytes).map(Some).map_err(|error| {
             let detail = format!("{found} is not usable: {error}");
-            Ended::fault(FaultKind::InputsUnavailable, detail)
+            BuildError::fault(FaultKind::InputsUnavailable, detail)
         })
     }
 
-    async fn source(&mut self, recorded: Option<&Buildinfo>) -> Result<Source, Ended> {
-        let unusable = |detail: &str| Ended::fault(FaultKind::InputsUnavailable, detail);
+    async fn source(&mut self, recorded: Option<&Buildinfo>) -> Result<Source, BuildError> {
+        let unusable = |detail: &str| BuildError::fault(FaultKind::InputsUnavailable, detail);
         let remote = self.assignment.source.as_ref();
         let remote = remote.ok_or_else(|| unusable("the index names no source of it"))?;
         let into = self.folder.join("source");
-        std::fs::create_dir_all(&into).map_err(|error| Ended::io("make", &into, &error))?;
+        std::fs::create_dir_all(&into).map_err(|error| BuildError::io("make", &into, &error))?;
         let fetcher = &self.backend.fetcher;
         let bytes_max = self.chroot.settings.source_bytes_max;
         let work = source::fetch(fetcher, remote, bytes_max, &into, self.chroot.progress);
         let source = self.chroot.unless_cancelled(work).await?;
-        self.learnt.source_sha256 = Some(source.sha256);
+        self.facts.source_sha256 = Some(source.sha256);
         let files = recorded.map_or(&[][..], |recorded| &recorded.files);
         let other = |file: &&SourceFile| file.name == source.dsc && file.sha256 != source.sha256;
         if let Some(named) = files.iter().find(other) {
@@ -113,12 +113,12 @@ impl Attempt<'_> {
         archives: &Archives,
         recorded: Option<&Buildinfo>,
         source: &Source,
-        plan: &Plan,
+        plan: &BuildPlan,
         tools: &Tools,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), BuildError> {
         let packages = self.folder.join("packages");
         let lists = self.layer().join("lists");
-        make_archives(&packages).map_err(|error| Ended::io("make", &packages, &error))?;
+        make_archives(&packages).map_err(|error| BuildError::io("make", &packages, &error))?;
         let (archives_inside, cache) = (PathBuf::from(ARCHIVES_INSIDE), &self.backend.packages);
         self.chroot.binds = vec![
             Bind { source: packages.clone(), target: archives_inside, read_only: false },
@@ -141,20 +141,20 @@ impl Attempt<'_> {
                 lists,
             };
             let installed = work.make(&mut self.chroot).await?;
-            self.learnt.environment = if recorded.left_out.is_empty() {
+            self.facts.environment = if recorded.left_out.is_empty() {
                 EnvironmentKnowledge::Recorded
             } else {
                 let names = recorded.left_out.join(", ");
                 say(self.chroot.progress, format!("recorded variables that are not set: {names}"));
                 EnvironmentKnowledge::Partial
             };
-            self.learnt.environment_sha256 = Some(digest(&installed));
+            self.facts.environment_sha256 = Some(digest(&installed));
             return Ok(());
         }
         let flat = &archives.flat;
         if !flat.is_empty() && !self.chroot.update(tools, flat, &lists.join("flat")).await? {
             let detail = "a flat repository of the profile cannot be read";
-            return Err(Ended::fault(FaultKind::FetchFailed, detail));
+            return Err(BuildError::fault(FaultKind::FetchFailed, detail));
         }
         let dsc = format!("./{}", source.dsc);
         let mut arguments = vec!["build-dep", "--no-install-recommends"];
@@ -163,12 +163,12 @@ impl Attempt<'_> {
         self.chroot.apt(cache, &packages, SOURCE_INSIDE, &arguments).await?;
         let installed = self.chroot.installed().await?;
         say(self.chroot.progress, format!("{} packages are installed", installed.len()));
-        self.learnt.environment_sha256 = Some(digest(&installed));
+        self.facts.environment_sha256 = Some(digest(&installed));
         Ok(())
     }
 
     /// Unpacks the source where it is built, and puts a binNMU's entry on its changelog.
-    async fn unpack(&mut self, source: &Source, plan: &Plan) -> Result<(), Ended> {
+    async fn unpack(&mut self, source: &Source, plan: &BuildPlan) -> Result<(), BuildError> {
         let parent = parent(&plan.path);
         let made = Step::root("/", ["sh", "-ec", MAKE_ROOM, "sh", &plan.path, parent]);
         let (status, tail) = self.chroot.logged(made).await?;
@@ -178,11 +178,11 @@ impl Attempt<'_> {
                  the source cannot be unpacked in it",
                 plan.path
             );
-            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+            return Err(BuildError::fault(FaultKind::InputsUnavailable, detail));
         }
         if status != 0 {
             let detail = format!("cannot make {parent}: {}", reason(&tail));
-            return Err(Ended::fault(FaultKind::WorkerFailed, detail));
+            return Err(BuildError::fault(FaultKind::WorkerFailed, detail));
         }
         let dsc = format!("{SOURCE_INSIDE}/{}", source.dsc);
         let mut step = Step::root(parent, ["dpkg-source", "-x", &dsc, &plan.path]);
@@ -190,7 +190,7 @@ impl Attempt<'_> {
         let (status, tail) = self.chroot.logged(step).await?;
         if status != 0 {
             let detail = format!("the source cannot be unpacked: {}", reason(&tail));
-            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+            return Err(BuildError::fault(FaultKind::InputsUnavailable, detail));
         }
         let Some(entry) = &plan.changelog else { return Ok(()) };
         let script = "printf %s \"$1\" | cat - debian/changelog >debian/changelog.new && \
@@ -200,13 +200,13 @@ impl Attempt<'_> {
         let (status, tail) = self.chroot.logged(step).await?;
         if status != 0 {
             let detail = format!("the changelog cannot be extended: {}", reason(&tail));
-            return Err(Ended::fault(FaultKind::WorkerFailed, detail));
+            return Err(BuildError::fault(FaultKind::WorkerFailed, detail));
         }
         say(self.chroot.progress, "put the entry of the binNMU on the changelog");
         Ok(())
     }
 
-    async fn build(&mut self, plan: &Plan) -> Result<(), Ended> {
+    async fn build(&mut self, plan: &BuildPlan) -> Result<(), BuildError> {
         self.chroot.binds.clear();
         let option = plan.kind.build_option();
         // `-d`: they were checked, by themselves.
@@ -224,12 +224,14 @@ impl Attempt<'_> {
             return Ok(());
         }
         let line = reason(&tail);
-        Err(Ended::build_failed(format!("dpkg-buildpackage ended with status {status}: {line}")))
+        Err(BuildError::build_failed(format!(
+            "dpkg-buildpackage ended with status {status}: {line}"
+        )))
     }
 
     /// Has dpkg say by its status, before anything of the package runs, whether the environment has
     /// what the source asks for. The build's own status and words could be anybody's.
-    async fn check_dependencies(&self, plan: &Plan) -> Result<(), Ended> {
+    async fn check_dependencies(&self, plan: &BuildPlan) -> Result<(), BuildError> {
         let command = ["dpkg-checkbuilddeps"].into_iter().chain(plan.kind.check_option());
         let step = Step {
             user: User::Builder,
@@ -242,7 +244,7 @@ impl Attempt<'_> {
             return Ok(());
         }
         let detail = format!("the environment does not suffice: {}", reason(&tail));
-        Err(Ended::fault(FaultKind::InputsUnavailable, detail))
+        Err(BuildError::fault(FaultKind::InputsUnavailable, detail))
     }
 }
 

@@ -12,7 +12,7 @@ use super::chroot::Chroot;
 use super::packages::PackageCache;
 use super::settings::DebianSettings;
 use super::storage;
-use crate::backend::{Ended, Learnt, Rebuild};
+use crate::backend::{BuildError, BuildFacts, Rebuild};
 use crate::fetch::Fetcher;
 use crate::sandbox::{self, Cancel, Personality, Root, Wall};
 
@@ -78,7 +78,7 @@ impl DebianBackend {
     }
 
     /// All keyrings in one file, which is what apt is told to trust.
-    pub(super) fn keyring(&self) -> Result<PathBuf, Ended> {
+    pub(super) fn keyring(&self) -> Result<PathBuf, BuildError> {
         let mut all = Vec::new();
         for path in &self.settings.keyrings {
             let bytes = std::fs::read(path).map_err(|error| {
@@ -87,7 +87,7 @@ impl DebianBackend {
                      configure where it is",
                     path.display()
                 );
-                Ended::fault(FaultKind::BackendMissing, detail)
+                BuildError::fault(FaultKind::BackendMissing, detail)
             })?;
             all.extend(bytes);
         }
@@ -95,7 +95,7 @@ impl DebianBackend {
         let path = self.settings.cache_dir.join(format!("keyring-{}.gpg", &digest[..16]));
         let is_there = std::fs::metadata(&path).is_ok_and(|found| found.len() == all.len() as u64);
         if !is_there {
-            std::fs::write(&path, &all).map_err(|error| Ended::io("write", &path, &error))?;
+            std::fs::write(&path, &all).map_err(|error| BuildError::io("write", &path, &error))?;
         }
         Ok(path)
     }
@@ -104,13 +104,13 @@ impl DebianBackend {
         &self,
         assignment: &Assignment,
         folder: &Path,
-        learnt: &mut Learnt,
+        facts: &mut BuildFacts,
         progress: &dyn Progress,
-    ) -> Result<PathBuf, Ended> {
+    ) -> Result<PathBuf, BuildError> {
         let home = storage::layer_home(&self.settings);
         let layer = home.join(assignment.attempt.to_string());
         Chroot::remove_layer(&layer).await?;
-        std::fs::create_dir_all(&layer).map_err(|error| Ended::io("make", &layer, &error))?;
+        std::fs::create_dir_all(&layer).map_err(|error| BuildError::io("make", &layer, &error))?;
         let (cancel, observed) = (Cancel::new(), Mutex::default());
         let chroot = Chroot {
             root: Root { lowers: Vec::new(), upper: layer.join("upper"), work: layer.join("work") },
@@ -126,7 +126,7 @@ impl DebianBackend {
             deadline: self.clock.monotonic(),
             observed: &observed,
         };
-        let mut attempt = Attempt { backend: self, assignment, folder, learnt, chroot };
+        let mut attempt = Attempt { backend: self, assignment, folder, facts, chroot };
         let ended = {
             let work = attempt.run();
             tokio::pin!(work);
@@ -140,7 +140,7 @@ impl DebianBackend {
                 ended = &mut work => ended,
             }
         };
-        attempt.learnt.observed = attempt.chroot.observed();
+        attempt.facts.observed = attempt.chroot.observed();
         drop(attempt);
         let removed = Chroot::remove_layer(&layer).await;
         self.bases.sweep().await;
@@ -169,9 +169,9 @@ impl Rebuild for DebianBackend {
         &'a self,
         assignment: &'a Assignment,
         folder: &'a Path,
-        learnt: &'a mut Learnt,
+        facts: &'a mut BuildFacts,
         progress: &'a dyn Progress,
-    ) -> BoxFuture<'a, Result<PathBuf, Ended>> {
-        Box::pin(self.attempt(assignment, folder, learnt, progress))
+    ) -> BoxFuture<'a, Result<PathBuf, BuildError>> {
+        Box::pin(self.attempt(assignment, folder, facts, progress))
     }
 }

@@ -14,7 +14,7 @@ use super::packages::PackageCache;
 use super::settings::DebianSettings;
 use super::storage;
 use super::tools::KEYRING_INSIDE;
-use crate::backend::{Ended, faults};
+use crate::backend::{BuildError, faults};
 use crate::fetch::Fetcher;
 use crate::sandbox;
 
@@ -100,10 +100,11 @@ impl Bases {
         keyring: &Path,
         cache: &PackageCache,
         attempt: &Chroot<'_>,
-    ) -> Result<Arc<Base>, Ended> {
+    ) -> Result<Arc<Base>, BuildError> {
         let progress = attempt.progress;
-        let bytes =
-            tokio::fs::read(keyring).await.map_err(|error| Ended::io("read", keyring, &error))?;
+        let bytes = tokio::fs::read(keyring)
+            .await
+            .map_err(|error| BuildError::io("read", keyring, &error))?;
         let lines = archives.base_lines(KEYRING_INSIDE);
         let key = base_key(architecture, &lines, &self.settings.base_include, &bytes);
         let slot = Arc::clone(
@@ -185,19 +186,22 @@ impl Bases {
         }
     }
 
-    async fn releases(&self, archives: &Archives) -> Result<BTreeMap<String, Sha256>, Ended> {
+    async fn releases(&self, archives: &Archives) -> Result<BTreeMap<String, Sha256>, BuildError> {
         let mut releases = BTreeMap::new();
         for suite in &archives.suites {
             let url = suite.release_url();
             let bytes = self.fetcher.get(&url, RELEASE_BYTES_MAX).await.map_err(|error| {
-                Ended::fault(faults::of_fetch(&error), format!("suite cannot be read: {error}"))
+                BuildError::fault(
+                    faults::of_fetch(&error),
+                    format!("suite cannot be read: {error}"),
+                )
             })?;
             releases.insert(url, Sha256::of(&bytes));
         }
         Ok(releases)
     }
 
-    async fn make(&self, key: &str, work: &Bootstrap<'_>) -> Result<Base, Ended> {
+    async fn make(&self, key: &str, work: &Bootstrap<'_>) -> Result<Base, BuildError> {
         let progress = work.attempt.progress;
         let began = self.clock.monotonic();
         // Read before the packages: what changes meanwhile is then found at the next check.
@@ -205,7 +209,8 @@ impl Bases {
         let home = storage::base_home(&storage::home(&self.settings));
         let making = home.join(format!(".new-{key}"));
         sandbox::clear(&making).await?;
-        std::fs::create_dir_all(&making).map_err(|error| Ended::io("make", &making, &error))?;
+        std::fs::create_dir_all(&making)
+            .map_err(|error| BuildError::io("make", &making, &error))?;
         say(progress, format!("makes base root {key}: {}", work.summary()));
         let ended = match work.run(&making).await {
             Ok(true) => Ok(()),
@@ -224,9 +229,10 @@ impl Bases {
         let record = Record { key: key.to_owned(), made_at, releases };
         let text = serde_json::to_vec(&record).expect("a record is plain data");
         let file = making.join(RECORD);
-        std::fs::write(&file, text).map_err(|error| Ended::io("write", &file, &error))?;
+        std::fs::write(&file, text).map_err(|error| BuildError::io("write", &file, &error))?;
         let folder = home.join(format!("{key}.{}", made_at.0));
-        std::fs::rename(&making, &folder).map_err(|error| Ended::io("name", &folder, &error))?;
+        std::fs::rename(&making, &folder)
+            .map_err(|error| BuildError::io("name", &folder, &error))?;
         let now = self.clock.monotonic();
         let secs = now.since(began).as_secs_f32();
         say(progress, format!("base root {key} is ready after {secs:.1} s"));
@@ -234,7 +240,7 @@ impl Bases {
     }
 
     /// Which fault it is that apt could not read the package lists: asked again, step by step.
-    async fn unread(&self, work: &Bootstrap<'_>, making: &Path) -> Ended {
+    async fn unread(&self, work: &Bootstrap<'_>, making: &Path) -> BuildError {
         if let Err(ended) = self.releases(work.archives).await {
             return ended;
         }
@@ -242,7 +248,7 @@ impl Bases {
             Err(ended) => ended,
             Ok(true) => {
                 let detail = format!("package lists of {} cannot be fetched", work.summary());
-                Ended::fault(FaultKind::FetchFailed, detail)
+                BuildError::fault(FaultKind::FetchFailed, detail)
             }
             Ok(false) => {
                 let detail = format!(
@@ -250,7 +256,7 @@ impl Bases {
                      what it says",
                     work.summary()
                 );
-                Ended::fault(FaultKind::InputsUnavailable, detail)
+                BuildError::fault(FaultKind::InputsUnavailable, detail)
             }
         }
     }

@@ -9,7 +9,7 @@ use super::install::reason;
 use super::packages::{PackageCache, Wanted, wanted};
 use super::settings::DebianSettings;
 use super::tools::{self, KEYRING_INSIDE, TARGET, Tools};
-use crate::backend::{Ended, Found, decide};
+use crate::backend::{BuildError, Found, decide};
 use crate::distribution::debian::format::names;
 use crate::sandbox::{self, Bind, Network, Root};
 
@@ -41,12 +41,12 @@ impl Bootstrap<'_> {
     }
 
     /// Makes `making/root`. False when the package lists cannot be read: why, the caller finds out.
-    pub(super) async fn run(&self, making: &Path) -> Result<bool, Ended> {
+    pub(super) async fn run(&self, making: &Path) -> Result<bool, BuildError> {
         let scratch = making.join("scratch");
         let root = making.join("root");
         let packages = scratch.join("packages");
         prepare(&root, &packages, &scratch.join("nothing"))
-            .map_err(|error| Ended::io("make", making, &error))?;
+            .map_err(|error| BuildError::io("make", making, &error))?;
         let tools = Tools::new(scratch.join("tools"), self.architecture, self.keyring).await?;
         if !self.lists(&tools, &root).await? {
             return Ok(false);
@@ -64,21 +64,26 @@ impl Bootstrap<'_> {
 
     /// Whether apt accepts the suites' `InRelease` files: the only thing that is read then. For
     /// telling what failed.
-    pub(super) async fn are_trusted(&self, making: &Path) -> Result<bool, Ended> {
+    pub(super) async fn are_trusted(&self, making: &Path) -> Result<bool, BuildError> {
         let scratch = making.join("trust");
         let root = scratch.join("root");
         prepare(&root, &scratch.join("packages"), &scratch.join("nothing"))
-            .map_err(|error| Ended::io("make", making, &error))?;
+            .map_err(|error| BuildError::io("make", making, &error))?;
         let tools = Tools::new(scratch.join("tools"), self.architecture, self.keyring).await?;
         let none = "Acquire::IndexTargets::deb::Packages::DefaultEnabled=false";
         self.update(&tools, &root, &["-o", none]).await
     }
 
-    async fn lists(&self, tools: &Tools, root: &Path) -> Result<bool, Ended> {
+    async fn lists(&self, tools: &Tools, root: &Path) -> Result<bool, BuildError> {
         self.update(tools, root, &[]).await
     }
 
-    async fn update(&self, tools: &Tools, root: &Path, options: &[&str]) -> Result<bool, Ended> {
+    async fn update(
+        &self,
+        tools: &Tools,
+        root: &Path,
+        options: &[&str],
+    ) -> Result<bool, BuildError> {
         let lines = self.archives.base_lines(KEYRING_INSIDE);
         let script = ["sh", "-ec", LISTS, "sh", self.architecture, &lines];
         let step = tools::step(Network::Host, script.into_iter().chain(options.iter().copied()));
@@ -89,7 +94,12 @@ impl Bootstrap<'_> {
 
     /// Fetches all packages of the root by the digests of the signed lists, and tells which come
     /// first.
-    async fn fetch(&self, tools: &Tools, root: &Path, packages: &Path) -> Result<First, Ended> {
+    async fn fetch(
+        &self,
+        tools: &Tools,
+        root: &Path,
+        packages: &Path,
+    ) -> Result<First, BuildError> {
         let essential = self.essential();
         let mut all = self.resolve(tools, root, &[&essential]).await?;
         all.extend(self.resolve(tools, root, &[&essential, "apt"]).await?);
@@ -119,7 +129,7 @@ impl Bootstrap<'_> {
         tools: &Tools,
         root: &Path,
         names: &[&str],
-    ) -> Result<Vec<Wanted>, Ended> {
+    ) -> Result<Vec<Wanted>, BuildError> {
         let asked = ["apt-get", "-qq", "--yes", "--print-uris", "install"];
         let step = tools::step(Network::Loopback, asked.into_iter().chain(names.iter().copied()));
         let (status, printed) =
@@ -137,7 +147,7 @@ impl Bootstrap<'_> {
         root: &Path,
         packages: &Path,
         names: &[&str],
-    ) -> Result<Vec<String>, Ended> {
+    ) -> Result<Vec<String>, BuildError> {
         let binds = vec![target(root), archives(packages, &format!("{TARGET}{ARCHIVES_INSIDE}"))];
         let script = ["sh", "-ec", ORDER, "sh"];
         let step = tools::step(Network::Loopback, script.into_iter().chain(names.iter().copied()));
@@ -159,7 +169,7 @@ impl Bootstrap<'_> {
         root: &Path,
         packages: &Path,
         first: &First,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), BuildError> {
         let binds = vec![target(root), archives(packages, "/srv/packages")];
         let files: Vec<String> =
             first.essential.iter().map(|file| format!("/srv/packages/{file}")).collect();
@@ -178,7 +188,7 @@ impl Bootstrap<'_> {
         inside: &Chroot<'_>,
         packages: &Path,
         first: &First,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), BuildError> {
         let count = first.essential.len().to_string();
         let files: Vec<String> = first
             .essential
@@ -200,7 +210,12 @@ impl Bootstrap<'_> {
         self.logged(inside, step, "it cannot be finished").await
     }
 
-    async fn logged(&self, chroot: &Chroot<'_>, step: Step<'_>, what: &str) -> Result<(), Ended> {
+    async fn logged(
+        &self,
+        chroot: &Chroot<'_>,
+        step: Step<'_>,
+        what: &str,
+    ) -> Result<(), BuildError> {
         let (status, tail) = chroot.logged(step).await?;
         if status == 0 {
             return Ok(());
@@ -234,9 +249,9 @@ impl Bootstrap<'_> {
         all
     }
 
-    fn unavailable(&self, what: &str, printed: &str) -> Ended {
+    fn unavailable(&self, what: &str, printed: &str) -> BuildError {
         let detail = format!("base root of {}: {what}: {}", self.summary(), reason(printed));
-        Ended::fault(FaultKind::InputsUnavailable, detail)
+        BuildError::fault(FaultKind::InputsUnavailable, detail)
     }
 }
 

@@ -7,7 +7,7 @@ use rebuilder_actors::port::{Clock, Monotonic, Progress};
 use rebuilder_actors::protocol::{FaultKind, Stage};
 
 use super::settings::DebianSettings;
-use crate::backend::{Ended, Found, decide, faults};
+use crate::backend::{BuildError, Found, decide, faults};
 use crate::sandbox::{
     self, Bind, Cancel, Exit, Limits, Network, Observed, Output, Personality, Root, Spec, User,
     Wall,
@@ -76,14 +76,14 @@ impl Chroot<'_> {
 
     /// Runs a command whose output goes into the log; answers its status and the end of what it
     /// printed.
-    pub(super) async fn logged(&self, step: Step<'_>) -> Result<(i32, String), Ended> {
+    pub(super) async fn logged(&self, step: Step<'_>) -> Result<(i32, String), BuildError> {
         let mut output = Logged { progress: self.progress, tail: Vec::new() };
         let status = self.run(step, &mut output).await?;
         Ok((status, String::from_utf8_lossy(&output.tail).into_owned()))
     }
 
     /// Runs a command whose output is read here, up to 16 MiB.
-    pub(super) async fn captured(&self, step: Step<'_>) -> Result<(i32, String), Ended> {
+    pub(super) async fn captured(&self, step: Step<'_>) -> Result<(i32, String), BuildError> {
         let mut output = Captured { bytes: Vec::new() };
         let status = self.run(step, &mut output).await?;
         Ok((status, String::from_utf8_lossy(&output.bytes).into_owned()))
@@ -94,7 +94,7 @@ impl Chroot<'_> {
         self.deadline.since(self.clock.monotonic())
     }
 
-    async fn run(&self, step: Step<'_>, output: &mut dyn Output) -> Result<i32, Ended> {
+    async fn run(&self, step: Step<'_>, output: &mut dyn Output) -> Result<i32, BuildError> {
         let mut environment = step.environment;
         // Whoever has no network has no use for them, and they may hold a password.
         if step.network == Network::Host {
@@ -132,7 +132,7 @@ impl Chroot<'_> {
             other => {
                 let detail = format!("stage {} ended with {other:?}", self.stage);
                 let kind = faults::of_exit(self.stage, other).unwrap_or(FaultKind::WorkerFailed);
-                Err(Ended::fault(kind, detail))
+                Err(BuildError::fault(kind, detail))
             }
         }
     }
@@ -149,8 +149,8 @@ pub(super) fn say(progress: &dyn Progress, line: impl AsRef<str>) {
 }
 
 /// The fault of an attempt that is to end.
-pub(super) fn cancelled(stage: Stage) -> Ended {
-    Ended::fault(FaultKind::Cancelled, format!("cancelled in stage {stage}"))
+pub(super) fn cancelled(stage: Stage) -> BuildError {
+    BuildError::fault(FaultKind::Cancelled, format!("cancelled in stage {stage}"))
 }
 
 /// What package tools are run with.

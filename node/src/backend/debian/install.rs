@@ -7,7 +7,7 @@ use super::archives::Suite;
 use super::chroot::{Chroot, Step, cancelled, say};
 use super::packages::{PackageCache, wanted};
 use super::tools::{self, KEYRING_INSIDE, Tools};
-use crate::backend::Ended;
+use crate::backend::BuildError;
 use crate::sandbox::{self, Bind, Network};
 
 /// One installed package as dpkg lists it.
@@ -23,15 +23,15 @@ impl Chroot<'_> {
     /// dropped.
     pub(super) async fn unless_cancelled<T>(
         &self,
-        work: impl Future<Output = Result<T, Ended>>,
-    ) -> Result<T, Ended> {
+        work: impl Future<Output = Result<T, BuildError>>,
+    ) -> Result<T, BuildError> {
         let stage = self.stage;
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(cancelled(stage)),
             ended = timeout(self.remaining(), work) => ended.unwrap_or_else(|_| {
                 let detail = format!("stage {stage} took longer than allowed");
-                Err(Ended::fault(FaultKind::TimedOut(stage), detail))
+                Err(BuildError::fault(FaultKind::TimedOut(stage), detail))
             }),
         }
     }
@@ -45,7 +45,7 @@ impl Chroot<'_> {
         archives: &Path,
         directory: &str,
         arguments: &[&str],
-    ) -> Result<(), Ended> {
+    ) -> Result<(), BuildError> {
         let asked = ["apt-get", "-qq", "--print-uris", "-o", "Acquire::ForceHash=SHA256"];
         let step = Step::root(directory, asked.into_iter().chain(arguments.iter().copied()));
         let (status, printed) = self.captured(step).await?;
@@ -53,7 +53,7 @@ impl Chroot<'_> {
             self.progress.log(printed.as_bytes());
             let line = reason(&printed);
             let detail = format!("the environment cannot be made: {line}");
-            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+            return Err(BuildError::fault(FaultKind::InputsUnavailable, detail));
         }
         let packages = wanted(&printed, &self.urls)?;
         let bytes_max = self.settings.package_bytes_max;
@@ -68,7 +68,7 @@ impl Chroot<'_> {
             return Ok(());
         }
         let detail = format!("packages cannot be installed: {}", reason(&tail));
-        Err(Ended::fault(FaultKind::InputsUnavailable, detail))
+        Err(BuildError::fault(FaultKind::InputsUnavailable, detail))
     }
 
     /// Reads the lists of further archives into `folder`, with the network and the host's apt, and
@@ -79,12 +79,12 @@ impl Chroot<'_> {
         tools: &Tools,
         suites: &[Suite],
         folder: &Path,
-    ) -> Result<bool, Ended> {
+    ) -> Result<bool, BuildError> {
         let lines: String = suites.iter().map(|suite| suite.line(KEYRING_INSIDE)).collect();
         let id = Some(sandbox::root_id());
         std::fs::create_dir_all(folder)
             .and_then(|()| std::os::unix::fs::chown(folder, id, id))
-            .map_err(|error| Ended::io("make", folder, &error))?;
+            .map_err(|error| BuildError::io("make", folder, &error))?;
         let bind = |read_only: bool, target: &str| Bind {
             source: folder.to_owned(),
             target: target.into(),
@@ -102,19 +102,19 @@ impl Chroot<'_> {
         let (copied, tail) = ended?;
         if copied != 0 {
             let detail = format!("package lists cannot be taken over: {}", reason(&tail));
-            return Err(Ended::fault(FaultKind::WorkerFailed, detail));
+            return Err(BuildError::fault(FaultKind::WorkerFailed, detail));
         }
         Ok(status == 0)
     }
 
     /// What is installed, sorted.
-    pub(super) async fn installed(&self) -> Result<Vec<Listed>, Ended> {
+    pub(super) async fn installed(&self) -> Result<Vec<Listed>, BuildError> {
         let format = "-f=${db:Status-Abbrev} ${Package} ${Version} ${Architecture}\\n";
         let (status, printed) =
             self.captured(Step::root("/", ["dpkg-query", "-W", format])).await?;
         if status != 0 {
             let detail = format!("installed packages cannot be listed: {}", reason(&printed));
-            return Err(Ended::fault(FaultKind::WorkerFailed, detail));
+            return Err(BuildError::fault(FaultKind::WorkerFailed, detail));
         }
         let mut all: Vec<Listed> = printed.lines().filter_map(listed).collect();
         all.sort();
@@ -122,7 +122,7 @@ impl Chroot<'_> {
     }
 
     /// Deletes the writable layer, or gets it out of the way.
-    pub(super) async fn remove_layer(layer: &Path) -> Result<(), Ended> {
+    pub(super) async fn remove_layer(layer: &Path) -> Result<(), BuildError> {
         Ok(sandbox::clear(layer).await?)
     }
 }

@@ -6,8 +6,8 @@ use rebuilder_actors::protocol::{Assignment, FaultKind};
 
 use super::attempt::parent;
 use super::chroot::{Chroot, say};
-use super::plan::Plan;
-use crate::backend::{Ended, matching};
+use super::plan::BuildPlan;
+use crate::backend::{BuildError, matching};
 use crate::sandbox;
 
 /// Copies what the build made of what the assignment names, whatever it is called, out of its
@@ -16,11 +16,11 @@ use crate::sandbox;
 /// may be larger than allowed.
 pub(super) async fn collect(
     chroot: &Chroot<'_>,
-    plan: &Plan,
+    plan: &BuildPlan,
     assignment: &Assignment,
     out: &Path,
-) -> Result<(), Ended> {
-    std::fs::create_dir_all(out).map_err(|error| Ended::io("make", out, &error))?;
+) -> Result<(), BuildError> {
+    std::fs::create_dir_all(out).map_err(|error| BuildError::io("make", out, &error))?;
     let from = Path::new(parent(&plan.path).trim_start_matches('/'));
     let mut left = chroot.settings.outputs_bytes_max.unwrap_or(u64::MAX);
     let (tree, folder) = (chroot.root.upper.clone(), from.to_owned());
@@ -31,10 +31,10 @@ pub(super) async fn collect(
         Ok(found.map(|file| file.name.clone()).collect::<BTreeSet<_>>())
     });
     let stopped = |error: tokio::task::JoinError| {
-        Ended::fault(FaultKind::WorkerFailed, format!("cannot look at the outputs: {error}"))
+        BuildError::fault(FaultKind::WorkerFailed, format!("cannot look at the outputs: {error}"))
     };
     let names = looked.await.map_err(stopped)?;
-    let names = names.map_err(|error: std::io::Error| Ended::io("list", from, &error))?;
+    let names = names.map_err(|error: std::io::Error| BuildError::io("list", from, &error))?;
     for artifact in &assignment.artifacts {
         if !names.contains(&*artifact.file) {
             say(chroot.progress, format!("did not make a file called {:?}", artifact.file));
@@ -58,9 +58,9 @@ pub(super) async fn collect(
                     "{name} is larger than {bytes_max} bytes, which `package_bytes_max` and \
                      `outputs_bytes_max` leave for it"
                 );
-                return Err(Ended::fault(FaultKind::DiskFull, detail));
+                return Err(BuildError::fault(FaultKind::DiskFull, detail));
             }
-            Err(error) => return Err(Ended::io("copy the output", Path::new(name), &error)),
+            Err(error) => return Err(BuildError::io("copy the output", Path::new(name), &error)),
         }
     }
     Ok(())

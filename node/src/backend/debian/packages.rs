@@ -5,7 +5,7 @@ use rebuilder_actors::port::{Clock, UtcMillis};
 use rebuilder_actors::protocol::{FaultKind, RemoteFile, Sha256};
 use tokio::task::JoinSet;
 
-use crate::backend::Ended;
+use crate::backend::BuildError;
 use crate::distribution::debian::format::names;
 use crate::fetch::{Fetcher, local_path, percent_decode};
 
@@ -32,11 +32,11 @@ impl Wanted {
 ///
 /// # Errors
 /// When a line names a file or digest that is not one, or a place that is not below `urls`.
-pub(super) fn wanted(printed: &str, urls: &[String]) -> Result<Vec<Wanted>, Ended> {
+pub(super) fn wanted(printed: &str, urls: &[String]) -> Result<Vec<Wanted>, BuildError> {
     let wrong = |line: &str| {
         let shown: String = line.chars().take(200).collect();
         let detail = format!("apt names a package oddly, or outside of the archives: {shown}");
-        Ended::fault(FaultKind::InputsUnavailable, detail)
+        BuildError::fault(FaultKind::InputsUnavailable, detail)
     };
     printed
         .lines()
@@ -109,7 +109,7 @@ impl PackageCache {
         wanted: &[Wanted],
         package_bytes_max: u64,
         into: &Path,
-    ) -> Result<(usize, u64), Ended> {
+    ) -> Result<(usize, u64), BuildError> {
         let mut fetches = JoinSet::new();
         let mut absent = wanted.iter().filter(|package| !self.has(package));
         let (mut count, mut bytes) = (0, 0);
@@ -129,13 +129,16 @@ impl PackageCache {
                 None => break,
                 Some(Ok(fetched)) => drop(fetched?),
                 Some(Err(error)) => {
-                    return Err(Ended::fault(FaultKind::WorkerFailed, format!("fetch: {error}")));
+                    return Err(BuildError::fault(
+                        FaultKind::WorkerFailed,
+                        format!("fetch: {error}"),
+                    ));
                 }
             }
         }
         for package in wanted {
             let (from, to) = (self.path(package), into.join(&package.file));
-            link_or_copy(&from, &to).map_err(|error| Ended::io("put", &to, &error))?;
+            link_or_copy(&from, &to).map_err(|error| BuildError::io("put", &to, &error))?;
         }
         Ok((count, bytes))
     }

@@ -5,7 +5,7 @@ use rebuilder_actors::protocol::{Assignment, FaultKind};
 
 use super::chroot::PATH;
 use super::settings::DebianSettings;
-use crate::backend::Ended;
+use crate::backend::BuildError;
 use crate::distribution::debian::format::Buildinfo;
 use crate::distribution::debian::format::SourceControl;
 use crate::distribution::debian::format::names;
@@ -13,7 +13,7 @@ use crate::sandbox::runs_programs_of;
 
 /// What to run, decided before anything is prepared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct BuildPlan {
     /// Architecture of the base root.
     pub(super) architecture: String,
     /// Which binaries.
@@ -79,18 +79,18 @@ impl Kind {
     }
 }
 
-impl Plan {
+impl BuildPlan {
     /// Today's suite is assumed.
     pub(super) fn suite(
         assignment: &Assignment,
         source: &SourceControl,
         settings: &DebianSettings,
-    ) -> Result<Self, Ended> {
+    ) -> Result<Self, BuildError> {
         check_source(&assignment.key.source, &source.source)?;
         let (wanted, found) = (&*assignment.key.version, source.version.as_str());
         if binnmu_of(wanted, found) {
             let detail = format!("{wanted}: the changelog of the binNMU is recorded nowhere");
-            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+            return Err(BuildError::fault(FaultKind::InputsUnavailable, detail));
         }
         check_version(wanted, found)?;
         let mut environment = common_environment();
@@ -113,7 +113,7 @@ impl Plan {
         assignment: &Assignment,
         source: &SourceControl,
         recorded: &Buildinfo,
-    ) -> Result<Self, Ended> {
+    ) -> Result<Self, BuildError> {
         check_source(&assignment.key.source, &recorded.source)?;
         check_source(&recorded.source, &source.source)?;
         check_version(&assignment.key.version, &recorded.version)?;
@@ -121,7 +121,7 @@ impl Plan {
         let is_binnmu = recorded.version != recorded.source_version;
         if is_binnmu && recorded.binary_only_changes.is_none() {
             let detail = format!("{}: the .buildinfo has no changelog of it", recorded.version);
-            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+            return Err(BuildError::fault(FaultKind::InputsUnavailable, detail));
         }
         let mut environment = common_environment();
         environment.extend(recorded.environment.clone());
@@ -164,33 +164,33 @@ fn binnmu_of(wanted: &str, found: &str) -> bool {
         .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn check_source(wanted: &str, found: &str) -> Result<(), Ended> {
+fn check_source(wanted: &str, found: &str) -> Result<(), BuildError> {
     if wanted == found {
         return Ok(());
     }
     let detail = format!("source {wanted} is expected, the input is of {found}");
-    Err(Ended::fault(FaultKind::InputsUnavailable, detail))
+    Err(BuildError::fault(FaultKind::InputsUnavailable, detail))
 }
 
-fn check_version(wanted: &str, found: &str) -> Result<(), Ended> {
+fn check_version(wanted: &str, found: &str) -> Result<(), BuildError> {
     if wanted == found {
         return Ok(());
     }
     let detail = format!("version {wanted} is expected, the input is of {found}");
-    Err(Ended::fault(FaultKind::InputsUnavailable, detail))
+    Err(BuildError::fault(FaultKind::InputsUnavailable, detail))
 }
 
 /// The native one for `all`. Another one can only be a 32-bit sibling that this processor runs.
-fn base_architecture(wanted: &str) -> Result<String, Ended> {
+fn base_architecture(wanted: &str) -> Result<String, BuildError> {
     let native = native_architecture();
     let name = names::architecture(wanted)
-        .map_err(|error| Ended::fault(FaultKind::InputsUnavailable, error.to_string()))?;
+        .map_err(|error| BuildError::fault(FaultKind::InputsUnavailable, error.to_string()))?;
     let is_own = name == native || name == "all";
     if !is_own && !narrower(native).contains(&name) {
         let detail = format!("this machine ({native}) cannot build for {name}");
-        return Err(Ended::fault(FaultKind::BackendMissing, detail));
+        return Err(BuildError::fault(FaultKind::BackendMissing, detail));
     }
-    runs_programs_of(name).map_err(|why| Ended::fault(FaultKind::BackendMissing, why))?;
+    runs_programs_of(name).map_err(|why| BuildError::fault(FaultKind::BackendMissing, why))?;
     Ok(if name == "all" { native } else { name }.to_owned())
 }
 

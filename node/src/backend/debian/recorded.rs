@@ -9,7 +9,7 @@ use super::install::{Listed, reason};
 use super::packages::PackageCache;
 use super::snapshot::Snapshot;
 use super::tools::Tools;
-use crate::backend::Ended;
+use crate::backend::BuildError;
 use crate::distribution::debian::format::{Buildinfo, Installed};
 use crate::fetch::Fetcher;
 
@@ -27,7 +27,7 @@ pub(super) struct Environment<'a> {
 
 impl Environment<'_> {
     /// Answers what is installed then: every recorded version, verified, and what apt needs.
-    pub(super) async fn make(&self, chroot: &mut Chroot<'_>) -> Result<Vec<Listed>, Ended> {
+    pub(super) async fn make(&self, chroot: &mut Chroot<'_>) -> Result<Vec<Listed>, BuildError> {
         let native = self.recorded.build_architecture.as_str();
         let wanted = &self.recorded.installed;
         let foreign: Vec<&Installed> = wanted
@@ -65,12 +65,12 @@ impl Environment<'_> {
     }
 
     /// Makes sure that apt knows each of these versions, asking one kind of archive after another.
-    async fn find(&self, chroot: &mut Chroot<'_>, all: &[&Installed]) -> Result<(), Ended> {
+    async fn find(&self, chroot: &mut Chroot<'_>, all: &[&Installed]) -> Result<(), BuildError> {
         let mut missing = self.unknown(chroot, all).await?;
         if !missing.is_empty() && !self.archives.flat.is_empty() {
             if !chroot.update(self.tools, &self.archives.flat, &self.lists.join("flat")).await? {
                 let detail = "a flat repository of the profile cannot be read";
-                return Err(Ended::fault(FaultKind::FetchFailed, detail));
+                return Err(BuildError::fault(FaultKind::FetchFailed, detail));
             }
             missing = self.unknown(chroot, &missing).await?;
         }
@@ -105,7 +105,7 @@ impl Environment<'_> {
         &self,
         chroot: &Chroot<'_>,
         all: &[&'b Installed],
-    ) -> Result<Vec<&'b Installed>, Ended> {
+    ) -> Result<Vec<&'b Installed>, BuildError> {
         let mut known = BTreeSet::new();
         for some in all.chunks(NAMES_AT_ONCE) {
             let names = some.iter().map(|package| package.name.as_str());
@@ -123,7 +123,7 @@ impl Environment<'_> {
         Ok(all.iter().filter(|package| !is_known(package)).copied().collect())
     }
 
-    async fn install(&self, chroot: &Chroot<'_>) -> Result<(), Ended> {
+    async fn install(&self, chroot: &Chroot<'_>) -> Result<(), BuildError> {
         let exact: Vec<String> = self
             .recorded
             .installed
@@ -143,7 +143,7 @@ impl Environment<'_> {
 
     /// Removes what neither was recorded nor is needed by apt, which stays for the sake of the
     /// tools, or by fakeroot, which the build daemons have without recording it.
-    async fn remove_surplus(&self, chroot: &Chroot<'_>, now: &[Listed]) -> Result<(), Ended> {
+    async fn remove_surplus(&self, chroot: &Chroot<'_>, now: &[Listed]) -> Result<(), BuildError> {
         let recorded: BTreeSet<&str> =
             self.recorded.installed.iter().map(|package| package.name.as_str()).collect();
         let is_kept = |name: &str| recorded.contains(name) || KEPT.contains(&name);
@@ -159,7 +159,7 @@ impl Environment<'_> {
         }
         let detail =
             format!("packages that were not recorded cannot be removed: {}", reason(&tail));
-        Err(Ended::fault(FaultKind::WorkerFailed, detail))
+        Err(BuildError::fault(FaultKind::WorkerFailed, detail))
     }
 }
 
@@ -179,7 +179,7 @@ fn surplus<'a>(wanted: &[Installed], now: &'a [Listed]) -> Vec<&'a Listed> {
     now.iter().filter(|package| !wanted.contains(package.name.as_str())).collect()
 }
 
-fn unavailable(what: &str, packages: &[&Installed]) -> Ended {
+fn unavailable(what: &str, packages: &[&Installed]) -> BuildError {
     let mut names: Vec<String> = packages
         .iter()
         .take(NAMED_MAX)
@@ -189,7 +189,7 @@ fn unavailable(what: &str, packages: &[&Installed]) -> Ended {
         names.push(format!("and {} more", packages.len() - NAMED_MAX));
     }
     let detail = format!("recorded environment unavailable: {what}: {}", names.join(", "));
-    Ended::fault(FaultKind::InputsUnavailable, detail)
+    BuildError::fault(FaultKind::InputsUnavailable, detail)
 }
 
 /// See [`Environment::remove_surplus`].
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn missing_packages_are_named_up_to_a_bound() {
         let many: Vec<Installed> = (0..30).map(|n| installed(&format!("p{n}"), "1")).collect();
-        let Ended::Fault(fault) = unavailable("x", &many.iter().collect::<Vec<_>>()) else {
+        let BuildError::Fault(fault) = unavailable("x", &many.iter().collect::<Vec<_>>()) else {
             panic!("not a fault")
         };
         assert_eq!(fault.kind, FaultKind::InputsUnavailable);

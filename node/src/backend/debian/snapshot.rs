@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::archives::Suite;
 use super::chroot::say;
-use crate::backend::Ended;
+use crate::backend::BuildError;
 use crate::distribution::debian::format::Installed;
 use crate::distribution::debian::format::names;
 use crate::fetch::{FetchError, Fetcher};
@@ -27,7 +27,7 @@ impl Snapshot<'_> {
         &self,
         missing: &[&Installed],
         progress: &dyn Progress,
-    ) -> Result<Vec<Suite>, Ended> {
+    ) -> Result<Vec<Suite>, BuildError> {
         let mut latest: Option<Seen> = None;
         // One after the other: the service asks for patience.
         for package in missing.iter().take(ASKED_MAX) {
@@ -59,7 +59,7 @@ impl Snapshot<'_> {
     }
 
     /// When and where the package was first seen; empty when it never was.
-    async fn seen(&self, package: &Installed) -> Result<Vec<Seen>, Ended> {
+    async fn seen(&self, package: &Installed) -> Result<Vec<Seen>, BuildError> {
         let version = package.version.replace('+', "%2B");
         let url = format!("{}/mr/binary/{}/{version}/binfiles?fileinfo=1", self.url, package.name);
         let bytes = match self.fetcher.get(&url, ANSWER_BYTES_MAX).await {

@@ -4,7 +4,7 @@ use rebuilder_actors::port::Progress;
 use rebuilder_actors::protocol::{FaultKind, RemoteFile, Sha256};
 
 use super::chroot::say;
-use crate::backend::Ended;
+use crate::backend::BuildError;
 use crate::distribution::debian::format::SourceControl;
 use crate::distribution::debian::format::names;
 use crate::fetch::{Fetcher, percent_decode};
@@ -26,8 +26,8 @@ pub(super) async fn fetch(
     file_bytes_max: u64,
     into: &Path,
     progress: &dyn Progress,
-) -> Result<Source, Ended> {
-    let unusable = |what: String| Ended::fault(FaultKind::InputsUnavailable, what);
+) -> Result<Source, BuildError> {
+    let unusable = |what: String| BuildError::fault(FaultKind::InputsUnavailable, what);
     let (folder, segment) = remote
         .url
         .rsplit_once('/')
@@ -37,7 +37,8 @@ pub(super) async fn fetch(
     let dsc = dsc.ok_or_else(|| unusable(format!("{} is not the URL of a .dsc", remote.url)))?;
     let path = into.join(&dsc);
     let digest = fetcher.to_file(remote, DSC_BYTES_MAX, &path).await?;
-    let bytes = tokio::fs::read(&path).await.map_err(|error| Ended::io("read", &path, &error))?;
+    let bytes =
+        tokio::fs::read(&path).await.map_err(|error| BuildError::io("read", &path, &error))?;
     let control = SourceControl::parse(&bytes)
         .map_err(|error| unusable(format!("{} is not usable: {error}", remote.url)))?;
     let mut total = 0;

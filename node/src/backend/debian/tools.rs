@@ -13,7 +13,7 @@ use rebuilder_actors::protocol::FaultKind;
 
 use super::archives::Suite;
 use super::chroot::{Chroot, Step};
-use crate::backend::Ended;
+use crate::backend::BuildError;
 use crate::sandbox::{self, Bind, Network, Root, User};
 
 /// The host's tools, and what they are told to trust.
@@ -34,14 +34,15 @@ impl Tools {
         folder: PathBuf,
         architecture: &str,
         keyring: &Path,
-    ) -> Result<Self, Ended> {
+    ) -> Result<Self, BuildError> {
         if let Some(detail) = missing_tool() {
-            return Err(Ended::fault(FaultKind::BackendMissing, detail));
+            return Err(BuildError::fault(FaultKind::BackendMissing, detail));
         }
         let lower = folder.join("lower");
-        let keyring = std::fs::read(keyring).map_err(|error| Ended::io("read", keyring, &error))?;
+        let keyring =
+            std::fs::read(keyring).map_err(|error| BuildError::io("read", keyring, &error))?;
         let binds = lay(&lower, architecture, &keyring)
-            .map_err(|error| Ended::io("fill", &lower, &error))?;
+            .map_err(|error| BuildError::io("fill", &lower, &error))?;
         sandbox::chown_into(&lower, User::Root).await?;
         Ok(Self { folder, binds, layers: AtomicU32::new(0) })
     }

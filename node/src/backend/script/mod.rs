@@ -20,7 +20,7 @@ pub use keeper::Containment;
 use process::{End, Run};
 
 use super::compare::is_file_name;
-use super::rebuild::{Ended, Learnt, Rebuild, bounded};
+use super::rebuild::{BuildError, BuildFacts, Rebuild, bounded};
 use super::record;
 use super::shortage::{Found, decide};
 use crate::fetch::Fetcher;
@@ -73,15 +73,15 @@ impl ScriptBackend {
         &self,
         assignment: &Assignment,
         folder: &Path,
-        learnt: &mut Learnt,
+        facts: &mut BuildFacts,
         progress: &dyn Progress,
-    ) -> Result<PathBuf, Ended> {
-        learnt.environment = EnvironmentKnowledge::Opaque;
+    ) -> Result<PathBuf, BuildError> {
+        facts.environment = EnvironmentKnowledge::Opaque;
         self.check_program().await?;
         runs_programs_of(&assignment.key.architecture)
-            .map_err(|why| Ended::fault(FaultKind::BackendMissing, why))?;
+            .map_err(|why| BuildError::fault(FaultKind::BackendMissing, why))?;
         let secs_max = assignment.limits.stage_secs_max;
-        let fetch = self.fetch_input(assignment, folder, learnt);
+        let fetch = self.fetch_input(assignment, folder, facts);
         let input = bounded(Stage::Fetch, secs_max, progress, fetch).await?;
         let outputs = folder.join("out");
         let directory = folder.join("work");
@@ -105,37 +105,39 @@ impl ScriptBackend {
         // The machine's counter, because a script's processes are in no group of their own.
         let memory_kills = machine_memory_kills().saturating_sub(kills_before);
         let file_systems = watch.finish();
-        learnt.observed.add(Observed { memory_kills, file_systems, ..Observed::default() });
+        facts.observed.add(Observed { memory_kills, file_systems, ..Observed::default() });
         let end = end.map_err(|error| self.not_started(&error))?;
         let program = self.settings.program.display();
         match end {
             End::Status(0) => Ok(outputs),
             End::Status(status) => {
-                decide(Found::Exit(Stage::Build, Exit::Status(status)), &learnt.observed)?;
-                Err(Ended::build_failed(format!("{program}: exit status {status}")))
+                decide(Found::Exit(Stage::Build, Exit::Status(status)), &facts.observed)?;
+                Err(BuildError::build_failed(format!("{program}: exit status {status}")))
             }
             End::TimedOut => {
                 // A kill anywhere on the machine says nothing about a script that was slow.
-                let observed = Observed { memory_kills: 0, ..learnt.observed.clone() };
+                let observed = Observed { memory_kills: 0, ..facts.observed.clone() };
                 decide(Found::Exit(Stage::Build, Exit::TimedOut), &observed)?;
                 let detail = format!("{program} took longer than {} s", wall.as_secs());
-                Err(Ended::fault(FaultKind::TimedOut(Stage::Build), detail))
+                Err(BuildError::fault(FaultKind::TimedOut(Stage::Build), detail))
             }
-            End::Cancelled => Err(Ended::fault(FaultKind::Cancelled, "cancelled in stage build")),
+            End::Cancelled => {
+                Err(BuildError::fault(FaultKind::Cancelled, "cancelled in stage build"))
+            }
             End::Stuck => {
                 let detail = format!("{program}: processes of it do not end even when killed");
-                Err(Ended::fault(FaultKind::WorkerFailed, detail))
+                Err(BuildError::fault(FaultKind::WorkerFailed, detail))
             }
         }
     }
 
-    async fn check_program(&self) -> Result<(), Ended> {
+    async fn check_program(&self) -> Result<(), BuildError> {
         use std::os::unix::fs::PermissionsExt as _;
 
         let program = &self.settings.program;
         let missing = |why: &str| {
             let detail = format!("script {} {why}", program.display());
-            Err(Ended::fault(FaultKind::BackendMissing, detail))
+            Err(BuildError::fault(FaultKind::BackendMissing, detail))
         };
         match tokio::fs::metadata(program).await {
             Ok(found) if !found.is_file() => missing("is not a file"),
@@ -145,15 +147,15 @@ impl ScriptBackend {
         }
     }
 
-    fn not_started(&self, error: &std::io::Error) -> Ended {
+    fn not_started(&self, error: &std::io::Error) -> BuildError {
         let program = &self.settings.program;
         match error.kind() {
             // The program is there: it is its interpreter that is missing or may not be run.
             ErrorKind::NotFound | ErrorKind::PermissionDenied => {
                 let detail = format!("script {} cannot be started: {error}", program.display());
-                Ended::fault(FaultKind::BackendMissing, detail)
+                BuildError::fault(FaultKind::BackendMissing, detail)
             }
-            _ => Ended::io("run the script", program, error),
+            _ => BuildError::io("run the script", program, error),
         }
     }
 
@@ -161,16 +163,16 @@ impl ScriptBackend {
         &self,
         assignment: &Assignment,
         folder: &Path,
-        learnt: &mut Learnt,
-    ) -> Result<PathBuf, Ended> {
+        facts: &mut BuildFacts,
+    ) -> Result<PathBuf, BuildError> {
         let BuildInput::Recorded { url, sha256 } = &assignment.input else {
             let detail = "nothing is recorded of this build, and a script needs a build input";
-            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+            return Err(BuildError::fault(FaultKind::InputsUnavailable, detail));
         };
         let name = &*assignment.key.input;
         if !is_file_name(name) {
             let detail = format!("build input `{name}` is not the name of a file");
-            return Err(Ended::fault(FaultKind::InputsUnavailable, detail));
+            return Err(BuildError::fault(FaultKind::InputsUnavailable, detail));
         }
         let inputs = folder.join("inputs");
         make_folder(&inputs).await?;
@@ -178,7 +180,7 @@ impl ScriptBackend {
         let place = (&**url, *sha256);
         let artifacts = &assignment.artifacts;
         let fetched = record::fetch(&self.fetcher, place, artifacts, INPUT_BYTES_MAX, &path);
-        learnt.input = Some(fetched.await?.0);
+        facts.input = Some(fetched.await?.0);
         Ok(path)
     }
 
@@ -229,10 +231,10 @@ impl Rebuild for ScriptBackend {
         &'a self,
         assignment: &'a Assignment,
         folder: &'a Path,
-        learnt: &'a mut Learnt,
+        facts: &'a mut BuildFacts,
         progress: &'a dyn Progress,
-    ) -> BoxFuture<'a, Result<PathBuf, Ended>> {
-        Box::pin(self.run(assignment, folder, learnt, progress))
+    ) -> BoxFuture<'a, Result<PathBuf, BuildError>> {
+        Box::pin(self.run(assignment, folder, facts, progress))
     }
 }
 
@@ -248,8 +250,10 @@ async fn watched<T>(run: impl Future<Output = T>, watch: &mut Watch) -> T {
     }
 }
 
-async fn make_folder(path: &Path) -> Result<(), Ended> {
-    tokio::fs::create_dir(path).await.map_err(|error| Ended::io("make the folder", path, &error))
+async fn make_folder(path: &Path) -> Result<(), BuildError> {
+    tokio::fs::create_dir(path)
+        .await
+        .map_err(|error| BuildError::io("make the folder", path, &error))
 }
 
 /// Bytes of a build input: an image of a system is the largest that is known.

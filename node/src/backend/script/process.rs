@@ -36,9 +36,9 @@ pub(super) struct Run {
 pub(super) enum End {
     /// By itself, with this status (128 + n for signal n).
     Status(i32),
-    /// Ended by us after `wall`.
+    /// BuildError by us after `wall`.
     TimedOut,
-    /// Ended by us because the attempt was cancelled.
+    /// BuildError by us because the attempt was cancelled.
     Cancelled,
     /// Processes that do not even go when killed (waiting for a device).
     Stuck,

@@ -10,12 +10,12 @@ use crate::backend::testing::{Recorder, Server, assignment, fetcher, script};
 const BOTH: [Containment; 2] = [Containment::Namespace, Containment::Subreaper];
 
 /// A script in a folder with an input to fetch.
-struct House {
+struct Harness {
     folder: tempfile::TempDir,
     server: Server,
 }
 
-impl House {
+impl Harness {
     async fn new(body: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("attempt")).unwrap();
@@ -47,19 +47,19 @@ impl House {
         containment: Containment,
         assignment: &Assignment,
         progress: &Recorder,
-    ) -> (Result<PathBuf, Ended>, Learnt) {
+    ) -> (Result<PathBuf, BuildError>, BuildFacts) {
         let _ = std::fs::remove_dir_all(self.attempt());
         std::fs::create_dir(self.attempt()).unwrap();
-        let mut learnt = Learnt::nothing();
+        let mut facts = BuildFacts::nothing();
         let backend = self.backend(containment);
-        let ended = backend.build(assignment, &self.attempt(), &mut learnt, progress).await;
-        (ended, learnt)
+        let ended = backend.build(assignment, &self.attempt(), &mut facts, progress).await;
+        (ended, facts)
     }
 }
 
-fn kind(ended: Result<PathBuf, Ended>) -> FaultKind {
+fn kind(ended: Result<PathBuf, BuildError>) -> FaultKind {
     match ended {
-        Err(Ended::Fault(fault)) => fault.kind,
+        Err(BuildError::Fault(fault)) => fault.kind,
         other => panic!("not a fault: {other:?}"),
     }
 }
@@ -76,22 +76,22 @@ fn processes_with(needle: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_gets_its_input_and_leaves_its_outputs() {
-    let house = House::new(concat!(
+    let harness = Harness::new(concat!(
         "echo \"input $1\"; echo error >&2; cp \"$1\" \"$REBUILDERD_OUTDIR/copy\"\n",
         "pwd; cat; ps -o pid= -p $$ | tr -d ' '"
     ))
     .await;
     for containment in BOTH {
         let progress = Recorder::default();
-        let (ended, learnt) = house.run(containment, &house.assignment(), &progress).await;
+        let (ended, facts) = harness.run(containment, &harness.assignment(), &progress).await;
         let outputs = ended.unwrap();
-        assert_eq!(outputs, house.attempt().join("out"));
+        assert_eq!(outputs, harness.attempt().join("out"));
         assert_eq!(std::fs::read(outputs.join("copy")).unwrap(), b"Format: 1.0\n");
-        assert_eq!(learnt.input.unwrap().sha256, Sha256::of(b"Format: 1.0\n"));
-        assert_eq!(learnt.environment, EnvironmentKnowledge::Opaque);
+        assert_eq!(facts.input.unwrap().sha256, Sha256::of(b"Format: 1.0\n"));
+        assert_eq!(facts.environment, EnvironmentKnowledge::Opaque);
         assert_eq!(progress.stages(), [Stage::Fetch, Stage::Build]);
         let text = progress.text();
-        let attempt = house.attempt().display().to_string();
+        let attempt = harness.attempt().display().to_string();
         let start =
             format!("input {attempt}/inputs/hello_1-1_amd64.buildinfo\nerror\n{attempt}/work\n");
         assert!(text.starts_with(&start), "{text}");
@@ -100,15 +100,15 @@ async fn a_script_gets_its_input_and_leaves_its_outputs() {
             assert_eq!(text.lines().last(), Some("2"), "{text}");
         }
     }
-    assert_eq!(house.backend(BOTH[0]).isolation(), Isolation::Script);
+    assert_eq!(harness.backend(BOTH[0]).isolation(), Isolation::Script);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_environment_is_clean() {
-    let house = House::new("env | sort").await;
+    let harness = Harness::new("env | sort").await;
     let progress = Recorder::default();
-    house.run(Containment::detect(), &house.assignment(), &progress).await.0.unwrap();
-    let attempt = house.attempt().display().to_string();
+    harness.run(Containment::detect(), &harness.assignment(), &progress).await.0.unwrap();
+    let attempt = harness.attempt().display().to_string();
     let text = progress.text();
     // The shell adds PWD itself.
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("PWD=")).collect();
@@ -127,11 +127,11 @@ async fn the_environment_is_clean() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_exit_status_is_respected() {
     for (body, status) in [("echo x > $REBUILDERD_OUTDIR/x; exit 1", 1), ("kill -SEGV $$", 139)] {
-        let house = House::new(body).await;
+        let harness = Harness::new(body).await;
         for containment in BOTH {
             let progress = Recorder::default();
-            let (ended, _) = house.run(containment, &house.assignment(), &progress).await;
-            let Err(Ended::BuildFailed { reason }) = ended else { panic!("{ended:?}") };
+            let (ended, _) = harness.run(containment, &harness.assignment(), &progress).await;
+            let Err(BuildError::BuildFailed { reason }) = ended else { panic!("{ended:?}") };
             assert!(reason.ends_with(&format!("/backend: exit status {status}")), "{reason}");
         }
     }
@@ -140,7 +140,7 @@ async fn the_exit_status_is_respected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tree_that_ignores_all_signals_in_sessions_of_its_own_is_killed() {
     // Each level ignores SIGTERM; the grandchildren leave session, group and parent.
-    let house = House::new(concat!(
+    let harness = Harness::new(concat!(
         "trap '' TERM HUP INT\n",
         "setsid sh -c 'setsid sleep 7654321 & setsid sleep 7654321 & sleep 7654321' &\n",
         "echo started; sleep 7654321; exit 0"
@@ -148,9 +148,9 @@ async fn a_tree_that_ignores_all_signals_in_sessions_of_its_own_is_killed() {
     .await;
     for containment in BOTH {
         let progress = Recorder::default();
-        let mut assignment = house.assignment();
+        let mut assignment = harness.assignment();
         assignment.limits.build_secs_max = 5;
-        let (ended, _) = house.run(containment, &assignment, &progress).await;
+        let (ended, _) = harness.run(containment, &assignment, &progress).await;
         assert_eq!(kind(ended), FaultKind::TimedOut(Stage::Build));
         assert!(progress.text().starts_with("started\n"), "{}", progress.text());
         assert!(progress.text().contains("killing it"), "{}", progress.text());
@@ -160,17 +160,18 @@ async fn a_tree_that_ignores_all_signals_in_sessions_of_its_own_is_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_script_leaves_running_is_killed_when_it_ends() {
-    let house = House::new("setsid sleep 7654322 & setsid sleep 7654322 & sleep 0.2; exit 0").await;
+    let harness =
+        Harness::new("setsid sleep 7654322 & setsid sleep 7654322 & sleep 0.2; exit 0").await;
     for containment in BOTH {
         let progress = Recorder::default();
-        house.run(containment, &house.assignment(), &progress).await.0.unwrap();
+        harness.run(containment, &harness.assignment(), &progress).await.0.unwrap();
         assert_eq!(processes_with("7654322"), [""; 0], "{containment:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_script_is_asked_to_end_first() {
-    let house = House::new("trap 'echo bye; exit 0' TERM; echo on; sleep 7654323 & wait").await;
+    let harness = Harness::new("trap 'echo bye; exit 0' TERM; echo on; sleep 7654323 & wait").await;
     for containment in BOTH {
         let progress = Arc::new(Recorder::default());
         let watched = Arc::clone(&progress);
@@ -180,8 +181,8 @@ async fn a_cancelled_script_is_asked_to_end_first() {
             }
             watched.cancel.cancel();
         });
-        let assignment = house.assignment();
-        let run = house.run(containment, &assignment, &progress);
+        let assignment = harness.assignment();
+        let run = harness.run(containment, &assignment, &progress);
         let (ended, _) = tokio::time::timeout(Duration::from_secs(9), run).await.unwrap();
         assert_eq!(kind(ended), FaultKind::Cancelled);
         assert!(progress.text().contains("bye\n"), "{}", progress.text());
@@ -191,11 +192,11 @@ async fn a_cancelled_script_is_asked_to_end_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_attempt_leaves_no_process() {
-    let house = House::new("trap '' TERM; setsid sleep 7654324 & echo on; sleep 7654324").await;
+    let harness = Harness::new("trap '' TERM; setsid sleep 7654324 & echo on; sleep 7654324").await;
     for containment in BOTH {
         let progress = Recorder::default();
-        let assignment = house.assignment();
-        let run = house.run(containment, &assignment, &progress);
+        let assignment = harness.assignment();
+        let run = harness.run(containment, &assignment, &progress);
         let is_on = async {
             while !progress.text().contains("on\n") {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -217,16 +218,16 @@ async fn a_dropped_attempt_leaves_no_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_that_cannot_run_is_a_missing_backend() {
-    let house = House::new("exit 0").await;
-    let backend = house.folder.path().join("backend");
-    let missing = |ended: Result<PathBuf, Ended>| {
-        let Err(Ended::Fault(fault)) = ended else { panic!("{ended:?}") };
+    let harness = Harness::new("exit 0").await;
+    let backend = harness.folder.path().join("backend");
+    let missing = |ended: Result<PathBuf, BuildError>| {
+        let Err(BuildError::Fault(fault)) = ended else { panic!("{ended:?}") };
         assert_eq!(fault.kind, FaultKind::BackendMissing);
         assert!(fault.detail.contains(&backend.display().to_string()), "{}", fault.detail);
     };
     let run = async || {
         let progress = Recorder::default();
-        house.run(Containment::detect(), &house.assignment(), &progress).await.0
+        harness.run(Containment::detect(), &harness.assignment(), &progress).await.0
     };
     std::fs::write(&backend, "#!/nonexistent/interpreter\n").unwrap();
     missing(run().await);
@@ -237,19 +238,19 @@ async fn a_script_that_cannot_run_is_a_missing_backend() {
     missing(run().await);
     std::fs::create_dir(&backend).unwrap();
     missing(run().await);
-    assert!(house.server.asked().iter().all(|path| path == "input"));
+    assert!(harness.server.asked().iter().all(|path| path == "input"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inputs_that_cannot_be_had_are_faults() {
-    let house = House::new("exit 0").await;
+    let harness = Harness::new("exit 0").await;
     let progress = Recorder::default();
     let run = async |change: &dyn Fn(&mut Assignment)| {
-        let mut assignment = house.assignment();
+        let mut assignment = harness.assignment();
         change(&mut assignment);
-        kind(house.run(Containment::detect(), &assignment, &progress).await.0)
+        kind(harness.run(Containment::detect(), &assignment, &progress).await.0)
     };
-    let base = house.server.base.clone();
+    let base = harness.server.base.clone();
     let url =
         |path: &str, sha256| BuildInput::Recorded { url: format!("{base}/{path}").into(), sha256 };
     let unavailable = FaultKind::InputsUnavailable;
@@ -258,28 +259,28 @@ async fn inputs_that_cannot_be_had_are_faults() {
     assert_eq!(run(&|a| a.input = url("input", Some(Sha256::of(b"x")))).await, unavailable);
     assert_eq!(run(&|a| a.input = BuildInput::Suite).await, unavailable);
     assert_eq!(run(&|a| a.key.input = "../x".into()).await, unavailable);
-    assert!(!Path::new(&house.folder.path().join("x")).exists());
+    assert!(!Path::new(&harness.folder.path().join("x")).exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_script_prints_is_no_evidence_of_a_full_disk() {
-    let house = House::new("echo 'cc1: error: x.o: No space left on device' >&2; exit 1").await;
+    let harness = Harness::new("echo 'cc1: error: x.o: No space left on device' >&2; exit 1").await;
     let progress = Recorder::default();
-    let (ended, learnt) = house.run(Containment::detect(), &house.assignment(), &progress).await;
-    assert!(matches!(ended, Err(Ended::BuildFailed { .. })), "{ended:?}");
-    assert_eq!(learnt.observed.file_systems.len(), 1);
+    let (ended, facts) = harness.run(Containment::detect(), &harness.assignment(), &progress).await;
+    assert!(matches!(ended, Err(BuildError::BuildFailed { .. })), "{ended:?}");
+    assert_eq!(facts.observed.file_systems.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_is_on_the_machine_of_its_job() {
-    let house = House::new("uname -m").await;
+    let harness = Harness::new("uname -m").await;
     let native = std::env::consts::ARCH;
     for architecture in ["amd64", "all", "i386", "i686", "armhf"] {
-        let mut assignment = house.assignment();
+        let mut assignment = harness.assignment();
         assignment.key.architecture = architecture.into();
         for containment in BOTH {
             let progress = Recorder::default();
-            let (ended, _) = house.run(containment, &assignment, &progress).await;
+            let (ended, _) = harness.run(containment, &assignment, &progress).await;
             if runs_programs_of(architecture).is_err() {
                 assert_eq!(kind(ended), FaultKind::BackendMissing);
                 continue;

@@ -247,7 +247,7 @@ impl Work<'_> {
                     self.sender.send(frame).await.map_err(|e| e.to_string())?;
                 }
                 Effect::Start(assignment) => self.build(assignment),
-                Effect::Stop(..) | Effect::Forget(..) | Effect::Upload(_) | Effect::Line(_) => {}
+                Effect::Stop(..) | Effect::Forget(..) | Effect::Upload(_) | Effect::Notice(_) => {}
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 use core::time::Duration;
 
 use super::Property;
-use crate::cluster::sight::Sight;
+use crate::cluster::event::ClusterEvent;
 
 /// A worker that does not read is closed in bounded time: what waits for it is given up.
 pub(super) struct DeafWorkersAreClosed;
@@ -14,9 +14,9 @@ impl Property for DeafWorkersAreClosed {
         "deaf_workers_are_closed"
     }
 
-    fn see(&mut self, sight: &Sight) -> Result<(), String> {
-        match sight {
-            Sight::StillThere(unread) if *unread > MAX => {
+    fn see(&mut self, event: &ClusterEvent) -> Result<(), String> {
+        match event {
+            ClusterEvent::StillThere(unread) if *unread > MAX => {
                 let secs = unread.as_secs();
                 Err(format!("a worker that has not read for {secs} s is still connected"))
             }

@@ -1,5 +1,5 @@
 use super::Property;
-use crate::cluster::sight::Sight;
+use crate::cluster::event::ClusterEvent;
 use crate::cluster::worker::is_listed;
 
 /// Whoever may work is never turned away because others have the places. Workers that are not
@@ -11,9 +11,9 @@ impl Property for KnownKeysGetIn {
         "known_keys_get_in"
     }
 
-    fn see(&mut self, sight: &Sight) -> Result<(), String> {
-        match sight {
-            Sight::TurnedAway(worker) if is_listed(*worker) => {
+    fn see(&mut self, event: &ClusterEvent) -> Result<(), String> {
+        match event {
+            ClusterEvent::TurnedAway(worker) if is_listed(*worker) => {
                 Err(format!("worker-{worker} is listed, and was turned away"))
             }
             _ => Ok(()),

@@ -8,7 +8,7 @@ mod slots_are_respected;
 mod statuses_are_paced;
 mod verdicts_tell_what_was_built;
 
-use super::sight::Sight;
+use super::event::ClusterEvent;
 use crate::observation::Observation;
 
 /// One property.
@@ -28,7 +28,7 @@ pub trait Property: Send {
     ///
     /// # Errors
     /// The property is broken.
-    fn see(&mut self, _sight: &Sight) -> Result<(), String> {
+    fn see(&mut self, _sight: &ClusterEvent) -> Result<(), String> {
         Ok(())
     }
 }

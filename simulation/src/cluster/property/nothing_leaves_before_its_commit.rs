@@ -4,7 +4,7 @@ use rebuilder_actors::protocol::AttemptId;
 use rebuilder_actors::protocol::wire::v1::coordinator::Answer;
 
 use super::Property;
-use crate::cluster::sight::Sight;
+use crate::cluster::event::ClusterEvent;
 use crate::observation::Observation;
 
 /// An assignment or an acceptance leaves the coordinator only when the store has what it says.
@@ -35,17 +35,17 @@ impl Property for NothingLeavesBeforeItsCommit {
         Ok(())
     }
 
-    fn see(&mut self, sight: &Sight) -> Result<(), String> {
-        match sight {
-            Sight::AssignLeft(attempt) if !self.granted.contains(attempt) => {
+    fn see(&mut self, event: &ClusterEvent) -> Result<(), String> {
+        match event {
+            ClusterEvent::AssignLeft(attempt) if !self.granted.contains(attempt) => {
                 Err(format!("attempt {attempt} was sent before its grant was durable"))
             }
-            Sight::AnswerLeft(attempt, Answer::Accepted)
+            ClusterEvent::AnswerLeft(attempt, Answer::Accepted)
                 if !self.accepted.contains(attempt) && !self.answered.contains(attempt) =>
             {
                 Err(format!("attempt {attempt} was called accepted before it was durable"))
             }
-            Sight::AnswerLeft(attempt, Answer::Superseded) => {
+            ClusterEvent::AnswerLeft(attempt, Answer::Superseded) => {
                 self.answered.insert(*attempt);
                 Ok(())
             }

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use rebuilder_actors::protocol::AttemptId;
 
 use super::Property;
-use crate::cluster::sight::Sight;
+use crate::cluster::event::ClusterEvent;
 
 /// A worker that tells all the time of attempts which it does not have is told once to stop each
 /// of them: anything more would wait for as long as it does not read.
@@ -17,9 +17,9 @@ impl Property for OrdersToStopComeOnce {
         "orders_to_stop_come_once"
     }
 
-    fn see(&mut self, sight: &Sight) -> Result<(), String> {
-        match sight {
-            Sight::ToldToStop(worker, connection, attempt) => {
+    fn see(&mut self, event: &ClusterEvent) -> Result<(), String> {
+        match event {
+            ClusterEvent::ToldToStop(worker, connection, attempt) => {
                 if self.told.insert((*worker, *connection, *attempt)) {
                     return Ok(());
                 }

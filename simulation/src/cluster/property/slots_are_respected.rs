@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rebuilder_actors::protocol::AttemptId;
 
 use super::Property;
-use crate::cluster::sight::Sight;
+use crate::cluster::event::ClusterEvent;
 use crate::observation::Observation;
 
 /// An assignment that arrives finds a free slot: what the worker told of its slots was heard, and
@@ -26,12 +26,12 @@ impl Property for SlotsAreRespected {
         Ok(())
     }
 
-    fn see(&mut self, sight: &Sight) -> Result<(), String> {
-        match sight {
-            Sight::Occupied(worker, running) => {
+    fn see(&mut self, event: &ClusterEvent) -> Result<(), String> {
+        match event {
+            ClusterEvent::Occupied(worker, running) => {
                 self.occupied.insert(*worker, running.iter().copied().collect());
             }
-            Sight::AssignArrived(worker, attempt) => {
+            ClusterEvent::AssignArrived(worker, attempt) => {
                 let slots = self.slots.get(worker).copied().unwrap_or(usize::MAX);
                 let occupied = self.occupied.entry(*worker).or_default();
                 if !occupied.contains(attempt) && occupied.len() >= slots {

@@ -2,7 +2,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Property;
-use crate::cluster::sight::Sight;
+use crate::cluster::event::ClusterEvent;
 
 /// Of a flood of statuses at most ten a second are handled for one connection, and ten more after
 /// a pause.
@@ -21,8 +21,8 @@ impl Property for StatusesArePaced {
         "statuses_are_paced"
     }
 
-    fn see(&mut self, sight: &Sight) -> Result<(), String> {
-        let Sight::StatusHandled(connection, at) = sight else { return Ok(()) };
+    fn see(&mut self, event: &ClusterEvent) -> Result<(), String> {
+        let ClusterEvent::StatusHandled(connection, at) = event else { return Ok(()) };
         let handled = self.handled.entry(*connection).or_default();
         handled.push_back(*at);
         while handled.front().is_some_and(|first| *at - *first > WINDOW) {

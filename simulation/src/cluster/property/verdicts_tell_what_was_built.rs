@@ -4,7 +4,7 @@ use rebuilder_actors::protocol::AttemptId;
 use rebuilder_actors::protocol::stored::v1::Outcome;
 
 use super::Property;
-use crate::cluster::sight::{Made, Sight};
+use crate::cluster::event::{ClusterEvent, Made};
 use crate::observation::Observation;
 
 /// What is accepted of an honest worker is what its builder truly made: file by file, equal digests
@@ -19,8 +19,8 @@ impl Property for VerdictsTellWhatWasBuilt {
         "verdicts_tell_what_was_built"
     }
 
-    fn see(&mut self, sight: &Sight) -> Result<(), String> {
-        if let Sight::Made(attempt, made, honest) = sight {
+    fn see(&mut self, event: &ClusterEvent) -> Result<(), String> {
+        if let ClusterEvent::Made(attempt, made, honest) = event {
             self.made.insert(*attempt, (made.clone(), *honest));
         }
         Ok(())

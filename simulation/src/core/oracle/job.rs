@@ -103,10 +103,10 @@ impl Job {
         let grants: Vec<Grant> = state.grants.iter().map(grant).collect();
         let stay = |waiting: &v1::Waiting| stay(waiting);
         let place = match &state.place {
-            v1::Place::Queued { waiting, due } => {
+            v1::StoredPlace::Queued { waiting, due } => {
                 Place::Waiting { stay: stay(waiting), due: due.0 }
             }
-            v1::Place::Leased { waiting, worker, .. } => {
+            v1::StoredPlace::Leased { waiting, worker, .. } => {
                 let granted = grants.iter().find(|grant| grant.epoch == state.epoch.0);
                 let lease = Lease {
                     epoch: state.epoch.0,
@@ -119,14 +119,14 @@ impl Job {
                 };
                 Place::Leased { stay: stay(waiting), lease }
             }
-            v1::Place::Parked { waiting, fault, until, times } => Place::Parked {
+            v1::StoredPlace::Parked { waiting, fault, until, times } => Place::Parked {
                 stay: stay(waiting),
                 kind: fault.kind,
                 until: until.map(|until| until.0),
                 times: *times,
             },
-            v1::Place::Decided => Place::Decided,
-            v1::Place::Dropped => Place::Dropped,
+            v1::StoredPlace::Decided => Place::Decided,
+            v1::StoredPlace::Dropped => Place::Dropped,
         };
         Self {
             id,
@@ -203,24 +203,27 @@ impl Job {
         .find_map(|(same, what)| (!same).then_some(what))
     }
 
-    fn is_at(&self, written: &v1::Place) -> bool {
+    fn is_at(&self, written: &v1::StoredPlace) -> bool {
         match (&self.place, written) {
-            (Place::Waiting { stay: own, due }, v1::Place::Queued { waiting, due: other }) => {
-                *own == stay(waiting) && *due == other.0
-            }
-            (Place::Leased { stay: own, lease }, v1::Place::Leased { waiting, worker, .. }) => {
-                *own == stay(waiting) && lease.worker == *worker
-            }
+            (
+                Place::Waiting { stay: own, due },
+                v1::StoredPlace::Queued { waiting, due: other },
+            ) => *own == stay(waiting) && *due == other.0,
+            (
+                Place::Leased { stay: own, lease },
+                v1::StoredPlace::Leased { waiting, worker, .. },
+            ) => *own == stay(waiting) && lease.worker == *worker,
             (
                 Place::Parked { stay: own, kind, until, times },
-                v1::Place::Parked { waiting, fault, until: other, times: more },
+                v1::StoredPlace::Parked { waiting, fault, until: other, times: more },
             ) => {
                 *own == stay(waiting)
                     && *kind == fault.kind
                     && *until == other.map(|other| other.0)
                     && times == more
             }
-            (Place::Decided, v1::Place::Decided) | (Place::Dropped, v1::Place::Dropped) => true,
+            (Place::Decided, v1::StoredPlace::Decided)
+            | (Place::Dropped, v1::StoredPlace::Dropped) => true,
             _ => false,
         }
     }

@@ -130,7 +130,7 @@ impl Oracle {
             Event::Joined(join) => self.joined(&join, effects)?,
             Event::Left(session) => self.left(session, effects)?,
             Event::Probed { session, answered } => self.probed(session, answered, effects)?,
-            Event::Told(session, status) => self.told(session, &status),
+            Event::StatusReceived(session, status) => self.told(session, &status),
             Event::Reported { session, report, .. } => self.reported(session, &report),
             Event::SetAside(session, attempt) => self.set_aside(session, attempt),
             Event::SyncBegan { profile } => drop(self.named.remove(&profile)),

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::house::{House, assignments, failed, fault, good, groups, offer, sources};
+use super::harness::{Harness, assignments, failed, fault, good, groups, offer, sources};
 use crate::domain::queue::{Effects, Event, SessionId};
 use crate::protocol::wire::Offer;
 use crate::protocol::wire::v1::ctl::{Subject, Trouble};
@@ -17,12 +17,12 @@ fn ailing(backends: &[&str]) -> Condition {
     Condition { ailments: backends.iter().map(ailment).collect(), leftovers: Vec::new() }
 }
 
-fn tell(house: &mut House, session: SessionId, condition: Condition) -> Effects {
-    house.handle(Event::Condition(session, condition))
+fn tell(harness: &mut Harness, session: SessionId, condition: Condition) -> Effects {
+    harness.handle(Event::Condition(session, condition))
 }
 
 fn lines(effects: &Effects) -> Vec<&str> {
-    effects.lines.iter().filter(|line| line.warning).map(|line| &*line.text).collect()
+    effects.notices.iter().filter(|line| line.warning).map(|line| &*line.text).collect()
 }
 
 fn says(effects: &Effects, text: &str) -> bool {
@@ -31,100 +31,100 @@ fn says(effects: &Effects, text: &str) -> bool {
 
 #[test]
 fn a_worker_that_cannot_build_gets_no_work_until_it_is_well() {
-    let mut house = House::new();
-    let ill = house.join(1);
-    let told = tell(&mut house, ill, ailing(&["debian"]));
+    let mut harness = Harness::new();
+    let ill = harness.join(1);
+    let told = tell(&mut harness, ill, ailing(&["debian"]));
     let text = "worker 1 (builder) cannot build with `debian` and gets no such jobs: gpgv is \
                 missing: install gpgv?[2J";
     assert_eq!(lines(&told), [text]);
-    assert_eq!(lines(&tell(&mut house, ill, ailing(&["debian"]))), [""; 0], "once");
-    house.told(ill, 0, &[], &[]);
-    assert_eq!(assignments(&house.sync("p", "1", groups(&["a", "b"]))), []);
-    let troubles = house.queue.moment(house.now).troubles;
+    assert_eq!(lines(&tell(&mut harness, ill, ailing(&["debian"]))), [""; 0], "once");
+    harness.status(ill, 0, &[], &[]);
+    assert_eq!(assignments(&harness.sync("p", "1", groups(&["a", "b"]))), []);
+    let troubles = harness.queue.moment(harness.now).troubles;
     let (subject, times, next) = (Subject::Worker(WorkerId(1)), 1, None);
     let text = "cannot build with debian: gpgv is missing: install gpgv?[2J".into();
     assert_eq!(troubles, [Trouble { subject, text, times, next }]);
 
-    let (_, granted) = house.ready(2);
+    let (_, granted) = harness.ready(2);
     assert_eq!(granted.len(), 1, "another one is not held up");
-    let well = tell(&mut house, ill, Condition::default());
+    let well = tell(&mut harness, ill, Condition::default());
     assert_eq!(assignments(&well).len(), 1, "at once");
-    assert_eq!(house.queue.moment(house.now).troubles, []);
+    assert_eq!(harness.queue.moment(harness.now).troubles, []);
 }
 
 #[test]
 fn an_ailment_of_one_backend_leaves_the_others() {
-    let mut house = House::new();
+    let mut harness = Harness::new();
     let backends = vec!["debian".into(), "script".into()];
-    let (session, _) = house.join_as(1, 1, Offer { backends, ..offer(2) });
-    tell(&mut house, session, ailing(&["script", "unknown"]));
-    house.told(session, 0, &[], &[]);
-    assert_eq!(assignments(&house.sync("p", "1", groups(&["a"]))).len(), 1);
+    let (session, _) = harness.join_as(1, 1, Offer { backends, ..offer(2) });
+    tell(&mut harness, session, ailing(&["script", "unknown"]));
+    harness.status(session, 0, &[], &[]);
+    assert_eq!(assignments(&harness.sync("p", "1", groups(&["a"]))).len(), 1);
     // A new process says for itself what it can do.
-    tell(&mut house, session, ailing(&["debian"]));
-    house.handle(Event::Left(session));
-    let (session, _) = house.join_as(1, 2, offer(2));
-    house.told(session, 0, &[], &[]);
-    assert_eq!(assignments(&house.sync("p", "2", groups(&["a", "b"]))).len(), 1);
+    tell(&mut harness, session, ailing(&["debian"]));
+    harness.handle(Event::Left(session));
+    let (session, _) = harness.join_as(1, 2, offer(2));
+    harness.status(session, 0, &[], &[]);
+    assert_eq!(assignments(&harness.sync("p", "2", groups(&["a", "b"]))).len(), 1);
 }
 
 #[test]
 fn leftovers_are_shown_until_they_are_gone_and_bounded() {
-    let mut house = House::new();
-    let (session, _) = house.ready(1);
+    let mut harness = Harness::new();
+    let (session, _) = harness.ready(1);
     let leftovers: Vec<String> =
         (0..1_000).map(|n| format!("/w/{n}: busy {}", "x".repeat(999))).collect();
-    let told = tell(&mut house, session, Condition { ailments: Vec::new(), leftovers });
+    let told = tell(&mut harness, session, Condition { ailments: Vec::new(), leftovers });
     assert_eq!(lines(&told).len(), 16);
-    let troubles = house.queue.moment(house.now).troubles;
+    let troubles = harness.queue.moment(harness.now).troubles;
     assert_eq!(troubles.len(), 16);
     assert!(troubles.iter().all(|t| t.subject == Subject::Leftover(WorkerId(1))));
     assert!(troubles.iter().all(|t| t.text.chars().count() < 400), "{}", troubles[0].text);
-    house.handle(Event::Left(session));
-    assert_eq!(house.queue.moment(house.now).troubles.len(), 16, "it is still there");
-    house.join_as(1, 2, offer(1));
-    assert_eq!(house.queue.moment(house.now).troubles, [], "the next process removed it");
+    harness.handle(Event::Left(session));
+    assert_eq!(harness.queue.moment(harness.now).troubles.len(), 16, "it is still there");
+    harness.join_as(1, 2, offer(1));
+    assert_eq!(harness.queue.moment(harness.now).troubles, [], "the next process removed it");
 }
 
 #[test]
 fn a_worker_whose_attempts_all_fail_is_set_aside_and_its_jobs_go_elsewhere() {
     let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
-    let mut house = House::new();
-    house.sync("p", "1", groups(&names));
-    let (session, mut granted) = house.ready(1);
+    let mut harness = Harness::new();
+    harness.sync("p", "1", groups(&names));
+    let (session, mut granted) = harness.ready(1);
     for attempt in 1..=4 {
         let assignment = granted.remove(0);
-        let (_, effects) = house.report(session, 1, &assignment, fault(FaultKind::WorkerFailed));
+        let (_, effects) = harness.report(session, 1, &assignment, fault(FaultKind::WorkerFailed));
         granted = assignments(&effects);
         assert_eq!(granted.len(), usize::from(attempt < 4), "attempt {attempt}");
         if attempt == 4 {
             assert!(says(&effects, "is set aside for 60 s: 4 attempts in a row"));
         }
     }
-    let troubles = house.queue.moment(house.now).troubles;
+    let troubles = harness.queue.moment(harness.now).troubles;
     assert_eq!(
         (troubles[0].times, troubles[0].text.as_str()),
         (4, "set aside: WorkerFailed: as told")
     );
-    assert_eq!(troubles[0].next, Some(house.now.utc.plus(Duration::from_secs(60))));
-    assert_eq!(assignments(&house.told(session, 4, &[], &[])), [], "whatever it says");
-    let (_, others) = house.ready(2);
+    assert_eq!(troubles[0].next, Some(harness.now.utc.plus(Duration::from_secs(60))));
+    assert_eq!(assignments(&harness.status(session, 4, &[], &[])), [], "whatever it says");
+    let (_, others) = harness.ready(2);
     assert_eq!(others.len(), 1);
 
     // The queue wakes by itself when the time is over.
-    let wait = house.queue.next_deadline(house.now).unwrap();
+    let wait = harness.queue.next_deadline(harness.now).unwrap();
     assert!(wait <= Duration::from_secs(60), "{wait:?}");
-    house.told(session, 4, &[], &[]);
-    let granted = assignments(&house.advance(Duration::from_secs(14)));
+    harness.status(session, 4, &[], &[]);
+    let granted = assignments(&harness.advance(Duration::from_secs(14)));
     assert_eq!(granted, []);
-    house.told(session, 4, &[], &[]);
+    harness.status(session, 4, &[], &[]);
     for _ in 0..4 {
-        house.advance(Duration::from_secs(11));
-        house.told(session, 4, &[], &[]);
+        harness.advance(Duration::from_secs(11));
+        harness.status(session, 4, &[], &[]);
     }
-    let granted = assignments(&house.advance(Duration::from_secs(3)));
+    let granted = assignments(&harness.advance(Duration::from_secs(3)));
     assert_eq!(granted.len(), 1, "one try");
-    let (_, effects) = house.report(session, 1, &granted[0], fault(FaultKind::DiskFull));
+    let (_, effects) = harness.report(session, 1, &granted[0], fault(FaultKind::DiskFull));
     assert!(says(&effects, "is set aside for 120 s: 5 attempts in a row"));
 }
 
@@ -133,26 +133,26 @@ fn a_verdict_or_a_fault_of_another_kind_sets_nobody_aside() {
     let names: Vec<String> = (0..40).map(|n| format!("p{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for between in [good, |_: &_| failed()] {
-        let mut house = House::new();
-        house.sync("p", "1", groups(&names));
-        let (session, mut granted) = house.ready(1);
+        let mut harness = Harness::new();
+        harness.sync("p", "1", groups(&names));
+        let (session, mut granted) = harness.ready(1);
         for number in 0..24 {
             let assignment = granted.remove(0);
             let ending = match number % 4 {
                 3 => between(&assignment),
                 _ => fault(FaultKind::WorkerFailed),
             };
-            granted = assignments(&house.report(session, 1, &assignment, ending).1);
+            granted = assignments(&harness.report(session, 1, &assignment, ending).1);
             assert_eq!(sources(&granted).len(), 1, "attempt {number}");
         }
     }
-    let mut house = House::new();
-    house.sync("p", "1", groups(&names));
-    let (session, mut granted) = house.ready(1);
+    let mut harness = Harness::new();
+    harness.sync("p", "1", groups(&names));
+    let (session, mut granted) = harness.ready(1);
     for kind in [FaultKind::FetchFailed, FaultKind::InputsUnavailable, FaultKind::OutOfMemory] {
         for _ in 0..6 {
             let assignment = granted.remove(0);
-            granted = assignments(&house.report(session, 1, &assignment, fault(kind)).1);
+            granted = assignments(&harness.report(session, 1, &assignment, fault(kind)).1);
             assert_eq!(granted.len(), 1, "{kind}");
         }
     }
@@ -162,29 +162,29 @@ fn a_verdict_or_a_fault_of_another_kind_sets_nobody_aside() {
 fn an_attempt_that_was_under_way_can_bring_a_worker_back_or_keep_it_aside() {
     for (last, waits) in [(FaultKind::WorkerFailed, Some(120)), (FaultKind::FetchFailed, Some(60))]
     {
-        let (mut house, session, slow) = set_aside_with_one_left();
-        house.report(session, 1, &slow, fault(last));
-        let until = house.queue.moment(house.now).troubles[0].next;
-        let secs = until.map(|until| (until.0 - house.now.utc.0) / 1000);
-        assert_eq!((secs, house.queue.aside.len()), (waits, 1), "{last}");
+        let (mut harness, session, slow) = set_aside_with_one_left();
+        harness.report(session, 1, &slow, fault(last));
+        let until = harness.queue.moment(harness.now).troubles[0].next;
+        let secs = until.map(|until| (until.0 - harness.now.utc.0) / 1000);
+        assert_eq!((secs, harness.queue.aside.len()), (waits, 1), "{last}");
     }
-    let (mut house, session, slow) = set_aside_with_one_left();
-    let (_, effects) = house.report(session, 1, &slow, good(&slow));
-    assert_eq!((assignments(&effects).len(), house.queue.aside.len()), (2, 0), "it can build");
+    let (mut harness, session, slow) = set_aside_with_one_left();
+    let (_, effects) = harness.report(session, 1, &slow, good(&slow));
+    assert_eq!((assignments(&effects).len(), harness.queue.aside.len()), (2, 0), "it can build");
 }
 
 /// A worker of two slots: four attempts failed in one of them while another one goes on.
-fn set_aside_with_one_left() -> (House, SessionId, Assignment) {
-    let mut house = House::new();
-    house.sync("p", "1", groups(&["a", "b", "c", "d", "e", "f", "g", "h"]));
-    let (session, _) = house.join_as(1, 1, offer(2));
-    let mut granted = assignments(&house.told(session, 0, &[], &[]));
+fn set_aside_with_one_left() -> (Harness, SessionId, Assignment) {
+    let mut harness = Harness::new();
+    harness.sync("p", "1", groups(&["a", "b", "c", "d", "e", "f", "g", "h"]));
+    let (session, _) = harness.join_as(1, 1, offer(2));
+    let mut granted = assignments(&harness.status(session, 0, &[], &[]));
     let slow = granted.remove(0);
     for _ in 0..4 {
         let assignment = granted.remove(0);
         let ending = fault(FaultKind::WorkerFailed);
-        granted = assignments(&house.report(session, 1, &assignment, ending).1);
+        granted = assignments(&harness.report(session, 1, &assignment, ending).1);
     }
     assert_eq!(granted, []);
-    (house, session, slow)
+    (harness, session, slow)
 }

@@ -1,11 +1,11 @@
-//! One topic a file; all of them drive [`super::Queue::handle`] through [`house::House`].
+//! One topic a file; all of them drive [`super::Queue::handle`] through [`harness::Harness`].
 
 mod acceptance;
 mod condition;
 mod doubts;
 mod enrolment;
 mod faults;
-mod house;
+mod harness;
 mod knock;
 mod lease;
 mod memberships;

@@ -1,14 +1,14 @@
-use super::house::{HOUR, House, assignments, group, groups, offer, sources};
+use super::harness::{HOUR, Harness, assignments, group, groups, offer, sources};
 use crate::domain::queue::{ProfilePolicy, Settings};
 use crate::protocol::wire::Offer;
 
 const MANY: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 fn order(seed: u64) -> Vec<String> {
-    let mut house = House::with(Settings { seed, ..Settings::default() });
-    house.sync("p", "1", groups(&MANY));
-    let (session, _) = house.join_as(1, 1, offer(6));
-    let effects = house.told(session, 0, &[], &[]);
+    let mut harness = Harness::with(Settings { seed, ..Settings::default() });
+    harness.sync("p", "1", groups(&MANY));
+    let (session, _) = harness.join_as(1, 1, offer(6));
+    let effects = harness.status(session, 0, &[], &[]);
     sources(&assignments(&effects)).into_iter().map(Into::into).collect()
 }
 
@@ -27,14 +27,14 @@ fn priority_comes_before_day_and_day_before_shuffle() {
     let mut settings = Settings::default();
     let urgent = ProfilePolicy { priority: Some(-3), ..Default::default() };
     settings.profiles.insert("urgent".into(), urgent);
-    let mut house = House::with(settings);
-    house.sync("old", "1", groups(&["a", "b", "c"]));
-    house.advance(24 * HOUR);
-    house.sync("new", "1", groups(&["d", "e", "f"]));
-    house.sync("urgent", "1", groups(&["u"]));
-    house.push("e");
-    let (session, _) = house.join_as(1, 1, offer(9));
-    let effects = house.told(session, 0, &[], &[]);
+    let mut harness = Harness::with(settings);
+    harness.sync("old", "1", groups(&["a", "b", "c"]));
+    harness.advance(24 * HOUR);
+    harness.sync("new", "1", groups(&["d", "e", "f"]));
+    harness.sync("urgent", "1", groups(&["u"]));
+    harness.push("e");
+    let (session, _) = harness.join_as(1, 1, offer(9));
+    let effects = harness.status(session, 0, &[], &[]);
     let granted = assignments(&effects);
     let granted = sources(&granted);
     assert_eq!(granted[..2], ["u", "e"]);
@@ -59,16 +59,16 @@ fn a_worker_gets_only_what_it_offers() {
     let mut settings = Settings::default();
     let tagged = ProfilePolicy { tags: vec!["fast".into()], ..Default::default() };
     settings.profiles.insert("tagged".into(), tagged);
-    let mut house = House::with(settings);
+    let mut harness = Harness::with(settings);
     let mut arm = group("arm", &["arm.deb"]);
     arm.architecture = "arm64".into();
     let mut arch = group("arch", &["arch.zst"]);
     arch.distribution = "archlinux".into();
-    house.sync("p", "1", vec![group("amd", &["amd.deb"]), arm, arch]);
-    house.sync("tagged", "1", groups(&["tag"]));
+    harness.sync("p", "1", vec![group("amd", &["amd.deb"]), arm, arch]);
+    harness.sync("tagged", "1", groups(&["tag"]));
     let mut got = |worker: u8, offer: Offer| -> Vec<String> {
-        let (session, _) = house.join_as(worker, 1, offer);
-        let effects = house.told(session, 0, &[], &[]);
+        let (session, _) = harness.join_as(worker, 1, offer);
+        let effects = harness.status(session, 0, &[], &[]);
         let mut got: Vec<String> =
             assignments(&effects).iter().map(|a| (*a.key.source).to_owned()).collect();
         got.sort();
@@ -82,12 +82,12 @@ fn a_worker_gets_only_what_it_offers() {
 
 #[test]
 fn workers_take_turns() {
-    let mut house = House::new();
-    let (one, _) = house.join_as(1, 1, offer(3));
-    let (two, _) = house.join_as(2, 1, offer(3));
-    house.told(one, 0, &[], &[]);
-    house.told(two, 0, &[], &[]);
-    house.sync("p", "1", groups(&["a", "b", "c", "d"]));
-    let held: Vec<usize> = house.queue.workers.values().map(|w| w.held.len()).collect();
+    let mut harness = Harness::new();
+    let (one, _) = harness.join_as(1, 1, offer(3));
+    let (two, _) = harness.join_as(2, 1, offer(3));
+    harness.status(one, 0, &[], &[]);
+    harness.status(two, 0, &[], &[]);
+    harness.sync("p", "1", groups(&["a", "b", "c", "d"]));
+    let held: Vec<usize> = harness.queue.workers.values().map(|w| w.held.len()).collect();
     assert_eq!(held, [2, 2]);
 }

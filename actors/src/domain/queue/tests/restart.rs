@@ -2,42 +2,42 @@ use core::time::Duration;
 
 use proptest::prelude::*;
 
-use super::house::{GIB, House, assignments, bad, failed, fault, good, group, groups, offer};
+use super::harness::{GIB, Harness, assignments, bad, failed, fault, good, group, groups, offer};
 use crate::domain::queue::{Event, RetryPolicy, Send, SessionId, Settings};
-use crate::protocol::stored::v1::{Counters, Place};
+use crate::protocol::stored::v1::{Counters, StoredPlace};
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
 use crate::protocol::{Assignment, AttemptId, FaultKind, Stage};
 
 #[test]
 fn leases_survive_and_get_a_full_period() {
-    let mut house = House::new();
-    house.sync("p", "1", groups(&["a", "b"]));
-    let (_, granted) = house.ready(1);
-    house.advance(Duration::from_secs(890));
-    house.restart();
+    let mut harness = Harness::new();
+    harness.sync("p", "1", groups(&["a", "b"]));
+    let (_, granted) = harness.ready(1);
+    harness.advance(Duration::from_secs(890));
+    harness.restart();
     // The next look; the lease lasts longer.
-    assert_eq!(house.queue.next_deadline(house.now), Some(Duration::from_secs(30)));
-    house.advance(Duration::from_secs(899));
-    let session = house.join(1);
-    let effects = house.told(session, 1, &[granted[0].attempt], &[]);
+    assert_eq!(harness.queue.next_deadline(harness.now), Some(Duration::from_secs(30)));
+    harness.advance(Duration::from_secs(899));
+    let session = harness.join(1);
+    let effects = harness.status(session, 1, &[granted[0].attempt], &[]);
     assert!(effects.sends.is_empty(), "it goes on, its slot is taken: {effects:?}");
-    let (answer, effects) = house.report(session, 1, &granted[0], good(&granted[0]));
+    let (answer, effects) = harness.report(session, 1, &granted[0], good(&granted[0]));
     assert_eq!(answer, Answer::Accepted);
     assert_eq!(assignments(&effects).len(), 1);
 }
 
 #[test]
 fn numbers_are_never_used_again() {
-    let mut house = House::new();
-    house.sync("p", "1", groups(&["a"]));
-    let (session, granted) = house.ready(1);
-    house.report(session, 1, &granted[0], failed());
-    house.sync("p", "2", vec![]);
-    let before = house.queue.counters;
-    house.restart();
-    assert_eq!(house.queue.counters, before);
-    house.sync("p", "3", groups(&["a", "b"]));
-    let job = house.queue.entries.values().find(|e| &*e.job.key.source == "b").unwrap();
+    let mut harness = Harness::new();
+    harness.sync("p", "1", groups(&["a"]));
+    let (session, granted) = harness.ready(1);
+    harness.report(session, 1, &granted[0], failed());
+    harness.sync("p", "2", vec![]);
+    let before = harness.queue.counters;
+    harness.restart();
+    assert_eq!(harness.queue.counters, before);
+    harness.sync("p", "3", groups(&["a", "b"]));
+    let job = harness.queue.entries.values().find(|e| &*e.job.key.source == "b").unwrap();
     assert_eq!(job.job.id.0, before.input + 1);
     assert_eq!(job.job.memberships()[0].artifacts[0].0.0, before.artifact + 2);
 }
@@ -78,7 +78,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
-/// What the test knows beside the house.
+/// What the test knows beside the harness.
 #[derive(Default)]
 struct Known {
     sessions: [Option<SessionId>; 4],
@@ -86,7 +86,7 @@ struct Known {
     index: u32,
 }
 
-fn take(house: &mut House, known: &mut Known, step: &Step) {
+fn take(harness: &mut Harness, known: &mut Known, step: &Step) {
     let event = match *step {
         Step::Sync(profile, set) => {
             known.index += 1;
@@ -97,17 +97,17 @@ fn take(house: &mut House, known: &mut Known, step: &Step) {
             });
             let groups = groups.collect();
             let index = (known.index / 2).to_string();
-            house.sync(["p", "q"][usize::from(profile)], &index, groups)
+            harness.sync(["p", "q"][usize::from(profile)], &index, groups)
         }
         Step::Join(worker, boot) => {
-            let (session, effects) = house.join_as(worker, boot, offer(2));
-            if house.queue.sessions.contains_key(&session) {
+            let (session, effects) = harness.join_as(worker, boot, offer(2));
+            if harness.queue.sessions.contains_key(&session) {
                 known.sessions[usize::from(worker)] = Some(session);
             }
             effects
         }
         Step::Leave(worker) => match known.sessions[usize::from(worker)].take() {
-            Some(session) => house.handle(Event::Left(session)),
+            Some(session) => harness.handle(Event::Left(session)),
             None => return,
         },
         Step::Tell { worker, running, spooled, seen, memory } => {
@@ -118,9 +118,9 @@ fn take(house: &mut House, known: &mut Known, step: &Step) {
                 let recent = mine.iter().rev().take(8).enumerate();
                 recent.filter(|(n, _)| mask >> n & 1 == 1).map(|(_, a)| *a).collect()
             };
-            let seen = if seen { house.queue.counters.grant } else { 0 };
+            let seen = if seen { harness.queue.counters.grant } else { 0 };
             let memory = u64::from(memory) * GIB;
-            house.told_with(session, seen, &pick(running), &pick(spooled), memory)
+            harness.status_with(session, seen, &pick(running), &pick(spooled), memory)
         }
         Step::Report { worker, which, ending } => {
             let Some(session) = known.sessions[usize::from(worker)] else { return };
@@ -139,22 +139,22 @@ fn take(house: &mut House, known: &mut Known, step: &Step) {
                 6 => bad(&assignment),
                 _ => good(&assignment),
             };
-            house.report(session, worker, &assignment, ending).1
+            harness.report(session, worker, &assignment, ending).1
         }
-        Step::Advance(ms) => house.advance(Duration::from_millis(ms.into())),
-        Step::ClockBack(seconds) => house.step_back(Duration::from_secs(seconds.into())),
-        Step::Push(name) => house.push(NAMES[usize::from(name)]),
-        Step::Drop(name) => house.drop_job(NAMES[usize::from(name)]),
+        Step::Advance(ms) => harness.advance(Duration::from_millis(ms.into())),
+        Step::ClockBack(seconds) => harness.step_back(Duration::from_secs(seconds.into())),
+        Step::Push(name) => harness.push(NAMES[usize::from(name)]),
+        Step::Drop(name) => harness.drop_job(NAMES[usize::from(name)]),
         Step::Restart => {
-            house.restart();
+            harness.restart();
             known.sessions = [None; 4];
             return;
         }
     };
     for assignment in assignments(&event) {
-        let worker = house.queue.leases.get(assignment.attempt.job).unwrap().worker;
+        let worker = harness.queue.leases.get(assignment.attempt.job).unwrap().worker;
         let worker = (1..4)
-            .find(|n| house.queue.worker_keys.get(&super::house::public(*n)) == Some(&worker));
+            .find(|n| harness.queue.worker_keys.get(&super::harness::public(*n)) == Some(&worker));
         known.granted.push((worker.unwrap(), assignment));
     }
 }
@@ -171,17 +171,17 @@ fn only_grow(before: Counters, after: Counters) -> bool {
         && before.report <= after.report
 }
 
-fn check(house: &House) {
-    for (id, entry) in &house.queue.entries {
-        let leased = matches!(entry.state.place, Place::Leased { .. });
-        assert_eq!(leased, house.queue.leases.get(*id).is_some(), "{id} {:?}", entry.state);
+fn check(harness: &Harness) {
+    for (id, entry) in &harness.queue.entries {
+        let leased = matches!(entry.state.place, StoredPlace::Leased { .. });
+        assert_eq!(leased, harness.queue.leases.get(*id).is_some(), "{id} {:?}", entry.state);
         if entry.ready.is_some() {
             assert!(entry.wanted());
         }
     }
-    for (id, worker) in &house.queue.workers {
+    for (id, worker) in &harness.queue.workers {
         for job in &worker.held {
-            assert_eq!(house.queue.leases.get(*job).map(|l| l.worker), Some(*id));
+            assert_eq!(harness.queue.leases.get(*job).map(|l| l.worker), Some(*id));
         }
     }
 }
@@ -189,7 +189,7 @@ fn check(house: &House) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// The house compares the queue with its restored copy after every event.
+    /// The harness compares the queue with its restored copy after every event.
     #[test]
     fn what_is_stored_is_all_that_matters(
         steps in proptest::collection::vec(step(), 1..80),
@@ -197,13 +197,13 @@ proptest! {
         max_retries in proptest::option::of(0..3_u32),
     ) {
         let retry = RetryPolicy { max_retries, ..RetryPolicy::default() };
-        let mut house = House::with(Settings { confirmations, retry, ..Settings::default() });
+        let mut harness = Harness::with(Settings { confirmations, retry, ..Settings::default() });
         let mut known = Known::default();
         for step in &steps {
-            let before = house.queue.counters;
-            take(&mut house, &mut known, step);
-            prop_assert!(only_grow(before, house.queue.counters));
-            check(&house);
+            let before = harness.queue.counters;
+            take(&mut harness, &mut known, step);
+            prop_assert!(only_grow(before, harness.queue.counters));
+            check(&harness);
         }
     }
 }
@@ -232,15 +232,15 @@ fn pages_of_a_large_index_cost_little() {
 /// does not run 2, which ended a lease that was about to be taken up.
 #[test]
 fn what_is_sent_again_comes_in_the_order_of_its_grants() {
-    let mut house = House::new();
-    house.sync("p", "1", groups(&["a", "b"]));
-    let (session, _) = house.join_as(1, 1, offer(2));
-    let granted = assignments(&house.told(session, 0, &[], &[]));
-    house.report(session, 1, &granted[0], fault(FaultKind::FetchFailed));
-    house.advance(Duration::from_secs(60));
-    house.restart();
-    let (session, _) = house.join_as(1, 1, offer(2));
-    let effects = house.told(session, 0, &[], &[]);
+    let mut harness = Harness::new();
+    harness.sync("p", "1", groups(&["a", "b"]));
+    let (session, _) = harness.join_as(1, 1, offer(2));
+    let granted = assignments(&harness.status(session, 0, &[], &[]));
+    harness.report(session, 1, &granted[0], fault(FaultKind::FetchFailed));
+    harness.advance(Duration::from_secs(60));
+    harness.restart();
+    let (session, _) = harness.join_as(1, 1, offer(2));
+    let effects = harness.status(session, 0, &[], &[]);
     let numbers: Vec<u64> = effects.sends.iter().filter_map(number).collect();
     assert_eq!(numbers, [2, 3]);
 }

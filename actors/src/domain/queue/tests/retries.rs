@@ -1,6 +1,6 @@
-use super::house::{HOUR, House, assignments, bad, failed, good, groups};
+use super::harness::{HOUR, Harness, assignments, bad, failed, good, groups};
 use crate::domain::queue::{RetryPolicy, Settings};
-use crate::protocol::stored::v1::Place;
+use crate::protocol::stored::v1::StoredPlace;
 use crate::protocol::{Assignment, Ending, InputId};
 
 const JOB: InputId = InputId(1);
@@ -8,22 +8,22 @@ const JOB: InputId = InputId(1);
 /// Hours before each retry, until the job is decided or five were seen.
 fn hours(max_retries: Option<u32>, ending: impl Fn(&Assignment) -> Ending) -> Vec<u64> {
     let retry = RetryPolicy { max_retries, ..RetryPolicy::default() };
-    let mut house = House::with(Settings { retry, ..Settings::default() });
-    house.sync("p", "1", groups(&["a"]));
-    let (session, mut granted) = house.ready(1);
+    let mut harness = Harness::with(Settings { retry, ..Settings::default() });
+    harness.sync("p", "1", groups(&["a"]));
+    let (session, mut granted) = harness.ready(1);
     let mut hours = Vec::new();
     for seen in 1..=4 {
-        house.report(session, 1, &granted[0], ending(&granted[0]));
-        if *house.place(JOB) == Place::Decided {
+        harness.report(session, 1, &granted[0], ending(&granted[0]));
+        if *harness.place(JOB) == StoredPlace::Decided {
             return hours;
         }
-        let delay = house.delay(JOB);
+        let delay = harness.delay(JOB);
         hours.push(delay.as_secs() / 3600);
-        let early = house.advance(delay - HOUR);
+        let early = harness.advance(delay - HOUR);
         assert_eq!(assignments(&early), []);
-        house.told(session, seen, &[], &[]);
-        house.advance(HOUR);
-        granted = assignments(&house.told(session, seen, &[], &[]));
+        harness.status(session, seen, &[], &[]);
+        harness.advance(HOUR);
+        granted = assignments(&harness.status(session, seen, &[], &[]));
         assert_eq!(granted.len(), 1);
     }
     hours
@@ -40,12 +40,12 @@ fn retries_come_after_growing_delays_up_to_the_limit() {
 
 #[test]
 fn a_push_starts_over() {
-    let mut house = House::new();
-    house.sync("p", "1", groups(&["a"]));
-    let (session, granted) = house.ready(1);
-    house.report(session, 1, &granted[0], bad(&granted[0]));
-    let granted = assignments(&house.push("a"));
-    assert_eq!(house.state(JOB).retries, 0);
-    house.report(session, 1, &granted[0], bad(&granted[0]));
-    assert_eq!(house.delay(JOB), 24 * HOUR);
+    let mut harness = Harness::new();
+    harness.sync("p", "1", groups(&["a"]));
+    let (session, granted) = harness.ready(1);
+    harness.report(session, 1, &granted[0], bad(&granted[0]));
+    let granted = assignments(&harness.push("a"));
+    assert_eq!(harness.state(JOB).retries, 0);
+    harness.report(session, 1, &granted[0], bad(&granted[0]));
+    assert_eq!(harness.delay(JOB), 24 * HOUR);
 }

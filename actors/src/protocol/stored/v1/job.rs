@@ -65,7 +65,7 @@ pub struct JobState {
     /// The last attempt granted.
     pub epoch: Epoch,
     /// Where it is.
-    pub place: Place,
+    pub place: StoredPlace,
     /// Verdicts that called for a retry since the last push.
     pub retries: u32,
     /// Faults of a moment in a row.
@@ -113,7 +113,7 @@ pub struct Waiting {
 
 /// Where a job is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Place {
+pub enum StoredPlace {
     /// In the queue.
     Queued {
         /// The stay.

@@ -6,7 +6,8 @@ mod sums;
 mod worker;
 
 pub use job::{
-    ArchivesRecord, Counters, Grant, JobRecord, JobState, Membership, Place, ProfileRecord, Waiting,
+    ArchivesRecord, Counters, Grant, JobRecord, JobState, Membership, ProfileRecord, StoredPlace,
+    Waiting,
 };
 pub use report::{DifferenceRecord, Outcome, QuarantineRecord, ReportRecord};
 pub use sums::{ChainRecord, SumsRecord, TableSum};

@@ -407,14 +407,14 @@ pub struct Queued {
     /// When it entered.
     pub queued_at: UtcMillis,
     /// Where it is.
-    pub place: Place,
+    pub place: ShownPlace,
     /// Attempts so far.
     pub attempts: u32,
 }
 
 /// Where a job is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Place {
+pub enum ShownPlace {
     /// Could start now.
     Ready,
     /// Waits until then.

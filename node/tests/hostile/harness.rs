@@ -14,7 +14,7 @@ use crate::tools::{self, now, run};
 use crate::trial::{Place, Trial};
 
 /// One archive with the packages of some trials, and a node that follows it.
-pub struct House {
+pub struct Harness {
     // In this order they end: the node, what it fetches from, the disk.
     running: Option<Running>,
     node: Node,
@@ -50,7 +50,7 @@ struct Traces {
     files: BTreeSet<String>,
 }
 
-impl House {
+impl Harness {
     pub fn new(trials: &[Trial]) -> Self {
         let folder = disk();
         let archive = Archive::new(folder.path());
@@ -78,15 +78,15 @@ impl House {
         drop(serving);
         let running = Some(node.start("standalone", &[]));
         node.wait_until_it_answers();
-        let mut house =
+        let mut harness =
             Self { running, node, _archive: archive, disk: folder, before: Traces::default() };
         // The base root and the processes that stay are there afterwards.
         if trials[0].place != Place::Base {
-            let end = house.rebuild(HONEST);
-            assert_eq!(end, "reproduced", "{}", house.log());
+            let end = harness.rebuild(HONEST);
+            assert_eq!(end, "reproduced", "{}", harness.log());
         }
-        house.before = house.traces();
-        house
+        harness.before = harness.traces();
+        harness
     }
 
     /// Rebuilds the package of a trial and an honest one; what is wrong.

@@ -8,11 +8,12 @@ use rebuilder_actors::port::Store;
 use super::power_load::{self, Content};
 use super::{Engine, StoreOptions};
 use crate::data_dir::DataDir;
-use crate::power_cut::{
-    self, Judged, Medium, Node, Numbers, Plan, Recording, folder, judge, judged_by_children, tell,
+use crate::testing::power_cut::{
+    self, CutPlan, Judged, Medium, Node, Numbers, Recording, folder, judge, judged_by_children,
+    tell,
 };
 
-const LOADS: &str = "store::power_tests::child_that_loads";
+const LOADS: &str = "store::power_test::child_that_loads";
 /// How many batches the child commits.
 const BATCHES: &str = "STORE_POWER_BATCHES";
 /// To which engine.
@@ -38,7 +39,7 @@ struct Suite {
 
 const SLED: Suite = Suite {
     engine: Engine::Sled,
-    judges: "store::power_tests::child_that_judges_sled",
+    judges: "store::power_test::child_that_judges_sled",
     // Without the attribute `S`, which the store insists on, sled loses everything now and then.
     medium: Medium::Synchronous,
     life: &[
@@ -61,7 +62,7 @@ const SLED: Suite = Suite {
 
 const REDB: Suite = Suite {
     engine: Engine::Redb,
-    judges: "store::power_tests::child_that_judges_redb",
+    judges: "store::power_test::child_that_judges_redb",
     medium: Medium::Cached,
     life: &[
         (50, None),
@@ -192,17 +193,17 @@ impl Suite {
     }
 
     fn judged(&self, recording: &Recording, images: usize, seed: u64) -> Judged {
-        judged_by_children(&Plan::new(recording, self.medium, images, seed), self.judges)
+        judged_by_children(&CutPlan::new(recording, self.medium, images, seed), self.judges)
     }
 
     /// A recording that begins with what a power cut of `before` left.
     fn after_a_cut(&self, before: &Recording, seed: u64, dir: &Path) -> Recording {
-        let (image, told) = power_cut::image(&Plan::new(before, self.medium, 1, seed));
+        let (image, told) = power_cut::image(&CutPlan::new(before, self.medium, 1, seed));
         Recording::new(dir, &image, &told)
     }
 
     fn check(&self, extent: &Extent) {
-        if let Some(plan) = Plan::replayed() {
+        if let Some(plan) = CutPlan::replayed() {
             assert_eq!(judged_by_children(&plan, self.judges).faults, Vec::<String>::new());
             return;
         }
@@ -243,7 +244,7 @@ impl Suite {
         let lost =
             |fault: &String| fault.contains("was acknowledged") || fault.contains("is damaged");
         for path in self.syncs {
-            let mut plan = Plan::new(&recording, Medium::Cached, 60, 7);
+            let mut plan = CutPlan::new(&recording, Medium::Cached, 60, 7);
             plan.deaf_to = Some(path.to_owned());
             let judged = judged_by_children(&plan, self.judges);
             let expected = judged.faults.iter().filter(|fault| lost(fault)).count();

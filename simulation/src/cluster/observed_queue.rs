@@ -15,18 +15,18 @@ use rebuilder_actors::protocol::wire::v1::coordinator::Message;
 use rebuilder_actors::protocol::wire::v1::worker::Status;
 use rebuilder_actors::protocol::{JobKey, PublicKey};
 
-use super::sight::Sight;
-use super::world::{Life, World, lock};
+use super::event::ClusterEvent;
+use super::world::{Cluster, ProcessScope, lock};
 use crate::observation::{Directive, Observation, job_key};
 
 /// What was decided and is not durable yet, in order.
 pub(super) struct Ledger {
-    world: Arc<World>,
+    world: Arc<Cluster>,
     waiting: Mutex<Waiting>,
 }
 
 impl Ledger {
-    pub(super) fn new(world: &Arc<World>) -> Arc<Self> {
+    pub(super) fn new(world: &Arc<Cluster>) -> Arc<Self> {
         Arc::new(Self { world: world.clone(), waiting: Mutex::default() })
     }
 
@@ -93,20 +93,20 @@ fn take_while(waiting: &mut Waiting, fits: impl Fn(&Batch) -> bool) -> Vec<Decid
 
 /// Wraps every queue that a coordinator's process restores.
 pub(super) fn wrap(
-    world: &Arc<World>,
-    life: &Arc<Life>,
+    world: &Arc<Cluster>,
+    scope: &Arc<ProcessScope>,
     ledger: &Arc<Ledger>,
     workers: Arc<BTreeMap<PublicKey, usize>>,
 ) -> Wrap {
-    let (world, life, ledger) = (world.clone(), life.clone(), ledger.clone());
+    let (world, scope, ledger) = (world.clone(), scope.clone(), ledger.clone());
     Arc::new(move |queue| {
         lock(&ledger.waiting).clear();
-        if !life.is_over() {
+        if !scope.is_over() {
             world.observe(&Observation::CoordinatorStarted);
         }
-        Box::new(Witness {
+        Box::new(ObservedQueue {
             world: world.clone(),
-            life: life.clone(),
+            scope: scope.clone(),
             queue,
             ledger: ledger.clone(),
             workers: workers.clone(),
@@ -116,9 +116,9 @@ pub(super) fn wrap(
     })
 }
 
-struct Witness {
-    world: Arc<World>,
-    life: Arc<Life>,
+struct ObservedQueue {
+    world: Arc<Cluster>,
+    scope: Arc<ProcessScope>,
     queue: Queue,
     ledger: Arc<Ledger>,
     workers: Arc<BTreeMap<PublicKey, usize>>,
@@ -127,7 +127,7 @@ struct Witness {
     named: BTreeMap<Box<str>, BTreeSet<Arc<JobKey>>>,
 }
 
-impl Witness {
+impl ObservedQueue {
     fn heard(&self, now: Now, session: SessionId, status: &Status) {
         let Some((worker, _)) = self.sessions.get(&session) else { return };
         self.world.observe(&Observation::Heard {
@@ -158,9 +158,9 @@ impl Witness {
     }
 }
 
-impl Decide for Witness {
+impl Decide for ObservedQueue {
     fn handle(&mut self, now: Now, event: Event) -> Effects {
-        if self.life.is_over() {
+        if self.scope.is_over() {
             return self.queue.handle(now, event);
         }
         let latest = self.world.latest_utc(now.utc);
@@ -174,8 +174,8 @@ impl Decide for Witness {
                     self.world.observe(&Observation::Admitted { worker, key, offer });
                 }
             }
-            Event::Told(session, status) => {
-                self.world.see_often(&Sight::StatusHandled(session.0, self.world.age()));
+            Event::StatusReceived(session, status) => {
+                self.world.see_often(&ClusterEvent::StatusHandled(session.0, self.world.age()));
                 self.heard(now, *session, status);
             }
             Event::Left(session) => {
@@ -233,7 +233,7 @@ impl Decide for Witness {
 
 fn fact(fact: &Fact) -> Option<Observation> {
     match fact {
-        Fact::Placed(id, place) => Some(Observation::Placed(*id, place.whereabouts())),
+        Fact::Placed(id, place) => Some(Observation::Placed(*id, place.job_place())),
         Fact::Accepted(record, sequence) => Some(Observation::Accepted(record.clone(), *sequence)),
         Fact::Job(_) | Fact::Difference(..) | Fact::Synced(..) => None,
     }

@@ -12,9 +12,9 @@ use std::time::Duration;
 use super::power_load::{self, Content};
 use super::{Engine, StoreOptions};
 use crate::data_dir::DataDir;
-use crate::power_cut::{Node, Numbers};
+use crate::testing::power_cut::{Node, Numbers};
 
-const CHILD: &str = "store::flip_tests::child_that_opens_damaged_files";
+const CHILD: &str = "store::flip_test::child_that_opens_damaged_files";
 const ENGINE: &str = "STORE_FLIP_ENGINE";
 /// Where a child begins, and the end.
 const RANGE: &str = "STORE_FLIP_RANGE";

@@ -7,9 +7,9 @@ use rebuilder_actors::protocol::Sha256;
 /// One stream of chance. Every part of the world has its own, named by what it is for, so that a
 /// part that asks more often changes nothing for the others.
 #[derive(Debug)]
-pub(super) struct Random(ChaCha8Rng);
+pub(super) struct RandomStream(ChaCha8Rng);
 
-impl Random {
+impl RandomStream {
     pub(super) fn new(seed: u64, name: &str) -> Self {
         let seed = Sha256::of(format!("{seed} {name}").as_bytes());
         Self(ChaCha8Rng::from_seed(seed.0))
@@ -20,7 +20,7 @@ impl Random {
         range.start + self.0.next_u64() % (range.end - range.start)
     }
 
-    /// As [`Random::of`], for counts of things in memory.
+    /// As [`RandomStream::of`], for counts of things in memory.
     pub(super) fn count(&mut self, range: Range<usize>) -> usize {
         range.start + usize::try_from(self.of(0..range.len() as u64)).unwrap_or(0)
     }
@@ -40,7 +40,7 @@ impl Random {
         &from[self.count(0..from.len())]
     }
 
-    /// Random bytes.
+    /// RandomStream bytes.
     pub(super) fn fill(&mut self, bytes: &mut [u8]) {
         self.0.fill_bytes(bytes);
     }

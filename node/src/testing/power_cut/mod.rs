@@ -13,6 +13,6 @@ mod trace;
 
 pub use disk::Medium;
 pub use image::Node;
-pub use judge::{Judged, Plan, image, judge, judged_by_children};
+pub use judge::{CutPlan, Judged, image, judge, judged_by_children};
 pub use random::Numbers;
 pub use recording::{Recording, folder, strace, tell};

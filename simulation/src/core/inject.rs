@@ -4,81 +4,81 @@ use rebuilder_actors::protocol::wire::BootId;
 use rebuilder_actors::protocol::wire::v1::ctl::PackageFilter;
 
 use super::calendar::Happening;
-use super::fault::Fault;
+use super::trouble::Trouble;
 use super::world::{DAY, HOUR, MINUTE, World};
 use crate::observation::{Directive, Observation};
 
 /// Faults that strike at moments, each about so often at its usual strength; the others bend what
 /// happens anyway. A farm with more workers has more trouble with workers.
-const EVERY: [(Fault, u64); 11] = [
-    (Fault::WorkerCrash, 12 * HOUR),
-    (Fault::CoordinatorCrash, 12 * HOUR),
-    (Fault::Cut, 3 * HOUR),
-    (Fault::Silence, 8 * HOUR),
-    (Fault::ClockStep, 12 * HOUR),
-    (Fault::Lie, 4 * HOUR),
-    (Fault::Clone, 12 * HOUR),
-    (Fault::Publish, 6 * HOUR),
-    (Fault::MirrorOutage, DAY),
-    (Fault::Operator, 8 * HOUR),
-    (Fault::Stall, 6 * HOUR),
+const EVERY: [(Trouble, u64); 11] = [
+    (Trouble::WorkerCrash, 12 * HOUR),
+    (Trouble::CoordinatorCrash, 12 * HOUR),
+    (Trouble::Cut, 3 * HOUR),
+    (Trouble::Silence, 8 * HOUR),
+    (Trouble::ClockStep, 12 * HOUR),
+    (Trouble::Lie, 4 * HOUR),
+    (Trouble::Clone, 12 * HOUR),
+    (Trouble::Publish, 6 * HOUR),
+    (Trouble::MirrorOutage, DAY),
+    (Trouble::Operator, 8 * HOUR),
+    (Trouble::Stall, 6 * HOUR),
 ];
 
 impl World {
     pub(super) fn begin_trouble(&mut self) {
         for (fault, _) in EVERY {
             if self.faults.has(fault) {
-                self.strike_later(fault);
+                self.inject_later(fault);
             }
         }
     }
 
-    fn strike_later(&mut self, fault: Fault) {
+    fn inject_later(&mut self, fault: Trouble) {
         let Some((_, every)) = EVERY.iter().find(|(other, _)| *other == fault) else { return };
         let mut every = every * 2 / self.faults.strength(fault).max(1);
-        if matches!(fault, Fault::WorkerCrash | Fault::Cut | Fault::Silence | Fault::Lie) {
+        if matches!(fault, Trouble::WorkerCrash | Trouble::Cut | Trouble::Silence | Trouble::Lie) {
             every = (every / self.workers.len() as u64).max(MINUTE);
         }
         let delay = self.random.of(0..2 * every);
-        self.after(delay, Happening::Strike(fault));
+        self.after(delay, Happening::Inject(fault));
     }
 
     /// What happens in times of trouble only, again and again.
-    pub(super) fn strike(&mut self, fault: Fault) {
+    pub(super) fn inject(&mut self, fault: Trouble) {
         if !self.trouble {
             return;
         }
         let number = self.random.index(self.workers.len());
         match fault {
-            Fault::WorkerCrash => self.stop_worker(number),
-            Fault::CoordinatorCrash => self.crash_coordinator(),
-            Fault::Cut => {
+            Trouble::WorkerCrash => self.stop_worker(number),
+            Trouble::CoordinatorCrash => self.crash_coordinator(),
+            Trouble::Cut => {
                 if let Some(session) = self.workers[number].session {
                     self.note(format_args!("worker-{number}"), || "loses its connection");
                     self.cut(session, true);
                 }
             }
-            Fault::Silence => self.silence(number),
-            Fault::ClockStep => {
+            Trouble::Silence => self.silence(number),
+            Trouble::ClockStep => {
                 let step = i64::try_from(self.random.of(0..12 * HOUR)).unwrap_or(0);
                 self.skew = step - i64::try_from(6 * HOUR).unwrap_or(0);
                 let minutes = self.skew / 60_000;
                 self.note("coordinator", || format!("its wall clock is {minutes} minutes off"));
             }
-            Fault::Lie => self.lie(number),
-            Fault::Clone => self.join_clone(number),
-            Fault::Publish => {
+            Trouble::Lie => self.lie(number),
+            Trouble::Clone => self.join_clone(number),
+            Trouble::Publish => {
                 let which = self.random.index(self.packages.len());
                 self.packages[which].change(&mut self.random);
                 let name = self.packages[which].name().to_owned();
                 self.note("mirror", || format!("publishes something about {name}"));
             }
-            Fault::MirrorOutage => self.outage(),
-            Fault::Operator => self.operate(),
-            Fault::Stall => self.stall(),
+            Trouble::MirrorOutage => self.outage(),
+            Trouble::Operator => self.operate(),
+            Trouble::Stall => self.stall(),
             _ => {}
         }
-        self.strike_later(fault);
+        self.inject_later(fault);
     }
 
     fn silence(&mut self, number: usize) {

@@ -19,7 +19,7 @@ use crate::protocol::{PublicKey, Sha256};
 
 /// What every session is given: the other actors, and what it needs of the world.
 #[derive(Clone)]
-pub struct House {
+pub struct Services {
     /// The database.
     pub store: ActorRef<store::Message>,
     /// Logs and differences.
@@ -67,7 +67,7 @@ pub struct House {
 #[error("the coordinator is restarting; try again")]
 pub struct Gone;
 
-impl House {
+impl Services {
     /// Asks an actor and waits; for tasks only, never for an actor's handler.
     ///
     /// # Errors

@@ -17,8 +17,8 @@ use rebuilder_actors::protocol::wire::v1::worker::Message as FromWorker;
 use rebuilder_actors::protocol::{AttemptId, PublicKey, wire};
 
 use super::blobs::BlobDisk;
-use super::sight::Sight;
-use super::world::{Life, World, lock};
+use super::event::ClusterEvent;
+use super::world::{Cluster, ProcessScope, lock};
 use crate::observation::Observation;
 
 /// Bytes of one log that were received and are not written yet: flow control holds the rest back at
@@ -29,42 +29,45 @@ const HELD_BYTES_MAX: u64 = 4 * (64 << 10);
 const REQUESTS_MAX: u64 = 4;
 
 /// What is read along.
-pub(super) enum Ears {
+pub(super) enum Subject {
     /// The coordinator's: who its workers are, and where their logs go.
     Coordinator(Arc<BTreeMap<PublicKey, usize>>, Arc<Mutex<BlobDisk>>),
     /// A worker's.
     Worker(usize),
 }
 
-/// The port of a process, with ears.
-pub(super) struct Tapped {
+/// The port of a process, with subject.
+pub(super) struct RecordedNetwork {
     inner: Arc<dyn Network>,
-    tap: Arc<Tap>,
+    recorder: Arc<Recorder>,
 }
 
-pub(super) struct Tap {
-    world: Arc<World>,
-    life: Arc<Life>,
-    ears: Ears,
+pub(super) struct Recorder {
+    world: Arc<Cluster>,
+    scope: Arc<ProcessScope>,
+    subject: Subject,
 }
 
-impl Tapped {
+impl RecordedNetwork {
     pub(super) fn new(
         inner: Arc<dyn Network>,
-        world: &Arc<World>,
-        life: &Arc<Life>,
-        ears: Ears,
+        world: &Arc<Cluster>,
+        scope: &Arc<ProcessScope>,
+        subject: Subject,
     ) -> Self {
-        Self { inner, tap: Arc::new(Tap { world: world.clone(), life: life.clone(), ears }) }
+        Self {
+            inner,
+            recorder: Arc::new(Recorder { world: world.clone(), scope: scope.clone(), subject }),
+        }
     }
 
     fn wrap(&self, inner: Box<dyn Connection>) -> Box<dyn Connection> {
         let (streams, asked) = (Arc::default(), Arc::default());
-        Box::new(Line { inner, tap: self.tap.clone(), streams, asked })
+        Box::new(RecordedConnection { inner, recorder: self.recorder.clone(), streams, asked })
     }
 }
 
-impl Network for Tapped {
+impl Network for RecordedNetwork {
     fn accept(&self) -> BoxFuture<'_, Option<Box<dyn Connection>>> {
         Box::pin(async move { Some(self.wrap(self.inner.accept().await?)) })
     }
@@ -87,42 +90,46 @@ impl Network for Tapped {
 }
 
 /// A connection that is read along.
-struct Line {
+struct RecordedConnection {
     inner: Box<dyn Connection>,
-    tap: Arc<Tap>,
+    recorder: Arc<Recorder>,
     /// Streams so far; the first one is the control stream.
     streams: Arc<AtomicU32>,
     /// Requests that are under way, of a peer that is no worker.
     asked: Arc<AtomicU64>,
 }
 
-impl Line {
+impl RecordedConnection {
     fn streams(&self, (send, receive): FrameStreams) -> FrameStreams {
         let first = self.streams.fetch_add(1, Ordering::Relaxed) == 0;
         let peer = self.inner.peer();
-        let stream = match &self.tap.ears {
-            Ears::Worker(worker) if first => Stream::WorkerControl(*worker),
-            Ears::Coordinator(workers, _) => match workers.get(&peer) {
+        let stream = match &self.recorder.subject {
+            Subject::Worker(worker) if first => Stream::WorkerControl(*worker),
+            Subject::Coordinator(workers, _) => match workers.get(&peer) {
                 Some(worker) if first => Stream::CoordinatorControl(*worker),
                 Some(_) => Stream::Upload(Mutex::default()),
                 None if first => return (send, receive),
                 None => return self.asked(send, receive),
             },
-            Ears::Worker(_) => return (send, receive),
+            Subject::Worker(_) => return (send, receive),
         };
-        let ear = Arc::new(Ear { tap: self.tap.clone(), stream, sent: AtomicU32::new(0) });
+        let recorder = Arc::new(StreamRecorder {
+            recorder: self.recorder.clone(),
+            stream,
+            sent: AtomicU32::new(0),
+        });
         (
-            Box::new(Sender { inner: send, ear: ear.clone() }),
-            Box::new(Receiver { inner: receive, ear }),
+            Box::new(Sender { inner: send, recorder: recorder.clone() }),
+            Box::new(Receiver { inner: receive, recorder }),
         )
     }
 }
 
-impl Line {
+impl RecordedConnection {
     /// A request begins to be taken in; it is under way until both directions are gone.
     fn asked(&self, send: Box<dyn FrameSend>, receive: Box<dyn FrameReceive>) -> FrameStreams {
         let under_way = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        self.tap.world.hold("requests of one connection", under_way, REQUESTS_MAX);
+        self.recorder.world.hold("requests of one connection", under_way, REQUESTS_MAX);
         let asked = Arc::new(Asked(self.asked.clone()));
         let answer = Answer { inner: send, _asked: asked.clone() };
         (Box::new(answer), Box::new(Question { inner: receive, _asked: asked }))
@@ -172,10 +179,10 @@ impl FrameReceive for Question {
     }
 }
 
-impl Connection for Line {
+impl Connection for RecordedConnection {
     fn clone_handle(&self) -> Box<dyn Connection> {
-        let (inner, tap) = (self.inner.clone_handle(), self.tap.clone());
-        Box::new(Self { inner, tap, streams: self.streams.clone(), asked: self.asked.clone() })
+        let (inner, recorder) = (self.inner.clone_handle(), self.recorder.clone());
+        Box::new(Self { inner, recorder, streams: self.streams.clone(), asked: self.asked.clone() })
     }
 
     fn peer(&self) -> PublicKey {
@@ -218,14 +225,14 @@ impl Connection for Line {
     }
 
     fn close(&self, reason: CloseReason) {
-        let Tap { world, life, ears } = &*self.tap;
-        world.line(life.node, || format!("closes a connection: {reason}"));
-        if let Ears::Coordinator(workers, _) = ears
+        let Recorder { world, scope, subject } = &*self.recorder;
+        world.line(scope.node, || format!("closes a connection: {reason}"));
+        if let Subject::Coordinator(workers, _) = subject
             && reason.code == CloseCode::Busy as u32
             && let Some(worker) = workers.get(&self.inner.peer())
-            && !life.is_over()
+            && !scope.is_over()
         {
-            world.see(life.node, &Sight::TurnedAway(*worker));
+            world.see(scope.node, &ClusterEvent::TurnedAway(*worker));
         }
         self.inner.close(reason);
     }
@@ -236,8 +243,8 @@ impl Connection for Line {
 }
 
 /// Both directions of one stream.
-struct Ear {
-    tap: Arc<Tap>,
+struct StreamRecorder {
+    recorder: Arc<Recorder>,
     stream: Stream,
     /// Frames sent and received so far.
     sent: AtomicU32,
@@ -257,37 +264,37 @@ struct Upload {
     end: Option<u64>,
 }
 
-impl Ear {
+impl StreamRecorder {
     fn sends(&self, frame: &Bytes) {
-        let Tap { world, life, .. } = &*self.tap;
-        if life.is_over() {
+        let Recorder { world, scope, .. } = &*self.recorder;
+        if scope.is_over() {
             return;
         }
         let first = self.sent.fetch_add(1, Ordering::Relaxed) == 0;
         match &self.stream {
             Stream::CoordinatorControl(worker) if !first => {
                 let Ok(message) = wire::decode::<FromCoordinator>(frame) else { return };
-                world.line(life.node, || format!("to worker-{worker}: {}", told(&message)));
+                world.line(scope.node, || format!("to worker-{worker}: {}", told(&message)));
                 match message {
                     FromCoordinator::Assign { assignment, .. } => {
-                        world.see(life.node, &Sight::AssignLeft(assignment.attempt));
+                        world.see(scope.node, &ClusterEvent::AssignLeft(assignment.attempt));
                     }
                     FromCoordinator::Answer { attempt, answer } => {
-                        world.see(life.node, &Sight::AnswerLeft(attempt, answer));
+                        world.see(scope.node, &ClusterEvent::AnswerLeft(attempt, answer));
                     }
                     FromCoordinator::Cancel { .. } | FromCoordinator::LogWanted { .. } => {}
                 }
             }
             // The first frame says hello.
             Stream::WorkerControl(worker) if first => {
-                world.see(life.node, &Sight::Occupied(*worker, Vec::new()));
+                world.see(scope.node, &ClusterEvent::Occupied(*worker, Vec::new()));
             }
             Stream::WorkerControl(worker) => {
                 let Ok(message) = wire::decode::<FromWorker>(frame) else { return };
-                world.line(life.node, || says(&message));
+                world.line(scope.node, || says(&message));
                 if let FromWorker::Status(status) = message {
                     let running = status.running.iter().map(|r| r.attempt).collect();
-                    world.see_often(&Sight::Occupied(*worker, running));
+                    world.see_often(&ClusterEvent::Occupied(*worker, running));
                 }
             }
             Stream::Upload(upload) => {
@@ -300,11 +307,11 @@ impl Ear {
     }
 
     fn receives(&self, frame: &Bytes) {
-        let Tap { world, life, ears } = &*self.tap;
-        if life.is_over() {
+        let Recorder { world, scope, subject } = &*self.recorder;
+        if scope.is_over() {
             return;
         }
-        match (&self.stream, ears) {
+        match (&self.stream, subject) {
             (Stream::WorkerControl(worker), _) => {
                 let worker = *worker;
                 // The welcome is no message, and reads as none.
@@ -313,13 +320,13 @@ impl Ear {
                         world.observe(&Observation::Answered { attempt, worker, answer });
                     }
                     Ok(FromCoordinator::Assign { assignment, .. }) => {
-                        let sight = Sight::AssignArrived(worker, assignment.attempt);
-                        world.see(life.node, &sight);
+                        let event = ClusterEvent::AssignArrived(worker, assignment.attempt);
+                        world.see(scope.node, &event);
                     }
                     _ => {}
                 }
             }
-            (Stream::Upload(upload), Ears::Coordinator(_, disk)) => {
+            (Stream::Upload(upload), Subject::Coordinator(_, disk)) => {
                 let mut upload = lock(upload);
                 let (Some(attempt), Some(end)) = (upload.attempt, upload.end.as_mut()) else {
                     if let Ok(Start::Log { attempt }) = wire::decode(frame) {
@@ -375,12 +382,12 @@ fn says(message: &FromWorker) -> String {
 
 struct Sender {
     inner: Box<dyn FrameSend>,
-    ear: Arc<Ear>,
+    recorder: Arc<StreamRecorder>,
 }
 
 impl FrameSend for Sender {
     fn send(&mut self, frame: Bytes) -> BoxFuture<'_, Result<(), StreamError>> {
-        self.ear.sends(&frame);
+        self.recorder.sends(&frame);
         self.inner.send(frame)
     }
 
@@ -395,7 +402,7 @@ impl FrameSend for Sender {
 
 struct Receiver {
     inner: Box<dyn FrameReceive>,
-    ear: Arc<Ear>,
+    recorder: Arc<StreamRecorder>,
 }
 
 impl FrameReceive for Receiver {
@@ -403,7 +410,7 @@ impl FrameReceive for Receiver {
         Box::pin(async move {
             let frame = self.inner.receive().await?;
             if let Some(frame) = &frame {
-                self.ear.receives(frame);
+                self.recorder.receives(frame);
             }
             Ok(frame)
         })

@@ -15,7 +15,7 @@ use crate::domain::report::{AttemptReport, LogDigest, sign, verify};
 use crate::port::{Group, IndexState, Monotonic, Op, Signer as _, UtcMillis};
 use crate::protocol::stored;
 use crate::protocol::stored::key::table;
-use crate::protocol::stored::v1::{JobState, Place};
+use crate::protocol::stored::v1::{JobState, StoredPlace};
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
 use crate::protocol::wire::v1::ctl::{PackageFilter, Response};
 use crate::protocol::wire::v1::worker::{Running, Status};
@@ -31,7 +31,7 @@ pub(super) const HOUR: Duration = Duration::from_secs(3600);
 /// 2026-01-01, noon: far from the ends of a day.
 pub(super) const START: UtcMillis = UtcMillis(1_767_268_800_000);
 
-pub(super) struct House {
+pub(super) struct Harness {
     pub(super) queue: Queue,
     pub(super) settings: Settings,
     pub(super) now: Now,
@@ -42,8 +42,8 @@ pub(super) struct House {
     requests: u64,
 }
 
-impl House {
-    /// A house in which the keys of workers 1 to 9 are listed.
+impl Harness {
+    /// A harness in which the keys of workers 1 to 9 are listed.
     pub(super) fn new() -> Self {
         Self::with(Settings::default())
     }
@@ -53,7 +53,7 @@ impl House {
         Self::bare(settings)
     }
 
-    /// A house with exactly these settings.
+    /// A harness with exactly these settings.
     pub(super) fn bare(settings: Settings) -> Self {
         let now = Now { monotonic: Monotonic(Duration::from_secs(1)), utc: START };
         let queue = Queue::empty(settings.clone(), now);
@@ -207,21 +207,21 @@ impl House {
     /// A worker that joined and told that it is idle.
     pub(super) fn ready(&mut self, worker: u8) -> (SessionId, Vec<Assignment>) {
         let session = self.join(worker);
-        let effects = self.told(session, 0, &[], &[]);
+        let effects = self.status(session, 0, &[], &[]);
         (session, assignments(&effects))
     }
 
-    pub(super) fn told(
+    pub(super) fn status(
         &mut self,
         session: SessionId,
         seen: u64,
         running: &[AttemptId],
         spooled: &[AttemptId],
     ) -> Effects {
-        self.told_with(session, seen, running, spooled, 4 * GIB)
+        self.status_with(session, seen, running, spooled, 4 * GIB)
     }
 
-    pub(super) fn told_with(
+    pub(super) fn status_with(
         &mut self,
         session: SessionId,
         seen: u64,
@@ -241,7 +241,7 @@ impl House {
             free_memory,
             free_disk: 100 * GIB,
         };
-        self.handle(Event::Told(session, status))
+        self.handle(Event::StatusReceived(session, status))
     }
 
     pub(super) fn report(
@@ -307,13 +307,13 @@ impl House {
         &self.queue.entries[&job].state
     }
 
-    pub(super) fn place(&self, job: InputId) -> &Place {
+    pub(super) fn place(&self, job: InputId) -> &StoredPlace {
         &self.state(job).place
     }
 
     /// Time until the job is due; zero when it is.
     pub(super) fn delay(&self, job: InputId) -> Duration {
-        let Place::Queued { due, .. } = self.place(job) else {
+        let StoredPlace::Queued { due, .. } = self.place(job) else {
             panic!("not queued: {:?}", self.place(job))
         };
         Duration::from_millis(u64::try_from((due.0 - self.now.utc.0).max(0)).unwrap())

@@ -32,7 +32,7 @@ const SPACE: u64 = 64 << 20;
 
 /// Which images to make of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct CutPlan {
     /// The recording's folder.
     pub recording: PathBuf,
     pub medium: Medium,
@@ -71,7 +71,7 @@ impl Judged {
     }
 }
 
-impl Plan {
+impl CutPlan {
     pub fn new(recording: &Recording, medium: Medium, images: usize, seed: u64) -> Self {
         let asked = std::env::var(SEED).ok();
         let seed = asked.map_or(seed, |seed| seed.parse().expect("a seed is a number"));
@@ -90,7 +90,7 @@ impl Plan {
     }
 }
 
-impl std::fmt::Display for Plan {
+impl std::fmt::Display for CutPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { recording, medium, images, seed, deaf_to } = self;
         let deaf_to = deaf_to.as_deref().unwrap_or("-");
@@ -98,7 +98,7 @@ impl std::fmt::Display for Plan {
     }
 }
 
-impl FromStr for Plan {
+impl FromStr for CutPlan {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -127,7 +127,7 @@ pub fn judge(fault: &mut dyn FnMut(&Path, &[String]) -> Option<String>) {
     let Ok(text) = std::env::var(PLAN) else { return };
     let (share, text) = text.split_once(':').expect("the parent writes the share first");
     let share: usize = share.parse().expect("a number");
-    let plan: Plan = text.parse().expect("the parent wrote it");
+    let plan: CutPlan = text.parse().expect("the parent wrote it");
     let recording = Recording::open(&plan.recording);
     let events = recording.events();
     let cuts = cuts(&plan, share, &events);
@@ -160,10 +160,10 @@ pub fn judge(fault: &mut dyn FnMut(&Path, &[String]) -> Option<String>) {
 }
 
 /// The first image of `plan`, and what was acknowledged before its cut.
-pub fn image(plan: &Plan) -> (Node, Vec<String>) {
+pub fn image(plan: &CutPlan) -> (Node, Vec<String>) {
     let recording = Recording::open(&plan.recording);
     let events = recording.events();
-    let (moment, seed) = cuts(&Plan { images: 1, ..plan.clone() }, 0, &events)[0];
+    let (moment, seed) = cuts(&CutPlan { images: 1, ..plan.clone() }, 0, &events)[0];
     let mut disk = recording.disk(plan.medium, plan.deaf_to.clone());
     let mut told = recording.told();
     for event in &events[..=moment] {
@@ -183,7 +183,7 @@ fn what_it_said(panic: &dyn Any) -> String {
 
 /// Moments and seeds of the images of one child, in order of the moments. Every fourth moment is
 /// beside a change of names or a sync: these are few, and matter.
-fn cuts(plan: &Plan, share: usize, events: &[Event]) -> Vec<(usize, u64)> {
+fn cuts(plan: &CutPlan, share: usize, events: &[Event]) -> Vec<(usize, u64)> {
     let is_rare = |event: &Event| {
         matches!(event, Event::Began { call, .. } if !matches!(call,
             Call::Write { .. } | Call::Seek { .. } | Call::Open { create: false, .. }))
@@ -213,7 +213,7 @@ fn space_for_images(otherwise: &Path) -> PathBuf {
 }
 
 /// Has the images of `plan` judged by the test `child` of this program, which calls [`judge`].
-pub fn judged_by_children(plan: &Plan, child: &str) -> Judged {
+pub fn judged_by_children(plan: &CutPlan, child: &str) -> Judged {
     let (send, receive) = mpsc::channel();
     let mut children: Vec<Child> = Vec::new();
     for share in 0..CHILDREN.min(plan.images) {
@@ -242,12 +242,12 @@ pub fn judged_by_children(plan: &Plan, child: &str) -> Judged {
     judged
 }
 
-fn collect(plan: &Plan, children: usize, receive: &mpsc::Receiver<(usize, String)>) -> Judged {
+fn collect(plan: &CutPlan, children: usize, receive: &mpsc::Receiver<(usize, String)>) -> Judged {
     let mut all = Judged::default();
     let mut now: Vec<Option<String>> = vec![Some("nothing yet".to_owned()); children];
     let replay = |judging: &str| {
         let seed = judging.split(' ').next().and_then(|seed| seed.parse().ok());
-        let one = Plan { images: 1, seed: seed.unwrap_or(plan.seed), ..plan.clone() };
+        let one = CutPlan { images: 1, seed: seed.unwrap_or(plan.seed), ..plan.clone() };
         format!("{judging}; replay with {REPLAY}={one}")
     };
     let ended = loop {

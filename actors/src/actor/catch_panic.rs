@@ -9,7 +9,7 @@ pub(super) struct Panicked;
 
 /// Runs work of a task so that a panic has an end that somebody hears of. What the work shares with
 /// others must hold after a panic: locks are taken over, messages are whole.
-pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
+pub(super) async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
     let mut work = pin!(work);
     core::future::poll_fn(|context| {
         match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
@@ -27,11 +27,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_everything_else_passes() {
-        assert_eq!(caught(async { 7 }).await, Ok(7));
+        assert_eq!(catch_panic(async { 7 }).await, Ok(7));
         let late = async {
             tokio::task::yield_now().await;
             panic!("planted");
         };
-        assert_eq!(caught::<()>(late).await, Err(Panicked));
+        assert_eq!(catch_panic::<()>(late).await, Err(Panicked));
     }
 }

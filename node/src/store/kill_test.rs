@@ -9,7 +9,7 @@ use rebuilder_actors::port::{Batch, Store};
 
 use super::{Engine, StoreOptions};
 use crate::data_dir::DataDir;
-use crate::power_cut::Numbers;
+use crate::testing::power_cut::Numbers;
 
 const CHILD: &str = "STORE_KILL_TEST_DIR";
 const ENGINE: &str = "STORE_KILL_TEST_ENGINE";
@@ -85,7 +85,7 @@ fn kill_often(engine: Engine) {
     let mut random = Numbers::new(8);
     for round in 0..KILLS {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "store::kill_tests::child_that_is_killed", "--nocapture"])
+            .args(["--exact", "store::kill_test::child_that_is_killed", "--nocapture"])
             .env(CHILD, top.path())
             .env(ENGINE, engine.name())
             .stdout(Stdio::piped())

@@ -10,7 +10,7 @@ use super::summed::{SummedStore, Sums};
 
 /// An engine whose panics are errors: it panics where what it reads cannot be what it wrote.
 #[derive(Debug)]
-pub struct Caught<S> {
+pub struct CatchPanic<S> {
     /// `None`: it panicked, and is not to be touched again. Its own end could panic, or wait for a
     /// thread that is gone, so that it has none.
     engine: Option<S>,
@@ -18,7 +18,7 @@ pub struct Caught<S> {
     path: PathBuf,
 }
 
-impl<S: Store> Caught<S> {
+impl<S: Store> CatchPanic<S> {
     /// Opens an engine whose file is `path`.
     ///
     /// # Errors
@@ -55,13 +55,13 @@ impl<S: Store> Caught<S> {
     }
 }
 
-impl<S: SummedStore> SummedStore for Caught<S> {
+impl<S: SummedStore> SummedStore for CatchPanic<S> {
     fn commit_summed(&mut self, batches: &[Batch], sums: &mut dyn Sums) -> Result<(), StoreError> {
         self.change(|engine| engine.commit_summed(batches, sums))
     }
 }
 
-impl<S: Store> Store for Caught<S> {
+impl<S: Store> Store for CatchPanic<S> {
     fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
         self.change(|engine| engine.commit(batches))
     }
@@ -140,9 +140,9 @@ mod tests {
     #[test]
     fn panics_of_the_engine_name_its_file() {
         let path = Path::new("/data/store/db");
-        let opened = Caught::<Panics>::open(path, || panic!("cannot parse"));
+        let opened = CatchPanic::<Panics>::open(path, || panic!("cannot parse"));
         assert_eq!(opened.unwrap_err(), damaged(path, "the engine panicked: cannot parse"));
-        let mut store = Caught::open(path, || Ok(Panics)).unwrap();
+        let mut store = CatchPanic::open(path, || Ok(Panics)).unwrap();
         let corrupt = damaged(path, "the engine panicked: corrupt");
         assert_eq!(store.get(b"k"), Err(corrupt.clone()));
         assert_eq!(store.scan(b"", b"", &mut |_, _| true), Err(corrupt));
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_visitor_stays_one() {
-        let mut store = Caught::open(Path::new("db"), || Ok(Memory::default())).unwrap();
+        let mut store = CatchPanic::open(Path::new("db"), || Ok(Memory::default())).unwrap();
         let mut batch = Batch::default();
         batch.put(&b"k"[..], &b"v"[..]);
         store.commit(&[batch]).unwrap();

@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex};
 use quinn::udp::{EcnCodepoint, RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
 
-use super::fault::Fault;
-use super::random::Random;
-use super::world::{Life, World, lock};
+use super::random_stream::RandomStream;
+use super::trouble::Trouble;
+use super::world::{Cluster, ProcessScope, lock};
 
 /// Largest datagram that passes, bytes: an Ethernet frame's payload without IP and UDP.
 const DATAGRAM_BYTES_MAX: usize = 1472;
@@ -22,13 +22,13 @@ const DATAGRAM_BYTES_MAX: usize = 1472;
 const BUFFERED_MAX: usize = 4096;
 
 /// The network between all nodes.
-pub(super) struct Air {
-    world: Arc<World>,
+pub(super) struct SimulatedNetwork {
+    world: Arc<Cluster>,
     state: Mutex<State>,
 }
 
 struct State {
-    random: Random,
+    random: RandomStream,
     sockets: BTreeMap<SocketAddr, Inbox>,
     /// By arrival (milliseconds of the world's age) and order of departure.
     flying: BTreeMap<(u64, u64), Datagram>,
@@ -54,8 +54,8 @@ struct Datagram {
     bytes: Box<[u8]>,
 }
 
-impl Air {
-    pub(super) fn new(world: &Arc<World>) -> Arc<Self> {
+impl SimulatedNetwork {
+    pub(super) fn new(world: &Arc<Cluster>) -> Arc<Self> {
         let state = State {
             random: world.random("network"),
             sockets: BTreeMap::new(),
@@ -64,19 +64,23 @@ impl Air {
             pump: (None, None),
             blocked: BTreeSet::new(),
         };
-        let air = Arc::new(Self { world: world.clone(), state: Mutex::new(state) });
-        tokio::spawn(pump(Arc::downgrade(&air)));
-        air
+        let network = Arc::new(Self { world: world.clone(), state: Mutex::new(state) });
+        tokio::spawn(pump(Arc::downgrade(&network)));
+        network
     }
 
     /// A socket for one process.
-    pub(super) fn bind(self: &Arc<Self>, address: SocketAddr, life: Arc<Life>) -> Arc<Socket> {
+    pub(super) fn bind(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        scope: Arc<ProcessScope>,
+    ) -> Arc<Socket> {
         let mut state = lock(&self.state);
         state.departed += 1;
         let number = state.departed;
         let inbox = Inbox { number, arrived: VecDeque::new(), waker: None };
         state.sockets.insert(address, inbox);
-        Arc::new(Socket { air: self.clone(), address, number, life })
+        Arc::new(Socket { network: self.clone(), address, number, scope })
     }
 
     /// The socket's process is gone: its owner is told, and nothing arrives any more.
@@ -112,21 +116,22 @@ impl Air {
         }
         let options = &self.world.options;
         let random = &mut state.random;
-        let chance =
-            |random: &mut Random, fault, percent| self.world.has(fault) && random.percent(percent);
-        if chance(random, Fault::Loss, options.loss_percent) {
+        let chance = |random: &mut RandomStream, fault, percent| {
+            self.world.has(fault) && random.percent(percent)
+        };
+        if chance(random, Trouble::Loss, options.loss_percent) {
             return;
         }
         let copies =
-            if chance(random, Fault::Duplicates, options.duplicates_percent) { 2 } else { 1 };
+            if chance(random, Trouble::Duplicates, options.duplicates_percent) { 2 } else { 1 };
         for _ in 0..copies {
             let mut delay = options.latency_ms + random.of(0..options.jitter_ms);
-            if chance(random, Fault::Reordering, options.reordering_percent) {
+            if chance(random, Trouble::Reordering, options.reordering_percent) {
                 delay += random.of(0..300);
             }
-            if chance(random, Fault::Latency, options.late_percent) {
+            if chance(random, Trouble::Latency, options.late_percent) {
                 delay += random.of(0..8000);
-            } else if self.world.has(Fault::Latency) {
+            } else if self.world.has(Trouble::Latency) {
                 delay += random.of(0..200);
             }
             let at = millis(self.world.age()) + delay;
@@ -162,13 +167,13 @@ impl Air {
 }
 
 /// Delivers datagrams until nobody is left who could send one.
-async fn pump(air: std::sync::Weak<Air>) {
+async fn pump(network: std::sync::Weak<SimulatedNetwork>) {
     let mut timer: Option<Pin<Box<tokio::time::Sleep>>> = None;
     core::future::poll_fn(|cx| {
         loop {
-            let Some(air) = air.upgrade() else { return Poll::Ready(()) };
-            let Some(due) = air.deliver(cx.waker()) else { return Poll::Pending };
-            let at = air.world.zero() + Duration::from_millis(due);
+            let Some(network) = network.upgrade() else { return Poll::Ready(()) };
+            let Some(due) = network.deliver(cx.waker()) else { return Poll::Pending };
+            let at = network.world.zero() + Duration::from_millis(due);
             let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
             timer.as_mut().reset(at);
             if timer.as_mut().poll(cx).is_pending() {
@@ -195,10 +200,10 @@ fn number(address: SocketAddr) -> u64 {
 
 /// One process' way into the network.
 pub(super) struct Socket {
-    air: Arc<Air>,
+    network: Arc<SimulatedNetwork>,
     address: SocketAddr,
     number: u64,
-    life: Arc<Life>,
+    scope: Arc<ProcessScope>,
 }
 
 impl fmt::Debug for Socket {
@@ -213,9 +218,9 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        if !self.life.is_over() {
+        if !self.scope.is_over() {
             let (from, to, ecn) = (self.address, transmit.destination, transmit.ecn);
-            self.air.send(&Datagram { from, to, ecn, bytes: transmit.contents.into() });
+            self.network.send(&Datagram { from, to, ecn, bytes: transmit.contents.into() });
         }
         Ok(())
     }
@@ -226,9 +231,9 @@ impl AsyncUdpSocket for Socket {
         buffers: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let mut state = lock(&self.air.state);
+        let mut state = lock(&self.network.state);
         let inbox = state.sockets.get_mut(&self.address).filter(|i| i.number == self.number);
-        let (false, Some(inbox)) = (self.life.is_over(), inbox) else {
+        let (false, Some(inbox)) = (self.scope.is_over(), inbox) else {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
         let mut count = 0;
@@ -254,7 +259,7 @@ impl AsyncUdpSocket for Socket {
 
     fn may_fragment(&self) -> bool {
         // If not, larger and larger datagrams are tried, as in production.
-        self.air.world.options.fragments
+        self.network.world.options.fragments
     }
 }
 

@@ -6,7 +6,7 @@ use rebuilder_actors::protocol::{AttemptId, FaultKind, Verdict};
 /// What only the cluster sees: frames as they leave and arrive, what builders did, what waits in
 /// memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sight {
+pub enum ClusterEvent {
     /// The coordinator gave an assignment to its connection.
     AssignLeft(AttemptId),
     /// The coordinator gave a final answer to its connection.

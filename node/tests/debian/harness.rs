@@ -10,7 +10,7 @@ use rebuilder_actors::protocol::{
     InputId, JobKey, RemoteFile, Stage,
 };
 use rebuilder_node::backend::debian::{DebianBackend, DebianSettings};
-use rebuilder_node::backend::{Ended, Learnt, Rebuild as _};
+use rebuilder_node::backend::{BuildError, BuildFacts, Rebuild as _};
 use rebuilder_node::fetch::{FetchLimits, Fetcher};
 use rebuilder_node::sandbox;
 use tokio::sync::Notify;
@@ -39,7 +39,7 @@ impl Clock for SystemClock {
 }
 
 /// Keeps what an attempt tells.
-pub struct Told {
+pub struct RecordedProgress {
     clock: SystemClock,
     log: Mutex<Vec<u8>>,
     stages: Mutex<Vec<(Stage, f32)>>,
@@ -47,7 +47,7 @@ pub struct Told {
     is_cancelled: std::sync::atomic::AtomicBool,
 }
 
-impl Told {
+impl RecordedProgress {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             clock: SystemClock::new(),
@@ -76,7 +76,7 @@ impl Told {
     }
 }
 
-impl Progress for Told {
+impl Progress for RecordedProgress {
     fn stage(&self, stage: Stage) {
         let at = self.clock.monotonic().0.as_secs_f32();
         self.stages.lock().unwrap().push((stage, at));
@@ -104,9 +104,9 @@ impl Progress for Told {
 
 /// What came of one attempt.
 pub struct Outcome {
-    pub ended: Result<PathBuf, Ended>,
-    pub learnt: Learnt,
-    pub told: Arc<Told>,
+    pub ended: Result<PathBuf, BuildError>,
+    pub facts: BuildFacts,
+    pub progress: Arc<RecordedProgress>,
     pub seconds: f32,
 }
 
@@ -114,7 +114,7 @@ impl Outcome {
     /// The digest of an output.
     pub fn sha256(&self, file: &str) -> Option<String> {
         let out = self.ended.as_ref().unwrap_or_else(|ended| {
-            panic!("{ended:?}\n{}", self.told.log());
+            panic!("{ended:?}\n{}", self.progress.log());
         });
         let bytes = std::fs::read(out.join(file)).ok()?;
         Some(rebuilder_actors::protocol::Sha256::of(&bytes).to_string())
@@ -122,14 +122,14 @@ impl Outcome {
 }
 
 /// A backend over folders that end with it; base roots are shared by all tests of a run.
-pub struct World {
+pub struct Harness {
     pub folder: tempfile::TempDir,
     memory: PathBuf,
     backend: DebianBackend,
     numbers: std::sync::atomic::AtomicI32,
 }
 
-impl World {
+impl Harness {
     /// With these keyrings besides Debian's own.
     pub fn new(keyrings: &[&Path]) -> Self {
         Self::including(keyrings, &[])
@@ -170,20 +170,24 @@ impl World {
 
     /// One attempt.
     pub async fn attempt(&self, mut assignment: Assignment) -> Outcome {
-        self.attempt_told(&mut assignment, Told::new()).await
+        self.attempt_with(&mut assignment, RecordedProgress::new()).await
     }
 
     /// One attempt that can be cancelled.
-    pub async fn attempt_told(&self, assignment: &mut Assignment, told: Arc<Told>) -> Outcome {
+    pub async fn attempt_with(
+        &self,
+        assignment: &mut Assignment,
+        progress: Arc<RecordedProgress>,
+    ) -> Outcome {
         let number = self.numbers.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
         assignment.attempt = AttemptId { job: InputId(number), epoch: Epoch(1) };
         let folder = self.folder.path().join(format!("attempt-{number}"));
         std::fs::create_dir_all(&folder).unwrap();
-        let mut learnt = Learnt::nothing();
+        let mut facts = BuildFacts::nothing();
         let began = SystemClock::new();
-        let ended = self.backend.build(assignment, &folder, &mut learnt, &*told).await;
+        let ended = self.backend.build(assignment, &folder, &mut facts, &*progress).await;
         let seconds = began.monotonic().0.as_secs_f32();
-        Outcome { ended, learnt, told, seconds }
+        Outcome { ended, facts, progress, seconds }
     }
 
     /// The base roots that are there, complete or not.

@@ -7,7 +7,7 @@ use rebuilder_actors::port::{Batch, Store as _};
 
 use super::{SledStore, StoreOptions};
 use crate::data_dir::DataDir;
-use crate::power_cut::strace;
+use crate::testing::power_cut::strace;
 
 const CHILD: &str = "STORE_SYNC_TEST_DIR";
 const COMMITS: u32 = 40;
@@ -133,7 +133,7 @@ fn each_acknowledgement_follows_a_sync_of_the_file() {
         .arg("-o")
         .arg(&log)
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "store::sync_tests::child_that_is_traced", "--nocapture"])
+        .args(["--exact", "store::sync_test::child_that_is_traced", "--nocapture"])
         .env(CHILD, top.join("data"))
         .status()
         .unwrap();

@@ -7,11 +7,11 @@ macro_rules! faults {
     ($($(#[doc = $doc:literal])+ $fault:ident = $name:literal;)+) => {
         /// A kind of trouble.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub(super) enum Fault {
+        pub(super) enum Trouble {
             $($(#[doc = $doc])+ $fault,)+
         }
 
-        impl Fault {
+        impl Trouble {
             /// Every one.
             pub(super) const ALL: &[Self] = &[$(Self::$fault),+];
 
@@ -75,7 +75,7 @@ faults! {
     BrokenMachine = "broken-machine";
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
@@ -83,7 +83,7 @@ impl fmt::Display for Fault {
 
 /// Which trouble there is, and how much of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Faults(BTreeMap<Fault, u64>);
+pub(super) struct Faults(BTreeMap<Trouble, u64>);
 
 impl Faults {
     /// What a seed draws: each fault in two of three cases, and how often. `only` names them
@@ -91,7 +91,7 @@ impl Faults {
     /// nothing about the others.
     pub(super) fn draw(seed: u64, only: Option<&[String]>) -> Self {
         let mut drawn = BTreeMap::new();
-        for fault in Fault::ALL {
+        for fault in Trouble::ALL {
             let mut random = Random::new(seed, fault.name());
             let (on, strength) = (random.percent(66), random.of(1..4));
             if only.map_or(on, |only| only.iter().any(|name| name == fault.name())) {
@@ -102,12 +102,12 @@ impl Faults {
     }
 
     /// 0: never; 1: seldom; 2: usual; 3: often.
-    pub(super) fn strength(&self, fault: Fault) -> u64 {
+    pub(super) fn strength(&self, fault: Trouble) -> u64 {
         self.0.get(&fault).copied().unwrap_or(0)
     }
 
     /// True when there is this trouble.
-    pub(super) fn has(&self, fault: Fault) -> bool {
+    pub(super) fn has(&self, fault: Trouble) -> bool {
         self.0.contains_key(&fault)
     }
 

@@ -1,12 +1,12 @@
 //! Power cuts and kills, as for the store.
 
 use super::*;
-use crate::power_cut::{
-    Judged, Medium, Node, Numbers, Plan, Recording, folder, judge, judged_by_children, tell,
+use crate::testing::power_cut::{
+    CutPlan, Judged, Medium, Node, Numbers, Recording, folder, judge, judged_by_children, tell,
 };
 
-const SEALS: &str = "blobs::power_tests::child_that_seals";
-const JUDGES: &str = "blobs::power_tests::child_that_judges";
+const SEALS: &str = "blobs::power_test::child_that_seals";
+const JUDGES: &str = "blobs::power_test::child_that_judges";
 /// The first and the last content of the child.
 const RANGE: &str = "BLOBS_POWER_RANGE";
 const PIECE_BYTES: usize = 9000;
@@ -141,7 +141,7 @@ fn no_power_cut_loses_or_tears_a_blob() {
     let recording = record(&top.join("life"), &sessions);
     let mut all = Judged::default();
     for (medium, seed) in [(Medium::Synchronous, 1), (Medium::Cached, 2)] {
-        all.add(judged_by_children(&Plan::new(&recording, medium, 200, seed), JUDGES));
+        all.add(judged_by_children(&CutPlan::new(&recording, medium, 200, seed), JUDGES));
     }
     all.expect_sound(400, &top);
 }
@@ -157,7 +157,7 @@ fn a_blob_sealed_again_after_a_kill_is_durable() {
         let sessions: Vec<_> =
             kills.iter().map(|(range, kill)| (*range, kill.as_deref())).collect();
         let recording = record(&top.join(format!("kill-{kill}")), &sessions);
-        all.add(judged_by_children(&Plan::new(&recording, Medium::Cached, 60, kill), JUDGES));
+        all.add(judged_by_children(&CutPlan::new(&recording, Medium::Cached, 60, kill), JUDGES));
     }
     all.expect_sound(360, &top);
 }
@@ -172,7 +172,7 @@ fn a_power_cut_finds_each_sync_that_is_missing() {
         ("/data/parts", "durable bytes"),
         ("/parts/log-*", "durable bytes"),
     ] {
-        let mut plan = Plan::new(&recording, Medium::Cached, 200, 3);
+        let mut plan = CutPlan::new(&recording, Medium::Cached, 200, 3);
         plan.deaf_to = Some(path.to_owned());
         let faults = judged_by_children(&plan, JUDGES).faults;
         assert!(faults.iter().any(|f| f.contains(found)), "without {path}: {faults:?}");

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::power_cut::{
-    Judged, Medium, Node, Numbers, Plan, Recording, folder, judge, judged_by_children, tell,
+use crate::testing::power_cut::{
+    CutPlan, Judged, Medium, Node, Numbers, Recording, folder, judge, judged_by_children, tell,
 };
 
-const KEEPS: &str = "spool::power_tests::child_that_keeps";
-const JUDGES: &str = "spool::power_tests::child_that_judges";
+const KEEPS: &str = "spool::power_test::child_that_keeps";
+const JUDGES: &str = "spool::power_test::child_that_judges";
 /// Where the child begins to number its entries.
 const FIRST: &str = "SPOOL_POWER_FIRST";
 const ENTRIES: u64 = 40;
@@ -127,7 +127,7 @@ fn no_power_cut_loses_or_tears_an_entry() {
     let recording = record(&top.join("life"), &kills);
     let mut all = Judged::default();
     for (medium, seed) in [(Medium::Synchronous, 1), (Medium::Cached, 2)] {
-        all.add(judged_by_children(&Plan::new(&recording, medium, 300, seed), JUDGES));
+        all.add(judged_by_children(&CutPlan::new(&recording, medium, 300, seed), JUDGES));
     }
     all.expect_sound(600, &top);
 }
@@ -139,7 +139,7 @@ fn a_power_cut_finds_each_sync_that_is_missing() {
     for (path, found) in
         [("/spool/new", "found was None"), ("/entries", "found was None"), ("/spool", "found was")]
     {
-        let mut plan = Plan::new(&recording, Medium::Cached, 150, 3);
+        let mut plan = CutPlan::new(&recording, Medium::Cached, 150, 3);
         plan.deaf_to = Some(path.to_owned());
         let faults = judged_by_children(&plan, JUDGES).faults;
         assert!(faults.iter().any(|f| f.contains(found)), "without {path}: {faults:?}");

@@ -11,7 +11,7 @@ use crate::domain::queue::Whole;
 use crate::planted::{self, Bug};
 use crate::port::{BlobName, Store, StoreError};
 use crate::protocol::stored::key::table;
-use crate::protocol::stored::v1::{DifferenceRecord, JobState, Place, ReportRecord};
+use crate::protocol::stored::v1::{DifferenceRecord, JobState, ReportRecord, StoredPlace};
 use crate::protocol::stored::{self, RecordError};
 use crate::protocol::{AttemptId, InputId, Sha256};
 
@@ -78,7 +78,7 @@ impl Kept {
             let job = key.get(1..).and_then(|id| id.try_into().ok()).map(i32::from_be_bytes);
             let job = InputId(job.ok_or_else(|| RecordError::Malformed("key".into()))?);
             whole.state(job, &state);
-            if let Place::Leased { .. } = &state.place {
+            if let StoredPlace::Leased { .. } = &state.place {
                 parts.insert(log_part(AttemptId { job, epoch: state.epoch }));
             }
             Ok::<_, RecordError>(())

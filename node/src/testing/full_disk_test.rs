@@ -154,16 +154,16 @@ fn spool_child() {
 
 #[test]
 fn a_full_disk_fails_commits_and_loses_none() {
-    run("full_disk_tests::sled_child");
-    run("full_disk_tests::redb_child");
+    run("testing::full_disk_test::sled_child");
+    run("testing::full_disk_test::redb_child");
 }
 
 #[test]
 fn a_full_disk_refuses_pieces_and_keeps_parts() {
-    run("full_disk_tests::blobs_child");
+    run("testing::full_disk_test::blobs_child");
 }
 
 #[test]
 fn a_full_disk_refuses_entries_and_keeps_others() {
-    run("full_disk_tests::spool_child");
+    run("testing::full_disk_test::spool_child");
 }

@@ -2,11 +2,11 @@ macro_rules! faults {
     ($($(#[doc = $doc:literal])+ $fault:ident = $name:literal;)+) => {
         /// A kind of trouble.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Fault {
+        pub enum Trouble {
             $($(#[doc = $doc])+ $fault,)+
         }
 
-        impl Fault {
+        impl Trouble {
             /// Every one.
             pub const ALL: &[Self] = &[$(Self::$fault),+];
 
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn every_fault_has_a_name_of_its_own() {
-        let names: BTreeSet<&str> = Fault::ALL.iter().map(|fault| fault.name()).collect();
-        assert_eq!(names.len(), Fault::ALL.len());
+        let names: BTreeSet<&str> = Trouble::ALL.iter().map(|fault| fault.name()).collect();
+        assert_eq!(names.len(), Trouble::ALL.len());
     }
 }

@@ -12,8 +12,8 @@ use crate::namespaces::{Namespaces, address};
 use crate::node::{Node, NodeCommand};
 use crate::tools::{until, until_true};
 
-/// What a test wants its world to be like.
-pub struct Wishes {
+/// What a test wants its harness to be like.
+pub struct HarnessSettings {
     /// Packages that are followed.
     pub packages: Vec<String>,
     /// Workers that have keys which are listed.
@@ -26,7 +26,7 @@ pub struct Wishes {
     pub namespaces: bool,
 }
 
-impl Default for Wishes {
+impl Default for HarnessSettings {
     fn default() -> Self {
         Self {
             packages: names(1),
@@ -44,12 +44,12 @@ pub fn names(count: usize) -> Vec<String> {
 }
 
 /// A folder with the data of one coordinator and its workers, and the script that builds.
-pub struct World {
+pub struct Harness {
     pub namespaces: Option<Namespaces>,
     /// `host:port` of the coordinator.
     pub address: String,
     folder: tempfile::TempDir,
-    wishes: Wishes,
+    settings: HarnessSettings,
 }
 
 /// A line that the script wrote.
@@ -61,36 +61,36 @@ pub struct Run {
     pub at_ms: i64,
 }
 
-impl World {
-    pub fn new(wishes: Wishes) -> Self {
+impl Harness {
+    pub fn new(settings: HarnessSettings) -> Self {
         // First of all, because it says what is missing.
         let archive = ARCHIVE.base();
         let folder = tempfile::Builder::new().prefix("rebuilder-cluster-").tempdir().unwrap();
-        let nodes = [&["c"], wishes.listed].concat();
-        let namespaces = wishes.namespaces.then(|| Namespaces::new(&nodes));
-        let host = if wishes.namespaces { address(0) } else { loopback() };
+        let nodes = [&["c"], settings.listed].concat();
+        let namespaces = settings.namespaces.then(|| Namespaces::new(&nodes));
+        let host = if settings.namespaces { address(0) } else { loopback() };
         let address = format!("{host}:8485");
-        let world = Self { namespaces, address, folder, wishes };
+        let harness = Self { namespaces, address, folder, settings };
         for name in ["go", "hooks"] {
-            std::fs::create_dir(world.join(name)).unwrap();
+            std::fs::create_dir(harness.join(name)).unwrap();
         }
         let script = SCRIPT
-            .replace("@WORLD@", world.folder.path().to_str().unwrap())
+            .replace("@FOLDER@", harness.folder.path().to_str().unwrap())
             .replace("@ARCHIVE@", archive.to_str().unwrap());
-        let path = world.join("script");
+        let path = harness.join("script");
         std::fs::write(&path, script).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        world.write_coordinator();
-        for name in world.wishes.listed {
-            let key = world.coordinator_key().public_key();
-            world.write_worker(name, &format!("coordinator_key = \"{key}\"\n"));
+        harness.write_coordinator();
+        for name in harness.settings.listed {
+            let key = harness.coordinator_key().public_key();
+            harness.write_worker(name, &format!("coordinator_key = \"{key}\"\n"));
         }
-        world
+        harness
     }
 
     /// How many packages are followed.
     pub fn packages(&self) -> usize {
-        self.wishes.packages.len()
+        self.settings.packages.len()
     }
 
     pub fn join(&self, name: &str) -> PathBuf {
@@ -112,7 +112,7 @@ impl World {
     }
 
     fn write_coordinator(&self) {
-        let listed = self.wishes.listed.iter();
+        let listed = self.settings.listed.iter();
         let keys: Vec<String> = listed.map(|w| self.key(w).public_key().to_string()).collect();
         let text = format!(
             "[coordinator]\nlisten = \"{}\"\ndata_dir = {:?}\nauthorized_workers = {keys:?}\n{}\n\
@@ -122,12 +122,12 @@ impl World {
              buildinfos = {:?}\nkeyring = {:?}\npkgs = {:?}\n",
             self.address,
             self.join("c"),
-            self.wishes.coordinator,
-            self.wishes.tables,
+            self.settings.coordinator,
+            self.settings.tables,
             ARCHIVE.base(),
             ARCHIVE.buildinfos(),
             ARCHIVE.keyring(),
-            self.wishes.packages,
+            self.settings.packages,
         );
         std::fs::write(self.join("c.toml"), text).unwrap();
     }
@@ -160,7 +160,7 @@ impl World {
     pub fn coordinator(&self) -> Node {
         let mut node = self.start("c", "coordinator");
         let ctl = self.ctl();
-        let wanted = self.wishes.packages.len();
+        let wanted = self.settings.packages.len();
         until_true(30, "the coordinator knows its packages", || {
             assert!(node.is_alive(), "the coordinator ended: {}", node.said());
             let rows = ctl.try_ask(&["pkgs", "ls"]);
@@ -231,7 +231,7 @@ impl World {
     /// Each package was built once, from begin to end.
     pub fn assert_built_once(&self) {
         let runs = self.runs();
-        for name in &self.wishes.packages {
+        for name in &self.settings.packages {
             let count =
                 |is_end| runs.iter().filter(|r| r.name == *name && r.is_end == is_end).count();
             assert_eq!((count(false), count(true)), (1, 1), "builds of {name} begun and ended");
@@ -240,7 +240,7 @@ impl World {
 
     /// Waits until no package is without the verdict `reproduced`.
     pub fn until_reproduced(&self, secs: u64) {
-        let (ctl, wanted) = (self.ctl(), self.wishes.packages.len());
+        let (ctl, wanted) = (self.ctl(), self.settings.packages.len());
         let mut seen = Vec::new();
         let what = "all packages are reproduced";
         until_true(secs, what, || {
@@ -267,7 +267,7 @@ impl World {
 /// The shortest that the configuration takes.
 pub const LEASE_SECS: u64 = 30;
 
-/// An address that no other test uses: of this process and this world.
+/// An address that no other test uses: of this process and this harness.
 fn loopback() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(1);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -287,13 +287,13 @@ set -eu
 file=${1##*/}
 name=${file%%_*}
 worker=$REBUILDER_TEST_WORKER
-world='@WORLD@'
-echo "begin $name $worker $(date +%s%3N)" >>"$world/runs"
+folder='@FOLDER@'
+echo "begin $name $worker $(date +%s%3N)" >>"$folder/runs"
 echo "building $name"
-if [ -e "$world/hooks/$name" ]; then . "$world/hooks/$name"; fi
-until [ -e "$world/go/all" ] || [ -e "$world/go/$name" ] || [ -e "$world/go/$name@$worker" ]; do
+if [ -e "$folder/hooks/$name" ]; then . "$folder/hooks/$name"; fi
+until [ -e "$folder/go/all" ] || [ -e "$folder/go/$name" ] || [ -e "$folder/go/$name@$worker" ]; do
     sleep 0.05
 done
 cp "@ARCHIVE@/pool/main/${name}_1.0_amd64.deb" "$REBUILDERD_OUTDIR/"
-echo "end $name $worker $(date +%s%3N)" >>"$world/runs"
+echo "end $name $worker $(date +%s%3N)" >>"$folder/runs"
 "#;

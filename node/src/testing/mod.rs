@@ -1,0 +1,4 @@
+//! Only for tests.
+
+mod full_disk_test;
+pub mod power_cut;
