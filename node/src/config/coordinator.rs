@@ -134,7 +134,8 @@ fn attempt_limits(file: &file::Limits, problems: &mut Problems<'_>) -> AttemptLi
     let log = file.log_bytes_max.as_ref();
     if let Some(log) = log.filter(|log| log.get_ref().0 < LOG_BYTES_MIN) {
         let message = format!(
-            "a log needs at least {LOG_BYTES_MIN} bytes, of which 2 MiB are kept for its end"
+            "`log_bytes_max`: a log needs at least {LOG_BYTES_MIN} bytes, of which 2 MiB are kept \
+             for its end"
         );
         problems.add(Some(log.span()), message);
     }

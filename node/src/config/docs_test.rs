@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Visitor};
-
+use super::keys::{keys, tables};
 use super::{Config, Role, file};
 
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
@@ -37,6 +35,7 @@ fn the_reference_describes_every_key() {
     }
     assert_eq!(REFERENCE.matches("\n## `[").count(), tables.len());
     assert!(described > 70, "{described}");
+    assert_eq!(keys::<file::File>().len(), tables.len());
 }
 
 #[test]
@@ -68,54 +67,5 @@ fn the_example_is_right_as_it_is_and_with_every_key_in_use() {
             let there = table.get(key).is_some() || elsewhere.contains(key);
             assert!(there, "docs/node.toml.example: no `{key}` in {header}");
         }
-    }
-}
-
-/// Keys of each table by its header, from the types that read them.
-pub(super) fn tables() -> [(&'static str, &'static [&'static str]); 9] {
-    let tables = [
-        ("[coordinator]", keys::<file::Coordinator>()),
-        ("[schedule]", keys::<file::Schedule>()),
-        ("[limits]", keys::<file::Limits>()),
-        ("[proxy]", keys::<file::Proxy>()),
-        ("[profile.\"NAME\"]", keys::<file::Profile>()),
-        ("[worker]", keys::<file::Worker>()),
-        ("[debian]", keys::<file::Debian>()),
-        ("[diffoscope]", keys::<file::Diffoscope>()),
-        ("[backend.\"NAME\"]", keys::<file::Script>()),
-    ];
-    assert_eq!(keys::<file::File>().len(), tables.len());
-    tables
-}
-
-/// The names of the fields with which `T` asks to be read.
-fn keys<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
-    let mut fields = None;
-    T::deserialize(Fields(&mut fields)).map(|_| ()).unwrap_err();
-    fields.expect("a table is a struct")
-}
-
-struct Fields<'a>(&'a mut Option<&'static [&'static str]>);
-
-impl<'de> Deserializer<'de> for Fields<'_> {
-    type Error = serde::de::value::Error;
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Self::Error> {
-        *self.0 = Some(fields);
-        self.deserialize_any(visitor)
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-        Err(serde::de::Error::custom("only the fields are asked for"))
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }

@@ -2,6 +2,10 @@ use core::fmt;
 use core::ops::Range;
 use std::path::PathBuf;
 
+use super::gather::KeyPath;
+use super::keys::tables;
+use super::plain::plain;
+
 /// A configuration that cannot be used. Nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -74,19 +78,23 @@ impl fmt::Display for Invalid {
 pub(super) struct Problems<'a> {
     text: &'a str,
     found: Vec<(usize, Problem)>,
+    /// Keys that were left out when the text was read.
+    left_out: Vec<KeyPath>,
 }
 
 impl<'a> Problems<'a> {
     /// None yet.
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, found: Vec::new() }
+        Self { text, found: Vec::new(), left_out: Vec::new() }
     }
 
     /// Something wrong at a place; `None`: with the file as a whole.
     pub(super) fn add(&mut self, span: Option<Range<usize>>, message: impl Into<String>) {
         let place = span.as_ref().map(|span| place(self.text, span.start));
-        let at = span.map_or(0, |span| span.start);
-        self.found.push((at, Problem { place, message: message.into() }));
+        let (at, message) = (span.map_or(0, |span| span.start), message.into());
+        if !self.is_left_out(&message) {
+            self.found.push((at, Problem { place, message }));
+        }
     }
 
     /// As [`Self::add`], where `needle` next stands after `from`; at `from` if nowhere.
@@ -95,17 +103,55 @@ impl<'a> Problems<'a> {
         self.add(Some(from + at..from + at), message);
     }
 
-    /// Adds what the TOML reader said, in words of this file.
-    pub(super) fn add_toml(&mut self, error: &toml::de::Error) {
+    /// Adds what the reader of TOML said of its grammar.
+    pub(super) fn add_syntax(&mut self, error: &toml::de::Error) {
+        self.add(error.span(), plain(error.message(), ""));
+    }
+
+    /// Adds what the reader said of the value of a key, in words of this file.
+    pub(super) fn add_value(&mut self, error: &toml::de::Error, path: &[String]) {
         let span = error.span();
         let Some(rest) = error.message().strip_prefix("unknown field ") else {
-            return self.add(span, error.message().trim_end().replace('\n', ", "));
+            let written = span.clone().and_then(|span| self.text.get(span)).unwrap_or_default();
+            let message = plain(error.message(), written);
+            let key = path.last().filter(|key| !message.contains(&format!("`{key}`")));
+            let key = key.map_or_else(String::new, |key| format!("`{key}`: "));
+            return self.add(span, format!("{key}{message}"));
         };
         let key = rest.split('`').nth(1).unwrap_or_default();
-        match RETIRED.iter().find(|(retired, _)| *retired == key) {
-            Some((_, instead)) => self.add(span, format!("unknown key `{key}`: {instead}")),
-            None => self.add(span, format!("unknown key {rest}")),
+        if let Some((_, instead)) = RETIRED.iter().find(|(retired, _)| *retired == key) {
+            return self.add(span, format!("unknown key `{key}`: {instead}"));
         }
+        let tables = tables();
+        let elsewhere = tables.iter().filter(|(_, keys)| keys.contains(&key));
+        let elsewhere: Vec<&str> = elsewhere.map(|(table, _)| *table).collect();
+        let own = path.first().map(|own| [format!("[{own}]"), format!("[{own}.\"NAME\"]")]);
+        let is_inside =
+            own.is_some_and(|own| elsewhere.iter().any(|table| own.contains(&(*table).into())));
+        if elsewhere.is_empty() || is_inside {
+            self.add(span, format!("unknown key {rest}"));
+        } else {
+            let tables = elsewhere.join(" or ");
+            self.add(span, format!("unknown key `{key}` here: it belongs in {tables}"));
+        }
+    }
+
+    /// From now on what is said of the keys in `left_out` is not added: they were written, and
+    /// what is wrong with them was.
+    pub(super) fn leave_out(&mut self, left_out: Vec<KeyPath>) {
+        self.left_out = left_out;
+    }
+
+    fn is_left_out(&self, message: &str) -> bool {
+        self.left_out.iter().any(|path| {
+            let Some((key, above)) = path.split_last() else { return false };
+            let named = [format!("`{key}`"), format!("`{key} =")];
+            // One profile's key says nothing about another profile.
+            let profile = above.get(1).filter(|_| above[0] == "profile");
+            let is_other = message.contains("profile `")
+                && profile.is_some_and(|name| !message.contains(&format!("profile `{name}`")));
+            !is_other && named.iter().any(|named| message.contains(named))
+        })
     }
 
     /// Ends well if there is nothing wrong.
@@ -145,6 +191,10 @@ const RETIRED: &[(&str, &str)] = &[
     (
         "auth",
         "there is no cookie: list keys in `admins` of [coordinator], or use its admin key file",
+    ),
+    (
+        "http",
+        "there is no HTTP server: workers and ctl connect to `listen` of [coordinator], by QUIC",
     ),
     ("cookie", "there is no cookie: list keys in `admins` of [coordinator]"),
     ("bind_addr", "the address is `listen` now"),

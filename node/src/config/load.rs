@@ -7,6 +7,7 @@ use toml::Spanned;
 use super::coordinator::CoordinatorConfig;
 use super::error::{ConfigError, Invalid, Problems};
 use super::file::{self, File};
+use super::gather::gather;
 use super::profile::ProfileConfig;
 use super::secret::Secret;
 use super::value::AbsolutePath;
@@ -68,7 +69,7 @@ impl Config {
             }
             read => read.map_err(|source| ConfigError::Read { path: at.to_owned(), source })?,
         };
-        let mut config = Self::parse(&text, at, role)?;
+        let mut config = Self::check(&text, at, role, Beside::Checked)?;
         let open = fs::metadata(at).is_ok_and(|metadata| metadata.mode() & 0o004 != 0);
         let of_proxies = [
             config.coordinator.as_ref().map(|c| &c.proxies),
@@ -90,10 +91,20 @@ impl Config {
     /// # Errors
     /// As [`Self::load`].
     pub fn parse(text: &str, path: &Path, role: Role) -> Result<Self, Invalid> {
+        Self::check(text, path, role, Beside::NotChecked)
+    }
+
+    fn check(text: &str, path: &Path, role: Role, beside: Beside) -> Result<Self, Invalid> {
         let mut problems = Problems::new(text);
-        let file = toml::from_str::<File>(text).map_err(|error| problems.add_toml(&error));
         let mut warnings = Vec::new();
-        let read = file.map(|file| read(file, role, &mut problems, &mut warnings));
+        let read = gather(text, &mut problems).map(|(file, left_out)| {
+            problems.leave_out(left_out);
+            let read = read(file, role, &mut problems, &mut warnings);
+            if beside == Beside::Checked {
+                check_beside(text, role, &read, &mut problems, &mut warnings);
+            }
+            read
+        });
         problems.finish(path.to_owned())?;
         let (coordinator, worker) = read.expect("a file that was not read is a problem");
         Ok(Self {
@@ -105,6 +116,73 @@ impl Config {
     }
 }
 
+/// Whether files that the configuration names, and those of former runs, are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Checked,
+    NotChecked,
+}
+
+fn check_beside(
+    text: &str,
+    role: Role,
+    (coordinator, worker): &(CoordinatorConfig, WorkerConfig),
+    problems: &mut Problems<'_>,
+    warnings: &mut Vec<String>,
+) {
+    if role.coordinates() {
+        warnings.extend(coordinator.profiles.iter().filter_map(missing_keyring));
+    }
+    if role.works() {
+        let given = worker.debian.iter().flat_map(|debian| debian.keyrings.iter().flatten());
+        warnings.extend(given.filter_map(|path| {
+            let (path, reason) = (path.display(), fs::File::open(path).err()?);
+            Some(format!(
+                "no base root can be made: {path} in `keyrings` of [debian] cannot be read \
+                 ({reason}): install it, or name one that is there"
+            ))
+        }));
+    }
+    // A coordinator that proved itself once is known from then on.
+    let is_known = worker.coordinator_key.is_some()
+        || worker.work_dir.join(crate::role::KNOWN_COORDINATOR).exists();
+    if role == Role::Worker && worker.enrolment == WorkerEnrolment::KeyOnly && !is_known {
+        let elsewhere = has_key(text, "signup_secret") || has_key(text, "signup_secret_file");
+        let hint = if elsewhere { " (a worker does not read that of [coordinator])" } else { "" };
+        let message = format!(
+            "nothing proves which coordinator is the right one: give `invitation`, \
+             `signup_secret` or `signup_secret_file`{hint}, or `coordinator_key` in [worker]; a \
+             worker whose key the coordinator lists needs `coordinator_key`"
+        );
+        problems.add(None, message);
+    }
+}
+
+/// What to say of a profile whose keyring is missing; `None`: it is there, or none is needed, or
+/// apt's sources may name others.
+fn missing_keyring(profile: &ProfileConfig) -> Option<String> {
+    let is_named = profile.keyring.is_some();
+    if !profile.check_signature || profile.source == "apt" && !is_named {
+        return None;
+    }
+    let usual =
+        || Path::new(KEYRINGS).join(format!("{}-archive-keyring.gpg", profile.distribution));
+    let keyring = profile.keyring.clone().unwrap_or_else(usual);
+    let reason = fs::File::open(&keyring).err()?;
+    let (name, shown) = (&profile.name, keyring.display());
+    let remedy = if is_named {
+        "name one that is there in `keyring`".to_owned()
+    } else {
+        let package = format!("{}-archive-keyring", profile.distribution);
+        format!("install {package}, or name another one in `keyring`")
+    };
+    Some(format!(
+        "profile `{name}` cannot be synced: its keyring {shown} cannot be read ({reason}): {remedy}"
+    ))
+}
+
+/// Where distributions install their keyrings.
+const KEYRINGS: &str = "/usr/share/keyrings";
 /// Keys whose values are secrets.
 const SECRET_KEYS: [&str; 2] = ["signup_secret", "invitation"];
 /// Bytes read of a file with a secret.
@@ -122,6 +200,16 @@ fn read(
     warnings: &mut Vec<String>,
 ) -> (CoordinatorConfig, WorkerConfig) {
     let address = file.worker.coordinator.as_ref().map(Spanned::span);
+    let (ours, workers) = (&file.coordinator, &file.worker);
+    let has_ours = ours.signup_secret.is_some() || ours.signup_secret_file.is_some();
+    let has_workers = workers.signup_secret.is_some() || workers.signup_secret_file.is_some();
+    if role.coordinates() && has_workers && !has_ours {
+        warnings.push(
+            "the signup secret stands in [worker], so it admits no worker: the coordinator's \
+             belongs in [coordinator]"
+                .to_owned(),
+        );
+    }
     let mut profiles = Vec::new();
     for (name, profile) in file.profile {
         profiles.extend(ProfileConfig::read(&name, profile, problems, warnings));
@@ -158,13 +246,15 @@ fn read(
 }
 
 fn proxies(file: &file::Proxy, problems: &mut Problems<'_>) -> Proxies {
-    let mut url = |given: &Option<Spanned<String>>| {
+    let mut url = |key: &str, given: &Option<Spanned<String>>| {
         let given = given.as_ref()?;
         let checked = Proxies::new(Some(given.get_ref()), None, &[]);
-        let checked = checked.map_err(|why| problems.add(Some(given.span()), why));
+        let checked = checked.map_err(|why| {
+            problems.add(Some(given.span()), format!("`{key}`: {why}"));
+        });
         checked.is_ok().then(|| given.get_ref().clone())
     };
-    let (http, https) = (url(&file.http), url(&file.https));
+    let (http, https) = (url("http", &file.http), url("https", &file.https));
     let proxies = Proxies::new(http.as_deref(), https.as_deref(), &file.no_proxy);
     proxies.expect("each URL was checked")
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::docs_test::tables;
+use super::keys::tables;
 use crate::role;
 
 /// Words of this form that are no keys: calls and options of the kernel, and a type of C.

@@ -3,10 +3,14 @@
 //! Each key is described in `docs/configuration.md`; a test holds the two together.
 
 mod bounds;
+mod confused;
 mod coordinator;
 mod error;
 mod file;
+mod gather;
+mod keys;
 mod load;
+mod plain;
 mod profile;
 mod secret;
 mod summary;
@@ -25,5 +29,7 @@ pub use worker::{DebianConfig, WorkerConfig, WorkerEnrolment};
 mod config_test;
 #[cfg(test)]
 mod docs_test;
+#[cfg(test)]
+mod faults_test;
 #[cfg(test)]
 mod messages_test;

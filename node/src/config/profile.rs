@@ -7,6 +7,7 @@ use rebuilder_actors::domain::sync::{Filter, FilterSpec};
 use rebuilder_actors::protocol::Archive;
 use toml::Spanned;
 
+use super::confused::suspicious;
 use super::error::Problems;
 use super::file;
 use super::value::{Within, Word, is_word, not_a_word};
@@ -31,6 +32,8 @@ pub struct ProfileConfig {
     pub architectures: Vec<String>,
     /// Which packages of them.
     pub filter: Filter,
+    /// The same as it was written.
+    pub filter_spec: FilterSpec,
     /// Where build environments are known from.
     pub environment: Environment,
     /// Services with the interface of Debian's snapshot archive.
@@ -113,7 +116,7 @@ impl ProfileConfig {
         }
         let distribution = distribution(&file, name, &header, problems)?;
         let index = index(&file, &distribution, &header, problems);
-        let filter = filter(&file, &header, problems);
+        let (filter, filter_spec) = filter(&file, &header, problems);
         let environment = environment(&file, &distribution, &header, problems);
         let source = source(&file, name, &header, problems);
         if source != "apt" {
@@ -139,6 +142,7 @@ impl ProfileConfig {
         }
         let keys = ["architecture", "architectures"];
         let architectures = one_or_list(words(file.architectures), older, keys, problems);
+        warnings.extend(suspicious(name, &file.releases, &components, &filter_spec));
         let snapshots = file.snapshots.map(|list| list.into_iter().map(|place| place.0).collect());
         let snapshots: Vec<String> = snapshots.unwrap_or_default();
         let policy = ProfilePolicy {
@@ -157,6 +161,7 @@ impl ProfileConfig {
             components,
             architectures,
             filter: filter?,
+            filter_spec,
             environment,
             snapshots,
             archives: file.archives.into_iter().map(archive).collect(),
@@ -189,6 +194,11 @@ fn source(
         problems.add(Some(header.clone()), message);
         return String::new();
     };
+    if source.get_ref().0.contains('$') {
+        let message = "`$repo` and `$arch` are placeholders of pacman's mirror lists: give the \
+                       archive's base, the folder that holds `dists` and `pool`";
+        problems.add(Some(source.span()), message);
+    }
     source.get_ref().0.clone()
 }
 
@@ -267,7 +277,8 @@ fn index(
     if found.is_none() {
         let known: Vec<_> = IndexKind::ALL.iter().map(|(name, _)| format!("`{name}`")).collect();
         let message = format!(
-            "there is no reader for the indexes of `{name}`: set `index` to one of {}",
+            "there is no reader for the indexes of `{name}`: only archives that are laid out like \
+             those of {} can be followed; if this one is, say so with `index`",
             known.join(", ")
         );
         problems.add(Some(given.map_or(header.clone(), Spanned::span)), message);
@@ -279,16 +290,17 @@ fn filter(
     file: &file::Profile,
     header: &Range<usize>,
     problems: &mut Problems<'_>,
-) -> Option<Filter> {
+) -> (Option<Filter>, FilterSpec) {
     let spec = FilterSpec {
         include: file.include.clone(),
         maintainers: file.maintainers.clone(),
         pkgs: file.pkgs.clone(),
         excludes: file.excludes.clone(),
     };
-    Filter::new(&spec)
+    let filter = Filter::new(&spec)
         .map_err(|error| problems.add_near(header.start, &error.pattern, error.to_string()))
-        .ok()
+        .ok();
+    (filter, spec)
 }
 
 fn environment(

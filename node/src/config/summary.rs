@@ -1,5 +1,7 @@
 use core::fmt::{self, Display, Write as _};
 
+use rebuilder_actors::domain::sync::FilterSpec;
+
 use super::coordinator::CoordinatorConfig;
 use super::load::Config;
 use super::profile::ProfileConfig;
@@ -73,6 +75,7 @@ fn write_profile(out: &mut String, p: &ProfileConfig) -> fmt::Result {
     line(out, "releases", list(&releases, "as apt is configured"))?;
     line(out, "components", list(&p.components, "as apt is configured"))?;
     line(out, "architectures", list(&p.architectures, "this machine's"))?;
+    write_filters(out, &p.filter_spec)?;
     match &p.environment {
         Environment::Suite => line(out, "environment", "the suite of today")?,
         Environment::Recorded { buildinfo_url } => {
@@ -109,6 +112,36 @@ fn write_profile(out: &mut String, p: &ProfileConfig) -> fmt::Result {
     let delay = policy.initial_delay.map(|delay| format!("{} s", delay.as_secs()));
     line(out, "new inputs wait", or(delay, "as above"))?;
     line(out, "workers need tags", list(&policy.tags, "none"))
+}
+
+/// Which packages, in the order in which it is decided.
+fn write_filters(out: &mut String, filters: &FilterSpec) -> fmt::Result {
+    if *filters == FilterSpec::default() {
+        return line(out, "packages", "all");
+    }
+    if !filters.excludes.is_empty() {
+        let globs = filters.excludes.join(", ");
+        line(out, "never", format_args!("binary packages called {globs}"))?;
+    }
+    for rule in &filters.include {
+        let mut when: Vec<String> = Vec::new();
+        when.extend(rule.component.as_ref().map(|name| format!("component {name}")));
+        for (what, globs) in [("binary", &rule.binary_pkgs), ("source", &rule.source_pkgs)] {
+            if !globs.is_empty() {
+                when.push(format!("{what} package called {}", globs.join(" or ")));
+            }
+        }
+        when.extend(rule.maintainer.as_ref().map(|start| format!("maintainer {start}…")));
+        let when = if when.is_empty() { "all the rest".to_owned() } else { when.join(" and ") };
+        line(out, if rule.exclude { "leaves out" } else { "keeps" }, when)?;
+    }
+    if !filters.maintainers.is_empty() {
+        line(out, "keeps", format_args!("maintainers {}…", filters.maintainers.join("…, ")))?;
+    }
+    if !filters.pkgs.is_empty() {
+        line(out, "keeps", format_args!("binary packages called {}", filters.pkgs.join(", ")))?;
+    }
+    Ok(())
 }
 
 fn write_worker(out: &mut String, w: &WorkerConfig) -> fmt::Result {

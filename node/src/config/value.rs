@@ -66,7 +66,10 @@ impl<'de> Deserialize<'de> for Size {
             type Value = Size;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of bytes, as 1048576 or \"1 MiB\"")
+                f.write_str(
+                    "a number of bytes, as 1048576 or \"1 MiB\" (B, kB, KiB, MB, MiB, GB, GiB, TB, \
+                     TiB),",
+                )
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Size, E> {

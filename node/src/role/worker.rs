@@ -32,7 +32,7 @@ use crate::spool::FileSpool;
 /// The worker's private key, in its folder.
 pub(crate) const KEY: &str = "worker.key";
 /// The coordinator's public key, once it is proved.
-const PINNED: &str = "coordinator.pub";
+pub(crate) const PINNED: &str = "coordinator.pub";
 /// Bytes of log that a worker keeps at most, whatever the coordinator asks for.
 const LOG_BYTES_MAX: u64 = 1 << 30;
 
