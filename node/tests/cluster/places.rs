@@ -1,6 +1,6 @@
 //! Places by standing: whoever has rights gets in, whatever those without do.
 
-use rebuilder_actors::actor::coordinator::session::EXPORTER;
+use rebuilder_actors::protocol::wire::EXPORTER;
 use rebuilder_actors::protocol::wire::v1::ctl::Request;
 use rebuilder_actors::protocol::wire::{
     CloseCode, Enrolment, EnrolmentKind, Role, enrolment_proof,

@@ -4,8 +4,8 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use rebuilder_actors::actor::coordinator::session::EXPORTER;
 use rebuilder_actors::port::{Connection, FrameReceive, FrameSend, Network};
+use rebuilder_actors::protocol::wire::EXPORTER;
 use rebuilder_actors::protocol::wire::v1::coordinator::Message as FromCoordinator;
 use rebuilder_actors::protocol::wire::v1::worker::{Message, Running, Status};
 use rebuilder_actors::protocol::wire::{

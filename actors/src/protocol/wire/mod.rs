@@ -14,6 +14,8 @@ pub use hello::{
     Welcome, agree, enrolment_proof,
 };
 
+/// Label of the TLS exporter to which enrolment proofs are bound.
+pub const EXPORTER: &[u8] = b"EXPORTER-rebuilder-enrol";
 /// Largest frame of the control stream, bytes: a report with its attestations, an assignment.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 4 << 20;
 /// Largest first frame of a connection, bytes: the largest offer that is taken has about 13 KiB.
