@@ -1,10 +1,11 @@
+use core::marker::PhantomData;
 use core::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
-use crate::port::{CloseReason, Monotonic};
+use crate::port::{CloseReason, Monotonic, StoreError};
 
 /// How a supervision tree ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +64,89 @@ impl Default for Restarts {
     }
 }
 
-/// The children of a supervision tree, in order: each knows only those before it. Rest for one.
+/// A supervision tree: rest for one. A child that fails takes those after it along, and all start
+/// again in order; too often, and the tree gives up.
+pub(super) trait Tree: Send {
+    /// To the tree.
+    type Msg: ractor::Message;
+
+    /// Those that run.
+    fn children(&mut self) -> &mut Children;
+
+    /// What time it is.
+    fn now(&self) -> Monotonic;
+
+    /// Starts every child that is not there, in order.
+    fn start(
+        &mut self,
+        me: &ActorRef<Self::Msg>,
+    ) -> impl Future<Output = Result<(), ActorProcessingErr>> + Send;
+
+    /// True, once, where what failed says nothing about the child: its restart is not counted.
+    fn is_explained(&mut self) -> bool {
+        false
+    }
+}
+
+/// Starts what failed again, with all after it, as often as that is allowed; ends the tree then, or
+/// at once where no restart helps.
+pub(super) async fn restart<T: Tree>(tree: &mut T, me: &ActorRef<T::Msg>, event: SupervisionEvent) {
+    let mut damage = match &event {
+        SupervisionEvent::ActorFailed(_, error) => damage_in(error),
+        _ => None,
+    };
+    let Some((at, mut last)) = tree.children().failed(event) else { return };
+    tree.children().stop(at).await;
+    let mut explained = tree.is_explained();
+    while damage.is_none() {
+        let now = tree.now();
+        if !core::mem::take(&mut explained) && !tree.children().restarts.allow(now) {
+            break;
+        }
+        match tree.start(me).await {
+            Ok(()) => return,
+            Err(error) => {
+                damage = damage_in(&error);
+                last = error.to_string();
+            }
+        }
+        tree.children().stop(at).await;
+    }
+    let end = match damage {
+        Some(reason) => TreeEnd::Damaged { reason },
+        None => TreeEnd::GaveUp { reason: last },
+    };
+    stop(tree, me, end).await;
+}
+
+/// Ends a tree, its children in reverse order.
+pub(super) async fn stop<T: Tree>(tree: &mut T, me: &ActorRef<T::Msg>, end: TreeEnd) {
+    tree.children().stop(0).await;
+    tree.children().end(end);
+    me.stop(None);
+}
+
+/// The text of an error that is damage of what is stored: no restart mends it.
+pub fn damage_in(error: &ActorProcessingErr) -> Option<String> {
+    let error = error.downcast_ref::<StoreError>()?;
+    matches!(error, StoreError::Damaged { .. }).then(|| error.to_string())
+}
+
+/// The name of a child in its tree, and the type of what it is sent.
+pub(super) struct ChildName<M> {
+    name: &'static str,
+    takes: PhantomData<fn(M)>,
+}
+
+impl<M> ChildName<M> {
+    /// Of one child: each name is given once in a tree.
+    pub(super) const fn new(name: &'static str) -> Self {
+        Self { name, takes: PhantomData }
+    }
+}
+
+/// The children of a supervision tree, in the order in which they were started: each knows only
+/// those before it.
 pub(super) struct Children {
     children: Vec<(&'static str, ActorCell)>,
     restarts: Restarts,
@@ -92,31 +175,42 @@ impl Children {
         Self { children: Vec::new(), restarts: Restarts::new(), ended: Some(ended) }
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.children.len()
+    /// The child of this name; `None`: it does not run.
+    pub(super) fn get<M: ractor::Message>(&self, name: &ChildName<M>) -> Option<ActorRef<M>> {
+        let found = self.children.iter().find(|(running, _)| *running == name.name);
+        found.map(|(_, cell)| cell.clone().into())
     }
 
-    /// The child at this place; the caller knows what it takes.
-    pub(super) fn get<M: ractor::Message>(&self, at: usize) -> Option<ActorRef<M>> {
-        self.children.get(at).map(|(_, cell)| cell.clone().into())
-    }
-
-    /// Starts the next child.
+    /// Starts a child, after all that run.
     pub(super) async fn spawn<A: Actor>(
         &mut self,
         supervisor: ActorCell,
-        name: &'static str,
+        name: &ChildName<A::Msg>,
         actor: A,
         arguments: A::Arguments,
     ) -> Result<ActorRef<A::Msg>, ActorProcessingErr> {
+        debug_assert!(self.get(name).is_none(), "{} runs", name.name);
         let (child, _) = Actor::spawn_linked(None, actor, arguments, supervisor).await?;
-        self.children.push((name, child.get_cell()));
+        self.children.push((name.name, child.get_cell()));
         Ok(child)
     }
 
+    /// The child of this name, which is started if it does not run.
+    pub(super) async fn get_or_spawn<A: Actor>(
+        &mut self,
+        supervisor: ActorCell,
+        name: &ChildName<A::Msg>,
+        actor: A,
+        arguments: A::Arguments,
+    ) -> Result<ActorRef<A::Msg>, ActorProcessingErr> {
+        match self.get(name) {
+            Some(child) => Ok(child),
+            None => self.spawn(supervisor, name, actor, arguments).await,
+        }
+    }
+
     /// Stops the children from `at` on, in reverse order, each before the next.
-    pub(super) async fn stop(&mut self, at: usize) {
+    async fn stop(&mut self, at: usize) {
         for (_, child) in self.children.split_off(at).into_iter().rev() {
             let _ = child.stop_and_wait(None, Some(STOP)).await;
         }
@@ -124,7 +218,7 @@ impl Children {
 
     /// The place of the child that an event says has failed, and how. `None`: none did, or it was
     /// stopped on purpose and is no longer among them.
-    pub(super) fn failed(&self, event: SupervisionEvent) -> Option<(usize, String)> {
+    fn failed(&self, event: SupervisionEvent) -> Option<(usize, String)> {
         let (cell, reason) = match event {
             SupervisionEvent::ActorFailed(cell, error) => (cell, error.to_string()),
             SupervisionEvent::ActorTerminated(cell, _, reason) => {
@@ -138,13 +232,8 @@ impl Children {
         Some((at, reason))
     }
 
-    /// Counts a restart; false when there were too many.
-    pub(super) fn may_restart(&mut self, now: Monotonic) -> bool {
-        self.restarts.allow(now)
-    }
-
     /// Tells how the tree ended, once.
-    pub(super) fn end(&mut self, end: TreeEnd) {
+    fn end(&mut self, end: TreeEnd) {
         if let Some(ended) = self.ended.take() {
             let _ = ended.send(end);
         }

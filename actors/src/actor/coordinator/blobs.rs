@@ -2,10 +2,10 @@
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+use crate::actor::owned::{Owned, Returned};
 use crate::port::{BlobError, Blobs, Blocking};
 use crate::protocol::{AttemptId, Sha256};
 
@@ -40,10 +40,8 @@ pub enum Message {
     },
     /// Tell when a part changes: a byte more, sealed, or gone.
     Watch(String, oneshot::Sender<()>),
-    /// The blobs came back from work on `part`, if it changed one.
-    Back(Box<dyn Blobs>, Option<String>),
-    /// Work panicked; the blobs are lost.
-    Broken(String),
+    /// Work ended that changed this part, if it changed one.
+    Back(Returned<dyn Blobs, Option<String>>),
 }
 
 /// What it is given.
@@ -64,9 +62,7 @@ pub struct BlobsActor;
 
 /// One piece of work at a time, in order.
 pub struct State {
-    blobs: Option<Box<dyn Blobs>>,
-    blocking: Arc<dyn Blocking>,
-    waiting: VecDeque<(Work, Option<String>)>,
+    blobs: Owned<dyn Blobs, (Work, Option<String>)>,
     watchers: BTreeMap<String, Vec<oneshot::Sender<()>>>,
 }
 
@@ -81,8 +77,7 @@ impl Actor for BlobsActor {
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let Arguments { blobs, blocking } = arguments;
-        let (waiting, watchers) = (VecDeque::new(), BTreeMap::new());
-        Ok(State { blobs: Some(blobs), blocking, waiting, watchers })
+        Ok(State { blobs: Owned::new(blobs, blocking), watchers: BTreeMap::new() })
     }
 
     async fn handle(
@@ -92,14 +87,14 @@ impl Actor for BlobsActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Do(work) => state.waiting.push_back((work, None)),
+            Message::Do(work) => state.blobs.waiting.push_back((work, None)),
             Message::Append { part, offset, bytes, reply } => {
                 let name = part.clone();
                 let work: Work = Box::new(move |blobs| {
                     let _ = reply.send(blobs.append(&part, offset, &bytes));
                     Ok(())
                 });
-                state.waiting.push_back((work, Some(name)));
+                state.blobs.waiting.push_back((work, Some(name)));
             }
             Message::Seal { part, digest, length, reply } => {
                 let name = part.clone();
@@ -107,45 +102,31 @@ impl Actor for BlobsActor {
                     let _ = reply.send(blobs.seal(&part, digest, length));
                     Ok(())
                 });
-                state.waiting.push_back((work, Some(name)));
+                state.blobs.waiting.push_back((work, Some(name)));
             }
             Message::Watch(part, reply) => {
                 let waiting = state.watchers.entry(part).or_default();
                 waiting.retain(|watcher| !watcher.is_closed());
                 waiting.push(reply);
             }
-            Message::Broken(reason) => return Err(reason.into()),
-            Message::Back(blobs, part) => {
-                state.blobs = Some(blobs);
+            Message::Back(returned) => {
+                let part = state.blobs.take_back(returned, "the blobs")?;
                 let woken = part.and_then(|part| state.watchers.remove(&part));
                 woken.into_iter().flatten().for_each(|watcher| {
                     let _ = watcher.send(());
                 });
             }
         }
-        state.work(&myself);
+        state.blobs.work(&myself, VecDeque::pop_front, carry_out, Message::Back);
         Ok(())
     }
 }
 
-impl State {
-    fn work(&mut self, myself: &ActorRef<Message>) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let Some(mut blobs) = self.blobs.take() else { return };
-        let Some((work, part)) = self.waiting.pop_front() else { return };
-        let myself = myself.clone();
-        self.blocking.run(Box::new(move || {
-            let work = AssertUnwindSafe(move || {
-                if let Err(error) = work(blobs.as_mut()) {
-                    tracing::error!(%error, "blobs");
-                }
-                Message::Back(blobs, part)
-            });
-            let message = catch_unwind(work)
-                .unwrap_or_else(|_| Message::Broken("the blobs panicked: see above".into()));
-            let _ = myself.cast(message);
-        }));
+/// One piece of work, and the part that it changes.
+fn carry_out(blobs: &mut dyn Blobs, work: Option<(Work, Option<String>)>) -> Option<String> {
+    let (work, part) = work?;
+    if let Err(error) = work(blobs) {
+        tracing::error!(%error, "blobs");
     }
+    part
 }

@@ -3,12 +3,14 @@
 mod answer;
 pub mod blobs;
 pub mod endpoint;
+pub mod feed;
 mod gc;
 mod matches;
 pub mod outbox;
 mod quarantine;
 pub mod queue;
 mod reader;
+pub mod receiver;
 mod refusals;
 mod report;
 mod request;
@@ -30,5 +32,7 @@ pub use refusals::{Kind as RefusalKind, Refusals};
 pub use services::{Blob, Gone, Services};
 pub use standings::Standings;
 
-pub use tree::{Coordinator, Message, Open, Parts, damage_in};
+pub use super::open::Open;
+pub use super::supervisor::damage_in;
+pub use tree::{Coordinator, Message, Parts};
 pub use turn::Reading;

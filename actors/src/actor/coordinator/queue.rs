@@ -5,19 +5,21 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
 
+use super::feed::{Asker, Facts, Feed, Follower, Now as WorkersNow};
 use super::quarantine::{Decision, Quarantine};
+use super::receiver::{self, Receiver};
 use super::refusals::{Kind, Refusals};
 use super::standings::Standings;
-use super::{reader, results, session, store};
+use super::{reader, store};
+use crate::actor::alarm::Alarm;
 use crate::domain::queue::{
     Effects, Event, Fact, Join, Moment, Notice, Now, Order, Queue, RequestId, Restored, Send,
     SessionId, Settings,
 };
 use crate::domain::report::{SignedReport, VerifiedReport};
 use crate::planted::{self, Bug};
-use crate::port::{Batch, Clock, Monotonic, StoreError};
+use crate::port::{Batch, Clock, StoreError};
 use crate::protocol::stored::v1::QuarantineRecord;
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire::v1::coordinator::{Answer, Message as ToWorker};
@@ -33,7 +35,7 @@ pub enum Message {
     /// Something happened, told by a peer that waits until it is handled.
     Paced(Box<Event>, reader::Permit),
     /// A worker wants in.
-    Join(Box<Join>, ActorRef<session::Message>),
+    Join(Box<Join>, Receiver),
     /// A report whose signatures and log are verified.
     Report {
         /// Over which connection.
@@ -59,9 +61,9 @@ pub enum Message {
     /// An operator's order.
     Order(Order, oneshot::Sender<Vec<Response>>),
     /// How the workers are; asked for by the results alone, once for all who want to know.
-    Moment(ActorRef<results::Message>),
+    Moment(Asker),
     /// Follow what becomes durable, from what is known now.
-    Follow(ActorRef<results::Message>),
+    Follow(Follower),
     /// The oldest waiting write is durable.
     Committed,
     /// The timer.
@@ -131,13 +133,11 @@ pub struct State {
     /// What came before the store was read.
     early: Vec<Message>,
     tickets: VecDeque<Ticket>,
-    followers: Vec<ActorRef<results::Message>>,
-    sessions: BTreeMap<SessionId, ActorRef<session::Message>>,
+    feed: Feed,
+    sessions: BTreeMap<SessionId, Receiver>,
     requests: BTreeMap<RequestId, Reply>,
     next_request: u64,
-    timer: u64,
-    /// When the timer that runs ends, and its task; `None`: none runs.
-    armed: Option<(Monotonic, AbortHandle)>,
+    alarm: Alarm,
 }
 
 /// Effects that wait until their batch, and all before it, are durable.
@@ -148,9 +148,9 @@ struct Ticket {
     notices: Vec<Notice>,
     done: Option<oneshot::Sender<()>>,
     /// Whom alone the facts are for; `None`: all followers.
-    only: Option<ActorRef<results::Message>>,
+    only: Option<Follower>,
     /// For whoever asked.
-    moment: Option<(ActorRef<results::Message>, Box<Moment>)>,
+    moment: Option<(Asker, Box<Moment>)>,
 }
 
 enum Reply {
@@ -184,12 +184,11 @@ impl Actor for QueueActor {
             queue: None,
             early: Vec::new(),
             tickets: VecDeque::new(),
-            followers: Vec::new(),
+            feed: Feed::default(),
             sessions: BTreeMap::new(),
             requests: BTreeMap::new(),
             next_request: 0,
-            timer: 0,
-            armed: None,
+            alarm: Alarm::default(),
         })
     }
 
@@ -256,10 +255,7 @@ impl State {
                 }
                 Ok(())
             }
-            Message::Tick(timer) if timer == self.timer => {
-                self.armed = None;
-                self.decide(me, Event::Ticked, None)
-            }
+            Message::Tick(timer) if self.alarm.rings(timer) => self.decide(me, Event::Ticked, None),
             Message::Tick(_) | Message::Restored(_) => Ok(()),
         }
     }
@@ -291,21 +287,17 @@ impl State {
     fn follow(
         &mut self,
         me: &ActorRef<Message>,
-        follower: ActorRef<results::Message>,
+        follower: Follower,
     ) -> Result<(), ActorProcessingErr> {
         let facts = self.queue.as_ref().map(|q| q.snapshot()).unwrap_or_default();
-        self.followers.push(follower.clone());
+        self.feed.subscribe(follower.clone());
         let ticket = Ticket { facts, only: Some(follower), ..Ticket::default() };
         self.release_after(me, ticket)
     }
 
     /// Tells how the workers are. It may hold what is decided and not durable yet: it leaves after
     /// that.
-    fn moment(
-        &mut self,
-        me: &ActorRef<Message>,
-        asker: ActorRef<results::Message>,
-    ) -> Result<(), ActorProcessingErr> {
+    fn moment(&mut self, me: &ActorRef<Message>, asker: Asker) -> Result<(), ActorProcessingErr> {
         let now = self.now();
         let Some(queue) = self.queue.as_ref() else { return Ok(()) };
         let moment = Some((asker, Box::new(queue.moment(now))));
@@ -394,16 +386,15 @@ impl State {
             }
         }
         if let Some(follower) = ticket.only {
-            let _ = follower.cast(results::Message::Facts(ticket.facts));
-        } else if !ticket.facts.is_empty() {
-            self.followers
-                .retain(|f| f.cast(results::Message::Facts(ticket.facts.clone())).is_ok());
+            let _ = follower.send_message(Facts(ticket.facts));
+        } else {
+            self.feed.publish(ticket.facts);
         }
         for send in ticket.sends {
             self.send(send);
         }
         if let Some((asker, moment)) = ticket.moment {
-            let _ = asker.cast(results::Message::Now(moment));
+            let _ = asker.send_message(WorkersNow(moment));
         }
         if let Some(done) = ticket.done {
             let _ = done.send(());
@@ -412,13 +403,13 @@ impl State {
 
     fn send(&mut self, send: Send) {
         let (session, message) = match send {
-            Send::Worker(session, message) => (session, session::Message::Tell(message)),
-            Send::Admit { session, proof } => (session, session::Message::Admit { proof }),
+            Send::Worker(session, message) => (session, receiver::Message::Tell(message)),
+            Send::Admit { session, proof } => (session, receiver::Message::Admit { proof }),
             Send::Close { session, code, reason } => {
-                (session, session::Message::Close { code, reason })
+                (session, receiver::Message::Close { code, reason })
             }
             Send::Revoked(key) => return self.arguments.standings.forget(&key),
-            Send::Probe { session, within } => (session, session::Message::Probe { within }),
+            Send::Probe { session, within } => (session, receiver::Message::Probe { within }),
             Send::Upload(request, answer) => {
                 if let Some(Reply::Upload(reply)) = self.requests.remove(&request) {
                     let _ = reply.send(answer);
@@ -433,7 +424,7 @@ impl State {
             }
         };
         if let Some(address) = self.sessions.get(&session) {
-            let _ = address.cast(message);
+            let _ = address.send_message(message);
         }
     }
 
@@ -444,26 +435,13 @@ impl State {
         request
     }
 
-    /// One timer: it is replaced only by an earlier one. One that ends too early costs a look; one
-    /// for each message would cost a task that sleeps for a minute.
     fn arm(&mut self, me: &ActorRef<Message>) {
         let now = self.now();
         let Some(after) = self.queue.as_ref().and_then(|queue| queue.next_deadline(now)) else {
             return;
         };
         // A bounded sleep, so that a wall clock that was set is noticed.
-        let after = after.clamp(core::time::Duration::from_millis(1), MAX_SLEEP);
-        let at = now.monotonic.plus(after);
-        if self.armed.as_ref().is_some_and(|(armed, _)| *armed <= at) {
-            return;
-        }
-        if let Some((_, later)) = self.armed.take() {
-            later.abort();
-        }
-        self.timer += 1;
-        let timer = self.timer;
-        let task = me.send_after(after, move || Message::Tick(timer));
-        self.armed = Some((at, task.abort_handle()));
+        self.alarm.set_no_later(me, now.monotonic, after.min(MAX_SLEEP), Message::Tick);
     }
 }
 

@@ -1,17 +1,32 @@
 use bytes::Bytes;
 use core::time::Duration;
-use ractor::ActorRef;
+use ractor::DerivedActorRef;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::refusals::{Kind, Refusals};
-use super::session::{HELLO, Message};
 use crate::domain::places::Pace;
 use crate::planted::{self, Bug};
-use crate::port::{Clock, CloseReason, Connection, FrameReceive, StreamError};
+use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, StreamError};
 use crate::protocol::wire::{
     self, CONTROL_FRAME_BYTES_MAX, CloseCode, HELLO_FRAME_BYTES_MAX, Hello, STATUS_FRAME_BYTES_MAX,
 };
+
+/// From the tasks that read a connection, to its session.
+pub enum Message {
+    /// The peer said who it is.
+    Hello(Box<Hello>, Box<dyn FrameSend>, Box<dyn FrameReceive>),
+    /// A frame on the control stream; the reader waits while too many are under way.
+    Frame(Bytes, Permit),
+    /// A stream of the worker's messages failed.
+    Failed(String),
+}
+
+/// The session of a connection, as its readers know it.
+pub type Session = DerivedActorRef<Message>;
+
+/// Time for a peer to say hello.
+const HELLO: Duration = Duration::from_secs(10);
 
 /// Held while a frame is being handled.
 pub type Permit = OwnedSemaphorePermit;
@@ -30,7 +45,7 @@ pub const STATUSES_A_SECOND: u32 = 10;
 /// Waits for the first frame of the first stream.
 pub(super) async fn hello(
     connection: Box<dyn Connection>,
-    session: ActorRef<Message>,
+    session: Session,
     refusals: Arc<Refusals>,
 ) {
     let greeting = async {
@@ -43,7 +58,7 @@ pub(super) async fn hello(
     };
     let reason = match tokio::time::timeout(HELLO, greeting).await {
         Ok(Ok((hello, sender, receiver))) => {
-            let _ = session.cast(Message::Hello(Box::new(hello), sender, receiver));
+            let _ = session.send_message(Message::Hello(Box::new(hello), sender, receiver));
             return;
         }
         Ok(Err(reason)) => reason,
@@ -55,7 +70,7 @@ pub(super) async fn hello(
 }
 
 /// Waits for the stream of reports, of which a connection has one, and passes its frames on.
-pub(super) async fn reports(connection: Box<dyn Connection>, session: ActorRef<Message>) {
+pub(super) async fn reports(connection: Box<dyn Connection>, session: Session) {
     if let Ok(receiver) = connection.accept_one_way(CONTROL_FRAME_BYTES_MAX).await {
         frames(receiver, session).await;
     }
@@ -64,7 +79,7 @@ pub(super) async fn reports(connection: Box<dyn Connection>, session: ActorRef<M
 /// Passes the frames of the control stream on, of statuses the newest in each tenth of a second.
 pub(super) async fn control(
     mut receiver: Box<dyn FrameReceive>,
-    session: ActorRef<Message>,
+    session: Session,
     clock: Arc<dyn Clock>,
 ) {
     let passing = Passing::new(session);
@@ -126,7 +141,7 @@ pub(super) async fn control(
 }
 
 /// Passes the frames of a stream of messages on.
-pub(super) async fn frames(mut receiver: Box<dyn FrameReceive>, session: ActorRef<Message>) {
+pub(super) async fn frames(mut receiver: Box<dyn FrameReceive>, session: Session) {
     let passing = Passing::new(session);
     loop {
         match receiver.receive().await {
@@ -143,11 +158,11 @@ pub(super) async fn frames(mut receiver: Box<dyn FrameReceive>, session: ActorRe
 /// Frames on their way to a session, in bounds.
 struct Passing {
     permits: Arc<Semaphore>,
-    session: ActorRef<Message>,
+    session: Session,
 }
 
 impl Passing {
-    fn new(session: ActorRef<Message>) -> Self {
+    fn new(session: Session) -> Self {
         Self { permits: Arc::new(Semaphore::new(FRAMES_MAX)), session }
     }
 
@@ -158,7 +173,7 @@ impl Passing {
         let Ok(permit) = self.permits.clone().acquire_many_owned(permits).await else {
             return false;
         };
-        self.session.cast(Message::Frame(frame, permit)).is_ok()
+        self.session.send_message(Message::Frame(frame, permit)).is_ok()
     }
 
     /// What came was no frame.
@@ -171,7 +186,7 @@ impl Passing {
     }
 
     fn failed(&self, reason: String) {
-        let _ = self.session.cast(Message::Failed(reason));
+        let _ = self.session.send_message(Message::Failed(reason));
     }
 }
 

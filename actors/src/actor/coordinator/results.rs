@@ -7,7 +7,9 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+use super::feed::{Facts, Now};
 use super::{queue, store};
+use crate::actor::derived::accepts;
 use crate::domain::filter::FilterError;
 use crate::domain::queue::{Fact, Moment};
 use crate::domain::results::{
@@ -22,8 +24,8 @@ use crate::protocol::{BuildId, InputId};
 
 /// To the results.
 pub enum Message {
-    /// These became durable, in this order.
-    Facts(Vec<Fact>),
+    /// What became durable.
+    Facts(Facts),
     /// How a profile's sync goes.
     Sync(Box<str>, SyncState),
     /// A page of artifacts.
@@ -54,7 +56,7 @@ pub enum Message {
         reply: oneshot::Sender<Arc<Moment>>,
     },
     /// The queue's answer: how the workers are now.
-    Now(Box<Moment>),
+    Now(Now),
     /// How the coordinator is, with what its workers told at that moment.
     Status(Arc<Moment>, oneshot::Sender<Status>),
     /// A page of the queue.
@@ -88,6 +90,9 @@ pub enum Message {
     /// Number of the report that is shown for a job.
     Shown(InputId, oneshot::Sender<Option<u64>>),
 }
+
+accepts!(Message, Facts, Facts);
+accepts!(Message, Now, Now);
 
 /// What it is given.
 #[derive(Clone)]
@@ -130,7 +135,7 @@ impl Actor for ResultsActor {
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
         // Live facts first, then what is stored: folding one twice changes nothing.
-        arguments.queue.cast(queue::Message::Follow(myself.clone()))?;
+        arguments.queue.cast(queue::Message::Follow(myself.get_derived()))?;
         arguments.store.cast(store::Message::Read(Box::new(move |store| {
             let mut facts = Vec::new();
             store::scan_table(store, table::REPORT, |key, value| {
@@ -139,7 +144,7 @@ impl Actor for ResultsActor {
             store::scan_table(store, table::DIFFERENCE, |key, value| {
                 difference(key, value).map(|fact| facts.push(fact))
             })?;
-            let _ = myself.cast(Message::Facts(facts));
+            let _ = myself.cast(Message::Facts(Facts(facts)));
             Ok(())
         })))?;
         let model = ReadModel::new(arguments.seed);
@@ -156,7 +161,7 @@ impl Actor for ResultsActor {
         let model = &mut state.model;
         // A reader that went away is no error.
         match message {
-            Message::Facts(facts) => {
+            Message::Facts(Facts(facts)) => {
                 for (number, fact) in facts.into_iter().enumerate() {
                     if number % FACTS_MAX == FACTS_MAX - 1 {
                         tokio::task::yield_now().await;
@@ -175,7 +180,7 @@ impl Actor for ResultsActor {
                 tokio::task::yield_now().await;
             }
             Message::Moment { age_max, reply } => state.moment(&myself, age_max, reply)?,
-            Message::Now(moment) => state.now_is(Arc::new(*moment)),
+            Message::Now(Now(moment)) => state.now_is(Arc::new(*moment)),
             Message::Status(moment, reply) => drop(reply.send(model.status(now, &moment))),
             Message::Queue { planned, after, limit, reply } => {
                 let _ = reply.send(model.queue(now, planned, after, limit));
@@ -217,7 +222,7 @@ impl State {
         // Whoever joins a question under way is answered with what is true after it asked: the
         // queue sends its answer here before that of any later order.
         if !asked {
-            self.arguments.queue.cast(queue::Message::Moment(me.clone()))?;
+            self.arguments.queue.cast(queue::Message::Moment(me.get_derived()))?;
         }
         Ok(())
     }

@@ -2,58 +2,43 @@
 
 use bytes::Bytes;
 use core::time::Duration;
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorProcessingErr, ActorRef, DerivedActorRef};
 use std::sync::Arc;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::super::catch_panic::catch_panic;
 use super::outbox::Outbox;
 use super::refusals::{Kind, Refusals};
 use super::services::Services;
 use super::watched::{Activity, IDLE_MAX, Watched};
-use super::{queue, reader, report, request, sessions, upload};
+use super::{queue, reader, receiver, report, request, upload};
+use crate::actor::catch_panic::catch_panic;
+use crate::actor::derived::accepts;
 use crate::domain::places::Standing;
 use crate::domain::queue::{Event, Join, SessionId};
 use crate::domain::report::KnownKey;
 use crate::port::{CloseReason, Connection, FrameReceive, FrameSend};
 use crate::protocol::Sha256;
-use crate::protocol::wire::v1::coordinator::Message as ToWorker;
 use crate::protocol::wire::v1::worker::{Message as FromWorker, Report};
 use crate::protocol::wire::{
-    self, CONTROL_FRAME_BYTES_MAX, CloseCode, Hello, RUNNING_MAX, Role, SOFTWARE, SPOOLED_MAX,
-    Welcome,
+    self, CONTROL_FRAME_BYTES_MAX, CloseCode, EXPORTER, Hello, RUNNING_MAX, Role, SOFTWARE,
+    SPOOLED_MAX, Welcome,
 };
 
 /// To a session.
 pub enum Message {
-    /// The peer said who it is.
-    Hello(Box<Hello>, Box<dyn FrameSend>, Box<dyn FrameReceive>),
-    /// A frame on the control stream; the reader waits while too many are under way.
-    Frame(Bytes, reader::Permit),
-    /// Tell the worker.
-    Tell(ToWorker),
-    /// The worker is in.
-    Admit {
-        /// The coordinator's own proof.
-        proof: Option<Sha256>,
-    },
-    /// Ask the peer for a sign of life, and tell the queue whether one came.
-    Probe {
-        /// Time for it.
-        within: Duration,
-    },
-    /// Close, and say why.
-    Close {
-        /// For programs.
-        code: CloseCode,
-        /// For people.
-        reason: String,
-    },
-    /// A stream of the worker's messages failed.
-    Failed(String),
+    /// What the peer sent.
+    Read(reader::Message),
+    /// What the queue sends to the worker.
+    Receive(receiver::Message),
     /// The connection is gone.
     Ended(CloseReason),
 }
+
+accepts!(Message, Read, reader::Message);
+accepts!(Message, Receive, receiver::Message);
+
+/// To whoever gives places: the worker of this session proved that it may work.
+pub struct Enrolled(pub SessionId);
 
 /// What it is given.
 pub struct Arguments {
@@ -64,7 +49,7 @@ pub struct Arguments {
     /// What the peer's key is.
     pub standing: Standing,
     /// Whoever gives places.
-    pub sessions: ActorRef<sessions::Message>,
+    pub sessions: DerivedActorRef<Enrolled>,
     /// The others.
     pub services: Services,
 }
@@ -83,7 +68,7 @@ pub struct State {
     writer: Option<Outbox>,
     receiver: Option<Box<dyn FrameReceive>>,
     is_worker: bool,
-    sessions: ActorRef<sessions::Message>,
+    sessions: DerivedActorRef<Enrolled>,
     /// Streams that the peer has open.
     activity: Arc<Activity>,
     /// Closes a stranger that asks nothing; `None` for known keys.
@@ -91,9 +76,6 @@ pub struct State {
     /// The peer's key, by which its reports are verified.
     key: Arc<KnownKey>,
 }
-
-/// Time for a peer to say hello.
-pub(super) const HELLO: Duration = Duration::from_secs(10);
 
 impl Actor for SessionActor {
     type Msg = Message;
@@ -108,13 +90,13 @@ impl Actor for SessionActor {
         let Arguments { id, connection, standing, sessions, services } = arguments;
         let mut tasks = JoinSet::new();
         let handle = connection.clone_handle();
-        let me = myself.clone();
+        let reader = myself.get_derived();
         tasks.spawn(async move {
             let reason = handle.closed().await;
-            let _ = me.cast(Message::Ended(reason));
+            let _ = myself.cast(Message::Ended(reason));
         });
         let refusals = services.refusals.clone();
-        tasks.spawn(reader::hello(connection.clone_handle(), myself, refusals.clone()));
+        tasks.spawn(reader::hello(connection.clone_handle(), reader, refusals.clone()));
         let activity = Arc::<Activity>::default();
         let idle = (standing == Standing::Stranger).then(|| {
             let handle = connection.clone_handle();
@@ -144,15 +126,8 @@ impl Actor for SessionActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Hello(hello, sender, receiver) => {
-                state.hello(&myself, *hello, sender, receiver);
-            }
-            Message::Frame(frame, permit) => state.frame(&myself, &frame, permit),
-            Message::Tell(message) => state.tell(&message),
-            Message::Admit { proof } => state.admit(&myself, proof),
-            Message::Probe { within } => state.probe(within),
-            Message::Close { code, reason } => state.close(code, reason),
-            Message::Failed(reason) => state.breach(reason),
+            Message::Read(message) => state.read(&myself, message),
+            Message::Receive(message) => state.receive(&myself, message),
             Message::Ended(reason) => {
                 tracing::debug!(peer = %state.connection.peer(), %reason, "connection ended");
                 myself.stop(None);
@@ -178,6 +153,25 @@ impl Actor for SessionActor {
 }
 
 impl State {
+    fn read(&mut self, myself: &ActorRef<Message>, message: reader::Message) {
+        match message {
+            reader::Message::Hello(hello, sender, receiver) => {
+                self.hello(myself, *hello, sender, receiver);
+            }
+            reader::Message::Frame(frame, permit) => self.frame(myself, &frame, permit),
+            reader::Message::Failed(reason) => self.breach(reason),
+        }
+    }
+
+    fn receive(&mut self, myself: &ActorRef<Message>, message: receiver::Message) {
+        match message {
+            receiver::Message::Tell(message) => self.write(wire::encode(&message)),
+            receiver::Message::Admit { proof } => self.admit(myself, proof),
+            receiver::Message::Probe { within } => self.probe(within),
+            receiver::Message::Close { code, reason } => self.close(code, reason),
+        }
+    }
+
     fn hello(
         &mut self,
         myself: &ActorRef<Message>,
@@ -210,7 +204,8 @@ impl State {
             enrolment,
             exporter: self.connection.exporter(EXPORTER, b""),
         };
-        let _ = self.services.queue.cast(queue::Message::Join(Box::new(join), myself.clone()));
+        let _ =
+            self.services.queue.cast(queue::Message::Join(Box::new(join), myself.get_derived()));
     }
 
     /// The connection for streams that the peer opens.
@@ -231,7 +226,7 @@ impl State {
     /// From here on the worker's messages are taken.
     fn admit(&mut self, myself: &ActorRef<Message>, proof: Option<Sha256>) {
         self.services.standings.enrol(self.connection.peer());
-        let _ = self.sessions.cast(sessions::Message::Enrolled(self.id));
+        let _ = self.sessions.send_message(Enrolled(self.id));
         if let Some(idle) = self.idle.take() {
             idle.abort();
         }
@@ -240,9 +235,9 @@ impl State {
         if let Some(mut receiver) = self.receiver.take() {
             receiver.set_limit(CONTROL_FRAME_BYTES_MAX);
             let clock = self.services.clock.clone();
-            self.tasks.spawn(reader::control(receiver, myself.clone(), clock));
+            self.tasks.spawn(reader::control(receiver, myself.get_derived(), clock));
         }
-        self.tasks.spawn(reader::reports(self.connection.clone_handle(), myself.clone()));
+        self.tasks.spawn(reader::reports(self.connection.clone_handle(), myself.get_derived()));
         self.tasks.spawn(upload::accept(self.watched(), self.services.clone(), self.id));
     }
 
@@ -282,18 +277,22 @@ impl State {
     fn report(&mut self, myself: &ActorRef<Message>, report: Report, permit: reader::Permit) {
         let key = self.key.clone();
         let task = report::take(self.services.clone(), self.id, key, report, permit);
-        let (writer, me) = (self.writer.clone(), myself.clone());
+        let (writer, me) = (self.writer.clone(), myself.get_derived());
         self.tasks.spawn(async move {
             match (writer, catch_panic(task).await) {
                 (Some(writer), Ok(Some(message)))
                     if writer.push(wire::encode(&message)).is_err() =>
                 {
                     let reason = "its answers are not read".to_owned();
-                    let _ = me.cast(Message::Close { code: CloseCode::Unread, reason });
+                    let _ = me
+                        .send_message(receiver::Message::Close { code: CloseCode::Unread, reason });
                 }
                 (_, Err(panicked)) => {
                     let reason = format!("a report could not be verified: {panicked}");
-                    let _ = me.cast(Message::Close { code: CloseCode::Internal, reason });
+                    let _ = me.send_message(receiver::Message::Close {
+                        code: CloseCode::Internal,
+                        reason,
+                    });
                 }
                 _ => {}
             }
@@ -310,10 +309,6 @@ impl State {
             let probed = Box::new(Event::Probed { session, answered });
             let _ = queue.cast(queue::Message::Event(probed));
         });
-    }
-
-    fn tell(&self, message: &ToWorker) {
-        self.write(wire::encode(message));
     }
 
     fn write(&self, frame: Bytes) {
@@ -341,9 +336,6 @@ impl State {
         self.is_worker && self.receiver.is_none()
     }
 }
-
-/// Label of the exporter to which enrolment proofs are bound.
-pub const EXPORTER: &[u8] = b"EXPORTER-rebuilder-enrol";
 
 /// Closes a stranger's connection once nothing was asked on it for long.
 async fn close_idle(

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use tokio::task::JoinSet;
 
-use super::queue;
 use super::refusals::Kind;
 use super::services::Services;
-use super::session::{self, Arguments as SessionArguments, SessionActor};
+use super::session::{self, Arguments as SessionArguments, Enrolled, SessionActor};
+use super::{queue, receiver};
+use crate::actor::derived::accepts;
 use crate::actor::supervisor::stop_all;
 use crate::domain::places::{Places, Standing};
 use crate::domain::queue::{Event, SessionId};
@@ -21,8 +22,10 @@ pub enum Message {
     /// A peer connected.
     Connected(Box<dyn Connection>),
     /// The worker of a session proved that it may work.
-    Enrolled(SessionId),
+    Enrolled(Enrolled),
 }
+
+accepts!(Message, Enrolled, Enrolled);
 
 /// The supervisor of all sessions: one that ends is forgotten, its peer connects again.
 pub struct SessionsActor;
@@ -63,7 +66,7 @@ impl Actor for SessionsActor {
     ) -> Result<(), ActorProcessingErr> {
         let connection = match message {
             Message::Connected(connection) => connection,
-            Message::Enrolled(session) => {
+            Message::Enrolled(Enrolled(session)) => {
                 state.places.enrolled(session);
                 return Ok(());
             }
@@ -71,7 +74,7 @@ impl Actor for SessionsActor {
         let next = state.services.sessions.fetch_add(1, Ordering::Relaxed) + 1;
         let (id, services) = (SessionId(next), state.services.clone());
         let Some(standing) = state.admit(id, connection.as_ref()) else { return Ok(()) };
-        let (key, sessions) = (connection.peer(), myself.clone());
+        let (key, sessions) = (connection.peer(), myself.get_derived());
         let arguments = SessionArguments { id, connection, standing, sessions, services };
         let (session, _) =
             Actor::spawn_linked(None, SessionActor, arguments, myself.get_cell()).await?;
@@ -147,7 +150,8 @@ impl State {
             });
             (CloseCode::Busy, "its place is needed: try again later")
         };
-        let _ = session.cast(session::Message::Close { code, reason: reason.into() });
+        let close = receiver::Message::Close { code, reason: reason.into() };
+        let _ = session.cast(session::Message::Receive(close));
     }
 
     fn ended(&mut self, number: u64) -> Option<SessionId> {

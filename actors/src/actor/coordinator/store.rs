@@ -2,9 +2,10 @@
 
 use core::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::actor::owned::{Owned, Returned};
 use crate::port::{Batch, Blocking, Store, StoreError};
 
 /// Reads; an error means that the store failed.
@@ -21,12 +22,10 @@ pub enum Message {
     },
     /// Read, after all writes before it.
     Read(Read),
-    /// A group of work came back, with the store.
-    Back(Box<dyn Store>, Result<(), StoreError>),
+    /// A group of work ended.
+    Back(Returned<dyn Store, Result<(), StoreError>>),
     /// The pause between two groups is over.
     Go,
-    /// A group of work panicked; the store is lost.
-    Broken(String),
 }
 
 impl core::fmt::Debug for Message {
@@ -36,7 +35,6 @@ impl core::fmt::Debug for Message {
             Self::Read(_) => "Read",
             Self::Back(..) => "Back",
             Self::Go => "Go",
-            Self::Broken(_) => "Broken",
         })
     }
 }
@@ -56,10 +54,7 @@ pub struct StoreActor;
 /// group follows another for [`PAUSE`] longer: a commit costs the disk and the processor about the
 /// same whatever it holds. A commit that finds the store idle never waits.
 pub struct State {
-    /// `None` while it is at work.
-    store: Option<Box<dyn Store>>,
-    blocking: Arc<dyn Blocking>,
-    waiting: Vec<Work>,
+    store: Owned<dyn Store, Work>,
     paused: bool,
 }
 
@@ -82,7 +77,7 @@ impl Actor for StoreActor {
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let Arguments { store, blocking } = arguments;
-        Ok(State { store: Some(store), blocking, waiting: Vec::new(), paused: false })
+        Ok(State { store: Owned::new(store, blocking), paused: false })
     }
 
     async fn handle(
@@ -92,14 +87,14 @@ impl Actor for StoreActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Commit { batch, done } => state.waiting.push(Work::Commit(batch, done)),
-            Message::Read(read) => state.waiting.push(Work::Read(read)),
-            Message::Broken(reason) => return Err(reason.into()),
-            Message::Back(store, result) => {
-                state.store = Some(store);
+            Message::Commit { batch, done } => {
+                state.store.waiting.push_back(Work::Commit(batch, done));
+            }
+            Message::Read(read) => state.store.waiting.push_back(Work::Read(read)),
+            Message::Back(returned) => {
                 // Nothing is known about what failed: the tree restarts from what is durable.
-                result?;
-                if state.waiting.iter().any(|work| matches!(work, Work::Commit(..))) {
+                state.store.take_back(returned, "the store")??;
+                if state.store.waiting.iter().any(|work| matches!(work, Work::Commit(..))) {
                     state.paused = true;
                     myself.send_after(PAUSE, || Message::Go);
                 }
@@ -113,26 +108,14 @@ impl Actor for StoreActor {
 
 impl State {
     fn work(&mut self, myself: &ActorRef<Message>) {
-        if self.paused || self.waiting.is_empty() {
-            return;
+        if !self.paused {
+            self.store.work(myself, core::mem::take, carry_out, Message::Back);
         }
-        let Some(mut store) = self.store.take() else { return };
-        let group = core::mem::take(&mut self.waiting);
-        let myself = myself.clone();
-        self.blocking.run(Box::new(move || {
-            let work = AssertUnwindSafe(move || {
-                let result = carry_out(store.as_mut(), group);
-                Message::Back(store, result)
-            });
-            let message = catch_unwind(work)
-                .unwrap_or_else(|_| Message::Broken("the store panicked: see above".into()));
-            let _ = myself.cast(message);
-        }));
     }
 }
 
 /// Commits runs of batches together; a read sees all that came before it.
-fn carry_out(store: &mut dyn Store, group: Vec<Work>) -> Result<(), StoreError> {
+fn carry_out(store: &mut dyn Store, group: VecDeque<Work>) -> Result<(), StoreError> {
     let mut batches = Vec::new();
     let mut dones = Vec::new();
     let flush = |store: &mut dyn Store,

@@ -7,17 +7,30 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::super::catch_panic::catch_panic;
-use super::syncs::Profile;
 use super::{queue, results, store};
+use crate::actor::alarm::Alarm;
+use crate::actor::catch_panic::catch_panic;
 use crate::domain::queue::Event;
 use crate::domain::results::{NOTHING, SyncState};
 use crate::port::{
-    Clock, Group, IndexRead, IndexState, KeptRelease, StoreError, Unread, UtcMillis,
+    Clock, Group, IndexRead, IndexReader, IndexState, KeptRelease, StoreError, Unread, UtcMillis,
 };
 use crate::protocol::stored::v1::ProfileRecord;
 use crate::protocol::stored::{self, key};
 use crate::protocol::wire::v1::ctl::{Subject, Trouble};
+
+/// A profile as configured.
+#[derive(Clone)]
+pub struct Profile {
+    /// Its name.
+    pub name: Box<str>,
+    /// `debian` …
+    pub distribution: String,
+    /// Reads its index.
+    pub reader: Arc<dyn IndexReader>,
+    /// Time from the end of one sync to the start of the next.
+    pub interval: Duration,
+}
 
 /// Answers an operator who asked for a sync.
 pub type Answer = oneshot::Sender<Result<String, String>>;
@@ -77,9 +90,8 @@ pub struct State {
     failures: u32,
     /// See [`SyncOutcome`].
     notes: Vec<String>,
-    timer: u64,
     /// The newest timer alone: intervals are hours, and an operator may ask for many runs.
-    sleeping: JoinSet<()>,
+    alarm: Alarm,
 }
 
 /// Groups in one message to the queue: about 10 ms of its time.
@@ -113,8 +125,7 @@ impl Actor for SyncActor {
             run: JoinSet::new(),
             failures: 0,
             notes: Vec::new(),
-            timer: 0,
-            sleeping: JoinSet::new(),
+            alarm: Alarm::default(),
         })
     }
 
@@ -133,7 +144,7 @@ impl Actor for SyncActor {
                 state.waiting.push(answer);
                 state.start(&myself);
             }
-            Message::Due(timer) if timer == state.timer => state.start(&myself),
+            Message::Due(timer) if state.alarm.rings(timer) => state.start(&myself),
             Message::Due(_) => {}
             Message::Done(result) => state.ended(&myself, result),
         }
@@ -190,14 +201,7 @@ impl State {
         }
         let wait = jittered(wait, &self.arguments.profile.name);
         self.tell(error, Some(self.arguments.clock.utc().plus(wait)));
-        self.timer += 1;
-        let timer = self.timer;
-        let myself = myself.clone();
-        self.sleeping = JoinSet::new();
-        self.sleeping.spawn(async move {
-            tokio::time::sleep(wait).await;
-            let _ = myself.cast(Message::Due(timer));
-        });
+        self.alarm.set(myself, self.arguments.clock.monotonic(), wait, Message::Due);
     }
 
     /// Says in the log what is new among the notes, once.

@@ -1,28 +1,15 @@
 //! One Sync for each profile, on its own timer.
 
-use core::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+pub use super::sync::Profile;
 use super::sync::{self, SyncActor};
 use super::{queue, results, store};
 use crate::actor::supervisor::stop_all;
-use crate::port::{Clock, IndexReader};
-
-/// A profile as configured.
-#[derive(Clone)]
-pub struct Profile {
-    /// Its name.
-    pub name: Box<str>,
-    /// `debian` …
-    pub distribution: String,
-    /// Reads its index.
-    pub reader: Arc<dyn IndexReader>,
-    /// Time from the end of one sync to the start of the next.
-    pub interval: Duration,
-}
+use crate::port::Clock;
 
 /// To the syncs.
 pub enum Message {

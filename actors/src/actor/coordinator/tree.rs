@@ -10,18 +10,18 @@ use super::services::Services;
 use super::standings::Standings;
 use super::turn::Reading;
 use super::{blobs, endpoint, gc, queue, results, sessions, store, syncs};
-use crate::actor::supervisor::{Children, TreeEnd};
+use crate::actor::open::Open;
+use crate::actor::supervisor::{self, ChildName, Children, Tree, TreeEnd};
 use crate::domain::places::PlaceLimits;
 use crate::domain::queue::Settings;
-use crate::port::{BlobError, Blobs, Blocking, Clock, Entropy, Network, Signer, Store, StoreError};
+use crate::port::{
+    BlobError, Blobs, Blocking, Clock, Entropy, Monotonic, Network, Signer, Store, StoreError,
+};
 use crate::protocol::PublicKey;
 use crate::protocol::stored;
 use crate::protocol::stored::key::table;
 use crate::protocol::stored::v1::{EnrolledBy, QuarantineRecord, WorkerRecord};
 use crate::protocol::wire::BootId;
-
-/// Opens something again after its owner failed.
-pub type Open<T, E> = Arc<dyn Fn() -> Result<Box<T>, E> + Send + Sync>;
 
 /// All that the coordinator needs of the world.
 #[derive(Clone)]
@@ -69,11 +69,19 @@ pub enum Message {
     Services(oneshot::Sender<Services>),
 }
 
-/// The supervisor: rest for one. A child that fails takes those after it along, and all start again
-/// in order; too often, and the tree gives up.
+/// The supervisor.
 pub struct Coordinator;
 
-/// The children, in order; each knows only those before it.
+// The children, in the order in which they start: each knows only those before it.
+const STORE: ChildName<store::Message> = ChildName::new("store");
+const BLOBS: ChildName<blobs::Message> = ChildName::new("blobs");
+const QUEUE: ChildName<queue::Message> = ChildName::new("queue");
+const RESULTS: ChildName<results::Message> = ChildName::new("results");
+const SYNCS: ChildName<syncs::Message> = ChildName::new("syncs");
+const SESSIONS: ChildName<sessions::Message> = ChildName::new("sessions");
+const ENDPOINT: ChildName<endpoint::Message> = ChildName::new("endpoint");
+
+/// The children, and what outlives their restarts.
 pub struct State {
     parts: Parts,
     quarantine: Arc<Quarantine>,
@@ -123,11 +131,7 @@ impl Actor for Coordinator {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Stop => {
-                state.children.stop(0).await;
-                state.children.end(TreeEnd::Stopped);
-                myself.stop(None);
-            }
+            Message::Stop => supervisor::stop(state, &myself, TreeEnd::Stopped).await,
             Message::Services(reply) => {
                 if let Some(services) = state.services.clone() {
                     let _ = reply.send(services);
@@ -143,130 +147,111 @@ impl Actor for Coordinator {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let mut damage = damage_of(&event);
-        let Some((at, mut last)) = state.children.failed(event) else { return Ok(()) };
-        state.children.stop(at).await;
-        // A report that the queue died of is set aside soon: several of them are not too often.
-        let mut explained = state.quarantine.take_blame();
-        while damage.is_none()
-            && (core::mem::take(&mut explained)
-                || state.children.may_restart(state.parts.clock.monotonic()))
-        {
-            match state.start(&myself).await {
-                Ok(()) => return Ok(()),
-                Err(error) => {
-                    damage = damage_in(&error);
-                    last = error.to_string();
-                }
-            }
-            state.children.stop(at).await;
-        }
-        state.children.stop(0).await;
-        state.children.end(match damage {
-            Some(reason) => TreeEnd::Damaged { reason },
-            None => TreeEnd::GaveUp { reason: last },
-        });
-        myself.stop(None);
+        supervisor::restart(state, &myself, event).await;
         Ok(())
     }
 }
 
-/// What a child failed of, if that is damage of what is stored: no restart mends it.
-fn damage_of(event: &SupervisionEvent) -> Option<String> {
-    match event {
-        SupervisionEvent::ActorFailed(_, error) => damage_in(error),
-        _ => None,
-    }
-}
+impl Tree for State {
+    type Msg = Message;
 
-/// The text of an error that is damage of what is stored.
-pub fn damage_in(error: &ActorProcessingErr) -> Option<String> {
-    let error = error.downcast_ref::<StoreError>()?;
-    matches!(error, StoreError::Damaged { .. }).then(|| error.to_string())
+    fn children(&mut self) -> &mut Children {
+        &mut self.children
+    }
+
+    fn now(&self) -> Monotonic {
+        self.parts.clock.monotonic()
+    }
+
+    /// A report that the queue died of is set aside soon: several of them are not too often.
+    fn is_explained(&mut self) -> bool {
+        self.quarantine.take_blame()
+    }
+
+    async fn start(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        let store = self.start_store(me).await?;
+        let blobs = self.start_blobs(me, &store).await?;
+        let (parts, me) = (self.parts.clone(), me.get_cell());
+        let arguments = queue::Arguments {
+            store: store.clone(),
+            clock: parts.clock.clone(),
+            settings: parts.settings.clone(),
+            quarantine: self.quarantine.clone(),
+            standings: self.standings.clone(),
+            refusals: self.refusals.clone(),
+            wrap: parts.wrap.clone(),
+        };
+        let queue = queue::QueueActor;
+        let queue = self.children.get_or_spawn(me.clone(), &QUEUE, queue, arguments).await?;
+        let arguments = results::Arguments {
+            store: store.clone(),
+            queue: queue.clone(),
+            clock: parts.clock.clone(),
+            seed: parts.settings.seed,
+        };
+        let results = results::ResultsActor;
+        let results = self.children.get_or_spawn(me.clone(), &RESULTS, results, arguments).await?;
+        let arguments = syncs::Arguments {
+            profiles: parts.profiles.clone(),
+            store: store.clone(),
+            queue: queue.clone(),
+            results: results.clone(),
+            clock: parts.clock.clone(),
+        };
+        let syncs = syncs::SyncsActor;
+        let syncs = self.children.get_or_spawn(me.clone(), &SYNCS, syncs, arguments).await?;
+        let services = self.services(store, blobs, queue, results, syncs);
+        self.services = Some(services.clone());
+        let sessions = sessions::SessionsActor;
+        let sessions =
+            self.children.get_or_spawn(me.clone(), &SESSIONS, sessions, services).await?;
+        let arguments = endpoint::Arguments { network: parts.network, sessions };
+        self.children.get_or_spawn(me, &ENDPOINT, endpoint::EndpointActor, arguments).await?;
+        Ok(())
+    }
 }
 
 impl State {
-    /// Starts every child that is not there, in order.
-    async fn start(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
-        let parts = self.parts.clone();
-        let store = match self.children.get(0) {
-            Some(store) => store,
-            None => {
-                let store = (parts.store)()?;
-                self.restore_quarantine(store.as_ref())?;
-                self.standings = Arc::new(self.restore_standings(store.as_ref())?);
-                let arguments = store::Arguments { store, blocking: parts.blocking.clone() };
-                self.children.spawn(me.get_cell(), "store", store::StoreActor, arguments).await?
-            }
-        };
-        let blobs = match self.children.get(1) {
-            Some(blobs) => blobs,
-            None => {
-                let blobs = (parts.blobs)()?;
-                let arguments = blobs::Arguments { blobs, blocking: parts.blocking.clone() };
-                let blobs =
-                    self.children.spawn(me.get_cell(), "blobs", blobs::BlobsActor, arguments);
-                let blobs = blobs.await?;
-                gc::collect(&store, &blobs)?;
-                blobs
-            }
-        };
-        let queue = match self.children.get(2) {
-            Some(queue) => queue,
-            None => {
-                let arguments = queue::Arguments {
-                    store: store.clone(),
-                    clock: parts.clock.clone(),
-                    settings: parts.settings.clone(),
-                    quarantine: self.quarantine.clone(),
-                    standings: self.standings.clone(),
-                    refusals: self.refusals.clone(),
-                    wrap: parts.wrap.clone(),
-                };
-                self.children.spawn(me.get_cell(), "queue", queue::QueueActor, arguments).await?
-            }
-        };
-        let results = match self.children.get(3) {
-            Some(results) => results,
-            None => {
-                let arguments = results::Arguments {
-                    store: store.clone(),
-                    queue: queue.clone(),
-                    clock: parts.clock.clone(),
-                    seed: parts.settings.seed,
-                };
-                self.children
-                    .spawn(me.get_cell(), "results", results::ResultsActor, arguments)
-                    .await?
-            }
-        };
-        self.start_edge(me, store, blobs, queue, results).await
-    }
-
-    /// The children that talk to the outside.
-    async fn start_edge(
+    async fn start_store(
         &mut self,
         me: &ActorRef<Message>,
+    ) -> Result<ActorRef<store::Message>, ActorProcessingErr> {
+        if let Some(store) = self.children.get(&STORE) {
+            return Ok(store);
+        }
+        let store = (self.parts.store)()?;
+        self.restore_quarantine(store.as_ref())?;
+        self.standings = Arc::new(self.restore_standings(store.as_ref())?);
+        let arguments = store::Arguments { store, blocking: self.parts.blocking.clone() };
+        self.children.spawn(me.get_cell(), &STORE, store::StoreActor, arguments).await
+    }
+
+    async fn start_blobs(
+        &mut self,
+        me: &ActorRef<Message>,
+        store: &ActorRef<store::Message>,
+    ) -> Result<ActorRef<blobs::Message>, ActorProcessingErr> {
+        if let Some(blobs) = self.children.get(&BLOBS) {
+            return Ok(blobs);
+        }
+        let blobs = (self.parts.blobs)()?;
+        let arguments = blobs::Arguments { blobs, blocking: self.parts.blocking.clone() };
+        let blobs = self.children.spawn(me.get_cell(), &BLOBS, blobs::BlobsActor, arguments);
+        let blobs = blobs.await?;
+        gc::collect(store, &blobs)?;
+        Ok(blobs)
+    }
+
+    fn services(
+        &self,
         store: ActorRef<store::Message>,
         blobs: ActorRef<blobs::Message>,
         queue: ActorRef<queue::Message>,
         results: ActorRef<results::Message>,
-    ) -> Result<(), ActorProcessingErr> {
+        syncs: ActorRef<syncs::Message>,
+    ) -> Services {
         let parts = self.parts.clone();
-        let syncs = match self.children.get(4) {
-            Some(syncs) => syncs,
-            None => {
-                let arguments = syncs::Arguments {
-                    profiles: parts.profiles,
-                    store: store.clone(),
-                    queue: queue.clone(),
-                    results: results.clone(),
-                    clock: parts.clock.clone(),
-                };
-                self.children.spawn(me.get_cell(), "syncs", syncs::SyncsActor, arguments).await?
-            }
-        };
-        let services = Services {
+        Services {
             store,
             blobs,
             queue,
@@ -287,24 +272,7 @@ impl State {
             public_address: parts.public_address,
             log_bytes_max: parts.settings.limits.log_bytes_max + LOG_SLACK,
             difference_bytes_max: parts.difference_bytes_max,
-        };
-        self.services = Some(services.clone());
-        let sessions = match self.children.get(5) {
-            Some(sessions) => sessions,
-            None => {
-                self.children
-                    .spawn(me.get_cell(), "sessions", sessions::SessionsActor, services)
-                    .await?
-            }
-        };
-        if self.children.len() == 6 {
-            let arguments = endpoint::Arguments { network: parts.network, sessions };
-            let _: ActorRef<endpoint::Message> = self
-                .children
-                .spawn(me.get_cell(), "endpoint", endpoint::EndpointActor, arguments)
-                .await?;
         }
-        Ok(())
     }
 
     /// Keys that may work, by the records of those that were let in. The list in the configuration

@@ -1,14 +1,13 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::actor::coordinator::session::EXPORTER;
 use crate::port::{
     CloseReason, ConnectError, Connection, FrameReceive, FrameSend, Network, StreamError,
 };
 use crate::protocol::PublicKey;
 use crate::protocol::wire::{
-    self, BootId, CONTROL_FRAME_BYTES_MAX, CloseCode, Enrolment, EnrolmentKind, Hello, Offer, Role,
-    SOFTWARE, Welcome, enrolment_proof,
+    self, BootId, CONTROL_FRAME_BYTES_MAX, CloseCode, EXPORTER, Enrolment, EnrolmentKind, Hello,
+    Offer, Role, SOFTWARE, Welcome, enrolment_proof,
 };
 
 /// How a worker finds its coordinator and proves itself.

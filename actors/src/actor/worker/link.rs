@@ -2,17 +2,19 @@
 
 use bytes::Bytes;
 use core::time::Duration;
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorProcessingErr, ActorRef, DerivedActorRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use super::connection::{self, Credentials, Up};
 use super::log::{self, Log, Logs};
-use super::{runners, spool, tree, upload};
+use super::order::Order;
+use super::{spool, upload};
+use crate::actor::alarm::Alarm;
 use crate::domain::worker::{Effect, Event, Machine, Spooled};
-use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Monotonic, Network};
+use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Network};
 use crate::protocol::AttemptId;
 use crate::protocol::wire::v1::coordinator::Message as FromCoordinator;
 use crate::protocol::wire::v1::worker::{Condition, Message as ToCoordinator};
@@ -23,7 +25,7 @@ pub enum Message {
     /// What the spool holds; the first message.
     Restored(BTreeMap<AttemptId, Spooled>),
     /// The runners are there; those before them, if any, are gone.
-    Runners(ActorRef<runners::Message>),
+    Runners(ActorRef<Order>),
     /// Something happened.
     Event(Event),
     /// An attempt's log begins.
@@ -51,6 +53,9 @@ pub enum Message {
     Tick(u64),
 }
 
+/// To the tree: the coordinator will not let this worker in again.
+pub struct Refused(pub CloseReason);
+
 /// What it is given.
 #[derive(Clone)]
 pub struct Arguments {
@@ -70,7 +75,7 @@ pub struct Arguments {
     pub condition: Arc<dyn Fn() -> Condition + Send + Sync>,
     pub(super) logs: Logs,
     /// Told when the coordinator will not let this worker in again.
-    pub(super) tree: ActorRef<tree::Message>,
+    pub tree: DerivedActorRef<Refused>,
 }
 
 /// The actor.
@@ -81,7 +86,7 @@ pub struct State {
     arguments: Arguments,
     /// `None` until the spool was read.
     machine: Option<Machine>,
-    runners: Option<ActorRef<runners::Message>>,
+    runners: Option<ActorRef<Order>>,
     logs: BTreeMap<AttemptId, Arc<Log>>,
     live: Option<Live>,
     /// Logs that are on their way on this connection.
@@ -90,9 +95,7 @@ pub struct State {
     tasks: JoinSet<()>,
     failures: u32,
     last_failure: String,
-    timer: u64,
-    /// When the timer that runs ends, and its task; `None`: none runs.
-    armed: Option<(Monotonic, AbortHandle)>,
+    alarm: Alarm,
 }
 
 /// A connection, and all that runs for it.
@@ -133,8 +136,7 @@ impl Actor for LinkActor {
             tasks: JoinSet::new(),
             failures: 0,
             last_failure: String::new(),
-            timer: 0,
-            armed: None,
+            alarm: Alarm::default(),
         })
     }
 
@@ -182,7 +184,7 @@ impl Actor for LinkActor {
             Message::Connection(reply) => {
                 let _ = reply.send(state.live.as_ref().map(|l| l.connection.clone_handle()));
             }
-            Message::Tick(timer) if timer == state.timer => state.tick(&myself),
+            Message::Tick(timer) if state.alarm.rings(timer) => state.tick(&myself),
             Message::Tick(_) => {}
         }
         Ok(())
@@ -304,7 +306,7 @@ impl State {
     fn refused(&mut self, reason: CloseReason) {
         tracing::error!(target: "rebuilder", "refused by the coordinator: {reason}; builds end");
         self.tasks = JoinSet::new();
-        let _ = self.arguments.tree.cast(tree::Message::Refused(reason));
+        let _ = self.arguments.tree.send_message(Refused(reason));
     }
 
     /// A quarter of a second, doubling, at most [`BACK_OFF_MAX`].
@@ -314,7 +316,6 @@ impl State {
     }
 
     fn tick(&mut self, myself: &ActorRef<Message>) {
-        self.armed = None;
         let (free_memory, free_disk) = (self.arguments.measure)();
         for (attempt, log) in self.logs.clone() {
             self.decide(myself, Event::LogGrew(attempt, log.length()));
@@ -333,23 +334,8 @@ impl State {
             self.carry_out(myself, effect);
         }
         if let Some(at) = deadline {
-            self.arm(myself, now, at);
+            self.alarm.set_no_later(myself, now, at.since(now), Message::Tick);
         }
-    }
-
-    /// One timer: it is replaced only by an earlier one, and one that ends too early costs a look.
-    fn arm(&mut self, myself: &ActorRef<Message>, now: Monotonic, at: Monotonic) {
-        if self.armed.as_ref().is_some_and(|(armed, _)| *armed <= at) {
-            return;
-        }
-        if let Some((_, later)) = self.armed.take() {
-            later.abort();
-        }
-        self.timer += 1;
-        let timer = self.timer;
-        let wait = at.since(now).max(Duration::from_millis(1));
-        let task = myself.send_after(wait, move || Message::Tick(timer));
-        self.armed = Some((at, task.abort_handle()));
     }
 
     fn carry_out(&mut self, myself: &ActorRef<Message>, effect: Effect) {
@@ -363,8 +349,8 @@ impl State {
                     let _ = stream.send(wire::encode(&message));
                 }
             }
-            Effect::Start(assignment) => self.tell(runners::Message::Start(assignment)),
-            Effect::Stop(attempt, _) => self.tell(runners::Message::Stop(attempt)),
+            Effect::Start(assignment) => self.tell(Order::Start(assignment)),
+            Effect::Stop(attempt, _) => self.tell(Order::Stop(attempt)),
             Effect::Forget(attempt, accepted) => {
                 let _ = self.arguments.spool.cast(spool::Message::Remove(attempt));
                 self.logs.remove(&attempt);
@@ -372,16 +358,16 @@ impl State {
                 if let Err(error) = discard {
                     tracing::warn!(target: "rebuilder", "{error}");
                 }
-                self.tell(runners::Message::Answered(attempt, accepted));
+                self.tell(Order::Answered(attempt, accepted));
             }
             Effect::Upload(attempt) => self.upload(myself, attempt),
             Effect::Notice(text) => tracing::info!(target: "rebuilder", "{text}"),
         }
     }
 
-    fn tell(&self, message: runners::Message) {
+    fn tell(&self, order: Order) {
         if let Some(runners) = &self.runners {
-            let _ = runners.cast(message);
+            let _ = runners.cast(order);
         }
     }
 

@@ -3,6 +3,7 @@
 mod connection;
 pub mod link;
 mod log;
+mod order;
 pub mod runner;
 pub mod runners;
 pub mod spool;

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
-use super::super::catch_panic::catch_panic;
 use super::log::{self, Log, Logs};
 use super::{link, spool, upload};
+use crate::actor::catch_panic::catch_panic;
 use crate::domain::report::{self, AttemptReport, Judgement};
 use crate::domain::worker::{Event, Spooled};
 use crate::port::{Backend, BlobError, BoxFuture, Difference, Progress, Signer};

@@ -4,20 +4,11 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
 
 use super::link;
+pub use super::order::Order as Message;
 use super::runner::{self, Arguments as RunnerArguments, RunnerActor, Shared};
 use crate::actor::supervisor::stop_all;
 use crate::domain::worker::Event;
-use crate::protocol::{Assignment, AttemptId};
-
-/// To the runners.
-pub enum Message {
-    /// Start an attempt.
-    Start(Box<Assignment>),
-    /// End an attempt, without a report.
-    Stop(AttemptId),
-    /// A report had its final answer; true: it was accepted.
-    Answered(AttemptId, bool),
-}
+use crate::protocol::AttemptId;
 
 /// The supervisor of the runners: one that fails is told as ended, and its job goes elsewhere.
 pub struct RunnersActor;

@@ -2,9 +2,9 @@
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::actor::owned::{Owned, Returned};
 use crate::domain::worker::Spooled;
 use crate::planted::{self, Bug};
 use crate::port::{Blocking, Spool, SpoolError};
@@ -23,10 +23,8 @@ pub enum Message {
     Entries(Box<dyn FnOnce(BTreeMap<AttemptId, Spooled>) + Send>),
     /// The names of everything that is kept, also of what cannot be read.
     Names(Box<dyn FnOnce(Vec<String>) + Send>),
-    /// The spool came back from its work.
-    Back(Box<dyn Spool>),
-    /// The work panicked, and the spool is lost; or what is kept cannot be read.
-    Broken(String),
+    /// A group of work ended; an error means that what is kept cannot be read.
+    Back(Returned<dyn Spool, Result<(), SpoolError>>),
 }
 
 /// What it is given.
@@ -43,11 +41,9 @@ pub struct SpoolActor;
 /// An error means that nobody knows what is kept: the tree restarts, and looks again.
 type Work = Box<dyn FnOnce(&mut dyn Spool) -> Result<(), SpoolError> + Send>;
 
-/// One piece of work at a time, in order.
+/// One group of work at a time, in order.
 pub struct State {
-    spool: Option<Box<dyn Spool>>,
-    blocking: Arc<dyn Blocking>,
-    waiting: VecDeque<Work>,
+    spool: Owned<dyn Spool, Work>,
 }
 
 impl Actor for SpoolActor {
@@ -61,7 +57,7 @@ impl Actor for SpoolActor {
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let Arguments { spool, blocking } = arguments;
-        Ok(State { spool: Some(spool), blocking, waiting: VecDeque::new() })
+        Ok(State { spool: Owned::new(spool, blocking) })
     }
 
     async fn handle(
@@ -99,14 +95,13 @@ impl Actor for SpoolActor {
                 reply(spool.entries()?.into_iter().map(|(name, _)| name).collect());
                 Ok(())
             }),
-            Message::Back(spool) => {
-                state.spool = Some(spool);
+            Message::Back(returned) => {
+                state.spool.take_back(returned, "the spool")??;
                 state.work(&myself);
                 return Ok(());
             }
-            Message::Broken(reason) => return Err(reason.into()),
         };
-        state.waiting.push_back(work);
+        state.spool.waiting.push_back(work);
         state.work(&myself);
         Ok(())
     }
@@ -114,23 +109,10 @@ impl Actor for SpoolActor {
 
 impl State {
     fn work(&mut self, myself: &ActorRef<Message>) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let Some(mut spool) = self.spool.take() else { return };
-        let waiting = core::mem::take(&mut self.waiting);
-        let myself = myself.clone();
-        self.blocking.run(Box::new(move || {
-            let work = AssertUnwindSafe(move || {
-                match waiting.into_iter().try_for_each(|work| work(spool.as_mut())) {
-                    Ok(()) => Message::Back(spool),
-                    Err(error) => Message::Broken(error.to_string()),
-                }
-            });
-            let message = catch_unwind(work)
-                .unwrap_or_else(|_| Message::Broken("the spool panicked: see above".into()));
-            let _ = myself.cast(message);
-        }));
+        let carry_out = |spool: &mut dyn Spool, group: VecDeque<Work>| {
+            group.into_iter().try_for_each(|work| work(spool))
+        };
+        self.spool.work(myself, core::mem::take, carry_out, Message::Back);
     }
 }
 

@@ -6,10 +6,11 @@ use super::connection::Credentials;
 use super::log::{self, Logs};
 use super::runner::Shared;
 use super::{link, runners, spool};
-use crate::actor::coordinator::Open;
-use crate::actor::supervisor::{Children, TreeEnd};
+use crate::actor::derived::accepts;
+use crate::actor::open::Open;
+use crate::actor::supervisor::{self, ChildName, Children, Tree, TreeEnd};
 use crate::port::{
-    Backend, BlobError, Blobs, Blocking, Clock, CloseReason, Network, Signer, Spool, SpoolError,
+    Backend, BlobError, Blobs, Blocking, Clock, Monotonic, Network, Signer, Spool, SpoolError,
 };
 use crate::protocol::wire::Offer;
 use crate::protocol::wire::v1::worker::Condition;
@@ -48,13 +49,20 @@ pub enum Message {
     /// Stop everything, in reverse order; attempts under way end without a report.
     Stop,
     /// The same, as the coordinator will not let this worker in again.
-    Refused(CloseReason),
+    Refused(link::Refused),
 }
 
-/// The supervisor: rest for one, as in the coordinator.
+accepts!(Message, Refused, link::Refused);
+
+/// The supervisor.
 pub struct Worker;
 
-/// The children, in order; each knows only those before it.
+// The children, in the order in which they start: each knows only those before it.
+const SPOOL: ChildName<spool::Message> = ChildName::new("spool");
+const LINK: ChildName<link::Message> = ChildName::new("link");
+const RUNNERS: ChildName<runners::Message> = ChildName::new("runners");
+
+/// The children, and what outlives their restarts.
 pub struct State {
     parts: Parts,
     logs: Logs,
@@ -83,12 +91,11 @@ impl Actor for Worker {
         message: Message,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        state.children.stop(0).await;
-        state.children.end(match message {
+        let end = match message {
             Message::Stop => TreeEnd::Stopped,
-            Message::Refused(reason) => TreeEnd::Refused { reason },
-        });
-        myself.stop(None);
+            Message::Refused(link::Refused(reason)) => TreeEnd::Refused { reason },
+        };
+        supervisor::stop(state, &myself, end).await;
         Ok(())
     }
 
@@ -98,32 +105,31 @@ impl Actor for Worker {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let Some((at, mut last)) = state.children.failed(event) else { return Ok(()) };
-        state.children.stop(at).await;
-        while state.children.may_restart(state.parts.clock.monotonic()) {
-            match state.start(&myself).await {
-                Ok(()) => return Ok(()),
-                Err(error) => last = error.to_string(),
-            }
-            state.children.stop(at).await;
-        }
-        state.children.stop(0).await;
-        state.children.end(TreeEnd::GaveUp { reason: last });
-        myself.stop(None);
+        supervisor::restart(state, &myself, event).await;
         Ok(())
     }
 }
 
-impl State {
-    async fn start(&mut self, me: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
-        let parts = self.parts.clone();
-        let spool = match self.children.get(0) {
+impl Tree for State {
+    type Msg = Message;
+
+    fn children(&mut self) -> &mut Children {
+        &mut self.children
+    }
+
+    fn now(&self) -> Monotonic {
+        self.parts.clock.monotonic()
+    }
+
+    async fn start(&mut self, tree: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        let (parts, me) = (self.parts.clone(), tree.get_cell());
+        let spool = match self.children.get(&SPOOL) {
             Some(spool) => spool,
             None => {
                 let arguments =
                     spool::Arguments { spool: (parts.spool)()?, blocking: parts.blocking };
-                let me = me.get_cell();
-                let spool = self.children.spawn(me, "spool", spool::SpoolActor, arguments).await?;
+                let spool = spool::SpoolActor;
+                let spool = self.children.spawn(me.clone(), &SPOOL, spool, arguments).await?;
                 // The link asks for the reports before it connects, and so gets them after this.
                 let logs = self.logs.clone();
                 let collect = Box::new(move |spooled: Vec<String>| log::collect(&logs, &spooled));
@@ -131,37 +137,29 @@ impl State {
                 spool
             }
         };
-        let link = match self.children.get(1) {
-            Some(link) => link,
-            None => {
-                let arguments = link::Arguments {
-                    network: parts.network,
-                    credentials: parts.credentials,
-                    offer: parts.offer,
-                    clock: parts.clock,
-                    spool: spool.clone(),
-                    measure: parts.measure,
-                    condition: parts.condition,
-                    logs: self.logs.clone(),
-                    tree: me.clone(),
-                };
-                let me = me.get_cell();
-                self.children.spawn(me, "link", link::LinkActor, arguments).await?
-            }
+        let arguments = link::Arguments {
+            network: parts.network,
+            credentials: parts.credentials,
+            offer: parts.offer,
+            clock: parts.clock,
+            spool: spool.clone(),
+            measure: parts.measure,
+            condition: parts.condition,
+            logs: self.logs.clone(),
+            tree: tree.get_derived(),
         };
-        if self.children.len() == 2 {
-            let shared = Shared {
-                backend: parts.backend,
-                signer: parts.signer,
-                spool,
-                link,
-                log_bytes_max: parts.log_bytes_max,
-                differences: Arc::new(Semaphore::new(1)),
-                logs: self.logs.clone(),
-            };
-            let me = me.get_cell();
-            self.children.spawn(me, "runners", runners::RunnersActor, shared).await?;
-        }
+        let link = self.children.get_or_spawn(me.clone(), &LINK, link::LinkActor, arguments);
+        let link = link.await?;
+        let shared = Shared {
+            backend: parts.backend,
+            signer: parts.signer,
+            spool,
+            link,
+            log_bytes_max: parts.log_bytes_max,
+            differences: Arc::new(Semaphore::new(1)),
+            logs: self.logs.clone(),
+        };
+        self.children.get_or_spawn(me, &RUNNERS, runners::RunnersActor, shared).await?;
         Ok(())
     }
 }

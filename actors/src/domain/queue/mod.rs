@@ -29,7 +29,7 @@ mod whole;
 mod worker;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use effect::{Effects, Fact, JobPlace, Notice, Send, Stand};
 pub use entry::Job;

@@ -29,7 +29,7 @@ use crate::protocol::{
 pub(super) const GIB: u64 = 1 << 30;
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 /// 2026-01-01, noon: far from the ends of a day.
-pub(super) const START: UtcMillis = UtcMillis(1_767_268_800_000);
+pub(crate) const START: UtcMillis = UtcMillis(1_767_268_800_000);
 
 pub(super) struct Harness {
     pub(super) queue: Queue,
@@ -324,11 +324,11 @@ pub(super) fn key(worker: u8) -> SigningKey {
     SigningKey::from_bytes(&[worker; 32])
 }
 
-pub(super) fn public(worker: u8) -> PublicKey {
+pub(crate) fn public(worker: u8) -> PublicKey {
     key(worker).public_key()
 }
 
-pub(super) fn offer(slots: u16) -> Offer {
+pub(crate) fn offer(slots: u16) -> Offer {
     Offer {
         name: "builder".into(),
         backends: vec!["debian".into()],
@@ -370,7 +370,7 @@ pub(super) fn group(source: &str, files: &[&str]) -> Group {
 }
 
 /// One group with one file for each source.
-pub(super) fn groups(sources: &[&str]) -> Vec<Group> {
+pub(crate) fn groups(sources: &[&str]) -> Vec<Group> {
     sources.iter().map(|source| group(source, &[&format!("{source}.deb")])).collect()
 }
 

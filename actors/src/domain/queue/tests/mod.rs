@@ -5,7 +5,7 @@ mod condition;
 mod doubts;
 mod enrolment;
 mod faults;
-mod harness;
+pub(crate) mod harness;
 mod knock;
 mod lease;
 mod memberships;
