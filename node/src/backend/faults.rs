@@ -13,7 +13,7 @@ use crate::fetch::FetchError;
 use crate::sandbox::{Exit, SandboxError};
 
 /// An error at the worker's own files.
-pub(super) fn of_io(kind: ErrorKind) -> FaultKind {
+pub(crate) fn of_io(kind: ErrorKind) -> FaultKind {
     match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             FaultKind::DiskFull
@@ -25,7 +25,7 @@ pub(super) fn of_io(kind: ErrorKind) -> FaultKind {
 
 /// A file that could not be fetched. What is not there, or is another file, does not pass by
 /// itself; a server's silence does.
-pub(super) fn of_fetch(error: &FetchError) -> FaultKind {
+pub(crate) fn of_fetch(error: &FetchError) -> FaultKind {
     match error {
         FetchError::NotFound { .. } | FetchError::Mismatch { .. } | FetchError::TooLarge { .. } => {
             FaultKind::InputsUnavailable
@@ -36,7 +36,7 @@ pub(super) fn of_fetch(error: &FetchError) -> FaultKind {
 }
 
 /// A sandbox that could not be made; what was short meanwhile says more than what failed.
-pub(super) fn of_sandbox(error: &SandboxError) -> FaultKind {
+pub(crate) fn of_sandbox(error: &SandboxError) -> FaultKind {
     let short = shortage(&error.observed).map(|(kind, _)| kind);
     short.unwrap_or_else(|| match error.errno {
         Some(number) => of_io(std::io::Error::from(Errno::from_raw(number)).kind()),
@@ -45,7 +45,7 @@ pub(super) fn of_sandbox(error: &SandboxError) -> FaultKind {
 }
 
 /// How a command ended, of itself; `None`: with a status, about which the stage decides.
-pub(super) fn of_exit(stage: Stage, exit: Exit) -> Option<FaultKind> {
+pub(crate) fn of_exit(stage: Stage, exit: Exit) -> Option<FaultKind> {
     match exit {
         Exit::Status(_) => None,
         Exit::TimedOut => Some(FaultKind::TimedOut(stage)),

@@ -18,11 +18,11 @@ const CANDIDATES_MAX: usize = 8192;
 
 /// A file that a build left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Built {
+pub(crate) struct Built {
     /// Its name in the folder of outputs.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// `None`: not of a format that says so.
-    pub(super) identity: Option<Identity>,
+    pub(crate) identity: Option<Identity>,
 }
 
 impl Built {
@@ -39,7 +39,7 @@ impl Built {
 /// says nothing of it, the one of its name; one that is this package, of several the one of its
 /// name; else the one of its name, be it another package; else one of an unknown format whose name
 /// is the same but for the epoch. `None`: there is none.
-pub(super) fn of<'a>(artifact: &Artifact, built: &'a [Built]) -> Option<&'a Built> {
+pub(crate) fn of<'a>(artifact: &Artifact, built: &'a [Built]) -> Option<&'a Built> {
     let named = built.iter().find(|file| *file.name == *artifact.file);
     let plain = plain(&artifact.file);
     let is_likely = |file: &&Built| file.identity.is_none() && self::plain(&file.name) == plain;
@@ -56,7 +56,7 @@ pub(super) fn of<'a>(artifact: &Artifact, built: &'a [Built]) -> Option<&'a Buil
 ///
 /// # Errors
 /// Those of the worker's own file system.
-pub(super) fn look(tree: &Path, folder: &Path, artifacts: &[Artifact]) -> io::Result<Vec<Built>> {
+pub(crate) fn look(tree: &Path, folder: &Path, artifacts: &[Artifact]) -> io::Result<Vec<Built>> {
     let listed = match sandbox::list_folder(tree, folder) {
         Err(error) if is_absence(&error) => Vec::new(),
         listed => listed?,
@@ -80,7 +80,7 @@ pub(super) fn look(tree: &Path, folder: &Path, artifacts: &[Artifact]) -> io::Re
 }
 
 /// Not there, a link, or something that is not a file: the build did not make it.
-pub(super) fn is_absence(error: &io::Error) -> bool {
+pub(crate) fn is_absence(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
     use nix::libc::{ELOOP, ENODEV, ENXIO};
     // A link, a socket, a device without a driver.
@@ -90,7 +90,7 @@ pub(super) fn is_absence(error: &io::Error) -> bool {
 
 /// Whether a file of this name may be the artifact, before anything is read of it: those whose
 /// formats are read have to be looked at, whatever they are called.
-pub(super) fn is_candidate(name: &str, artifacts: &[Artifact]) -> bool {
+pub(crate) fn is_candidate(name: &str, artifacts: &[Artifact]) -> bool {
     is_read(name)
         || artifacts
             .iter()

@@ -2,12 +2,11 @@
 
 mod backends;
 mod compare;
-pub mod debian;
 mod difference;
-mod faults;
-mod matching;
+pub(crate) mod faults;
+pub(crate) mod matching;
 mod rebuild;
-mod record;
+pub(crate) mod record;
 mod script;
 mod shortage;
 mod worker_facts;

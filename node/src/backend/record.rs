@@ -3,14 +3,14 @@ use std::path::Path;
 use rebuilder_actors::protocol::{Artifact, FileDigest, RemoteFile, Sha256};
 
 use super::BuildError;
-use super::debian::native_architecture;
+use crate::distribution::debian::backend::native_architecture;
 use crate::distribution::debian::records::{Fit, places};
 use crate::fetch::{FetchError, Fetcher};
 
 /// Fetches the recorded input of a build to the path `to`: of the files under the names that its
 /// record may have, the first whose checksums name what was built, or else the first there is.
 /// Answers its digest and where it lay.
-pub(super) async fn fetch(
+pub(crate) async fn fetch(
     fetcher: &Fetcher,
     (url, sha256): (&str, Option<Sha256>),
     artifacts: &[Artifact],

@@ -6,8 +6,10 @@ use std::time::Duration;
 use rebuilder_actors::domain::sync::Filter;
 use rebuilder_actors::port::{Clock, IndexError, IndexRead, IndexReader as _};
 
+use crate::distribution::debian::index::{
+    AptPaths, DebianReader, DebianSettings, Environment, Release,
+};
 use crate::fetch::{FetchLimits, Fetcher};
-use crate::index::debian::{AptPaths, DebianReader, DebianSettings, Environment, Release};
 
 /// What [`run`] measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

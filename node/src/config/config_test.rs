@@ -4,7 +4,7 @@ use rebuilder_actors::domain::queue::{ProfilePolicy, RetryPolicy};
 use rebuilder_actors::protocol::{AttemptLimits, PublicKey};
 
 use super::*;
-use crate::index::debian::{Environment, Release};
+use crate::distribution::debian::index::{Environment, Release};
 
 pub(super) const SECRET: &str = "correct-horse-battery-staple";
 

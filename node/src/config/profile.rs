@@ -11,7 +11,7 @@ use super::confused::suspicious;
 use super::error::Problems;
 use super::file;
 use super::value::{Within, Word, is_word, not_a_word};
-use crate::index::debian::{DebianSettings, Environment, Release};
+use crate::distribution::debian::index::{DebianSettings, Environment, Release};
 
 /// Which packages of which distribution are followed, and how they are queued.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::coordinator::CoordinatorConfig;
 use super::load::Config;
 use super::profile::ProfileConfig;
 use super::worker::{DebianConfig, WorkerConfig, WorkerEnrolment};
-use crate::index::debian::Environment;
+use crate::distribution::debian::index::Environment;
 
 impl Config {
     /// What holds, as `--check-config` shows it: every value that counts for the role, with
@@ -67,7 +67,7 @@ fn write_profile(out: &mut String, p: &ProfileConfig) -> fmt::Result {
     writeln!(out, "profile {}", p.name)?;
     line(out, "distribution", format_args!("{} (index: {})", p.distribution, p.index.name()))?;
     line(out, "source", &p.source)?;
-    let release = |r: &crate::index::debian::Release| match &r.source {
+    let release = |r: &crate::distribution::debian::index::Release| match &r.source {
         Some(source) => format!("{} (from {source})", r.name),
         None => r.name.clone(),
     };

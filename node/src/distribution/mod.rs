@@ -1,3 +1,3 @@
-//! What is known of each distribution: its formats, and later its readers and backends.
+//! What is known of each distribution: a folder each, with its formats, index and backend.
 
 pub mod debian;

@@ -1,6 +1,5 @@
-//! Readers of published indexes, one for each distribution.
+//! What readers of published indexes have in common.
 
-pub mod debian;
 mod releases;
 
 pub use releases::Releases;

@@ -18,9 +18,9 @@ use super::host::Host;
 use crate::blobs::FileBlobs;
 use crate::config::{CoordinatorConfig, IndexKind, ProfileConfig};
 use crate::data_dir::DataDir;
+use crate::distribution::debian::index::{AptPaths, DebianReader, DebianSettings};
 use crate::fetch::{FetchLimits, Fetcher};
 use crate::index::Releases;
-use crate::index::debian::{AptPaths, DebianReader, DebianSettings};
 use crate::store::{self, RoomStore, StoreOptions};
 
 /// Bytes of one difference that are taken from a worker: the peer's operators cap it at 40 MiB.

@@ -17,13 +17,13 @@ use super::error::RoleError;
 use super::host::Host;
 use super::own_key;
 use super::secret::Invitation;
-use crate::backend::debian::{DebianBackend, DebianSettings};
 use crate::backend::{
     Backends, BackendsSetup, Diffoscope, Rebuild, ScriptBackend, disk_free, memory_available,
 };
 use crate::blobs::FileBlobs;
 use crate::config::{DebianConfig, WorkerConfig, WorkerEnrolment};
 use crate::data_dir::DataDir;
+use crate::distribution::debian::backend::{DebianBackend, DebianSettings};
 use crate::fetch::{FetchLimits, Fetcher};
 use crate::health::{Attentive, Health};
 use crate::sandbox::supported;

@@ -9,8 +9,8 @@ use rebuilder_actors::protocol::{
     Archive, Artifact, Assignment, AttemptId, AttemptLimits, BuildInput, Epoch, IndexTrust,
     InputId, JobKey, RemoteFile, Stage,
 };
-use rebuilder_node::backend::debian::{DebianBackend, DebianSettings};
 use rebuilder_node::backend::{BuildError, BuildFacts, Rebuild as _};
+use rebuilder_node::distribution::debian::backend::{DebianBackend, DebianSettings};
 use rebuilder_node::fetch::{FetchLimits, Fetcher};
 use rebuilder_node::sandbox;
 use tokio::sync::Notify;

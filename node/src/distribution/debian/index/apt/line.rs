@@ -63,7 +63,7 @@ fn options(text: &str) -> Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::debian::apt::{AptSource, Place, SignedBy};
+    use crate::distribution::debian::index::apt::{AptSource, Place, SignedBy};
 
     fn one(line: &str) -> Entry {
         let mut entries = entries(line);

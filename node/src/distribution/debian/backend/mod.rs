@@ -8,10 +8,10 @@
 mod ailment;
 mod archives;
 mod attempt;
-mod backend;
 mod base;
 mod bootstrap;
 mod chroot;
+mod debian_backend;
 mod install;
 mod outputs;
 mod packages;
@@ -23,6 +23,6 @@ mod source;
 mod storage;
 mod tools;
 
-pub use backend::DebianBackend;
-pub(super) use plan::native_architecture;
+pub use debian_backend::DebianBackend;
+pub(crate) use plan::native_architecture;
 pub use settings::DebianSettings;

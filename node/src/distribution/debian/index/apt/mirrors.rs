@@ -5,7 +5,7 @@ use crate::fetch::Fetcher;
 ///
 /// # Errors
 /// Why there is none, for people.
-pub(in crate::index::debian) async fn mirrors_of(
+pub(in crate::distribution::debian::index) async fn mirrors_of(
     place: &Place,
     architectures: &[String],
     fetcher: &Fetcher,

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use rebuilder_actors::protocol::{Assignment, BuildInput, EnvironmentKnowledge, FaultKind, Stage};
 
 use super::archives::Archives;
-use super::backend::DebianBackend;
 use super::chroot::{Chroot, Step, say};
+use super::debian_backend::DebianBackend;
 use super::install::{digest, reason};
 use super::plan::BuildPlan;
 use super::source::{self, Source};

@@ -69,7 +69,7 @@ fn of_stanza(stanza: &Stanza<'_>) -> Result<Vec<Entry>, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::debian::apt::SignedBy;
+    use crate::distribution::debian::index::apt::SignedBy;
 
     #[test]
     fn options_and_keys_within_are_read() {

@@ -195,7 +195,7 @@ fn base_architecture(wanted: &str) -> Result<String, BuildError> {
 }
 
 /// Debian's name of this machine's architecture.
-pub(in crate::backend) fn native_architecture() -> &'static str {
+pub(crate) fn native_architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "x86" => "i386",
