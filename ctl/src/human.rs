@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rebuilder_actors::port::UtcMillis;
+use rebuilder_actors::protocol::UtcMillis;
 
 /// `90s`, `30m`, `1h`, `2d`, `1h30m`.
 ///

@@ -3,9 +3,8 @@
 //! bytes; what is not known is `null`.
 
 use rebuilder_actors::domain::report::key_id;
-use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl;
-use rebuilder_actors::protocol::{Evidence, JobKey};
+use rebuilder_actors::protocol::{Evidence, JobKey, UtcMillis};
 use serde::Serialize;
 
 use crate::human::rfc3339;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use clap::Args;
-use rebuilder_actors::port::UtcMillis;
+use rebuilder_actors::protocol::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl::Response;
 
 use crate::failure::Failure;

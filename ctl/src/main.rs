@@ -37,11 +37,10 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-use clap::Parser;
-use rebuilder_actors::port::UtcMillis;
-
 use args::{Cli, Command};
+use clap::Parser;
 use failure::{Failure, exit};
+use rebuilder_actors::protocol::UtcMillis;
 
 fn main() {
     let arguments = hints::help_last(std::env::args_os().collect());

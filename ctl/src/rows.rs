@@ -1,16 +1,15 @@
 //! What the tables show of each kind of row.
 
 use rebuilder_actors::domain::report::key_id;
-use rebuilder_actors::port::UtcMillis;
+use rebuilder_actors::protocol::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, Profile, Queued, Response, RunningJob, ShownPlace, Worker,
 };
 
-use crate::human;
 use crate::json::{self, PackageRow, ProfileRow, QuarantinedRow, QueuedRow, RunningRow, WorkerRow};
 use crate::list::Row;
 use crate::table::{Column, Tone};
-use crate::words;
+use crate::{human, words};
 
 /// For what is not there.
 const NONE: &str = "-";

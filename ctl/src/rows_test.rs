@@ -1,18 +1,16 @@
 use rebuilder_actors::domain::report::key_id;
-use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     JobCounts, Package, PackageStatus, Profile, Queued, RunningJob, ShownPlace, Status, Worker,
 };
 use rebuilder_actors::protocol::{
     AttemptId, BuildId, EnvironmentKnowledge, Epoch, Evidence, FaultKind, IndexTrust, InputId,
-    Isolation, JobKey, PublicKey, Sha256, SignerKind, Stage, Verdict, WorkerId,
+    Isolation, JobKey, PublicKey, Sha256, SignerKind, Stage, UtcMillis, Verdict, WorkerId,
 };
 
 use crate::json::{self, StatusRow};
 use crate::list::{ListArgs, Row, Rows, Show};
 use crate::rows::Quarantined;
-use crate::status;
-use crate::words;
+use crate::{status, words};
 
 const NOW: UtcMillis = UtcMillis(1_767_225_600_000);
 

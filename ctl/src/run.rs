@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rebuilder_actors::port::{CloseReason, Network, UtcMillis};
+use rebuilder_actors::port::{CloseReason, Network};
+use rebuilder_actors::protocol::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, PackageFilter, Profile, Queued, Request, Response, Subject, Worker,
 };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use rebuilder_actors::port::UtcMillis;
+use rebuilder_actors::protocol::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Profile, Queued, RefusalCode, Request, Response, Subject, Trouble, Worker,
 };

@@ -5,13 +5,11 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use bytes::Bytes;
-use rebuilder_actors::domain::report::{
-    SignedReport, VerifiedReport, key_id, verify_countersigned,
-};
+use rebuilder_actors::domain::report::{VerifiedReport, key_id, verify_countersigned};
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Request, Response, Worker,
 };
-use rebuilder_actors::protocol::{Ending, PublicKey, Sha256};
+use rebuilder_actors::protocol::{Ending, PublicKey, Sha256, SignedReport};
 use ring::digest::{Context, SHA256};
 
 use crate::failure::Failure;

@@ -2,7 +2,8 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use rebuilder_actors::port::{Clock, Monotonic, UtcMillis};
+use rebuilder_actors::port::{Clock, Monotonic};
+use rebuilder_actors::protocol::UtcMillis;
 
 /// Both clocks of the operating system. Copies agree on the monotonic origin.
 #[derive(Clone, Copy, Debug)]

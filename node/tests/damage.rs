@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use rebuilder_actors::port::{Batch, Store as _};
-use rebuilder_actors::protocol::Sha256;
-use rebuilder_actors::protocol::stored::key;
+use rebuilder_actors::protocol::stored::{Record, ReportRecord};
+use rebuilder_actors::protocol::{Sha256, SignedReport};
 use rebuilder_node::data_dir::DataDir;
 use rebuilder_node::store::{Engine, StoreOptions};
 
@@ -328,8 +328,8 @@ fn jobs_of_lost_verdicts_are_built_again(harness: &Harness, folder: &Path) {
     let mut raw = harness.engine.open(&dir, StoreOptions::default()).unwrap();
     let mut batch = Batch::default();
     for number in 0..lost {
-        batch.delete(key::report(11 + number));
-        batch.delete(key::signed(11 + number));
+        batch.delete(ReportRecord::key(11 + number));
+        batch.delete(SignedReport::key(11 + number));
     }
     raw.commit(&[batch]).unwrap();
     drop((raw, dir));

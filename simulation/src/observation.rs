@@ -3,17 +3,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rebuilder_actors::domain::queue::{Job, JobPlace, Settings};
-use rebuilder_actors::port::{Group, Op, UtcMillis};
-use rebuilder_actors::protocol::stored::key::table;
-use rebuilder_actors::protocol::stored::v1::{
-    JobState, Outcome, ReportRecord, StoredPlace, WorkerRecord,
+use rebuilder_actors::port::{Group, Op};
+use rebuilder_actors::protocol::stored::{
+    self, JobState, Outcome, Record, RecordError, ReportRecord, StoredPlace, WorkerRecord,
 };
-use rebuilder_actors::protocol::stored::{self, RecordError};
 use rebuilder_actors::protocol::wire::Offer;
 use rebuilder_actors::protocol::wire::v1::coordinator::Answer;
 use rebuilder_actors::protocol::wire::v1::ctl::PackageFilter;
 use rebuilder_actors::protocol::{
-    AttemptId, Ending, GrantNumber, InputId, JobKey, PublicKey, Verdict, WorkerId,
+    AttemptId, Ending, GrantNumber, InputId, JobKey, PublicKey, UtcMillis, Verdict, WorkerId,
 };
 
 /// Jobs that an index names.
@@ -160,16 +158,14 @@ impl Observation {
     /// A record that no release wrote.
     pub fn of_write(op: &Op) -> Result<Option<Self>, RecordError> {
         let Op::Put { key, value } = op else { return Ok(None) };
-        match key.split_first() {
-            Some((&table::STATE, id)) => {
-                let id = id.try_into().map_err(|_| RecordError::Malformed("key".into()))?;
-                let state: JobState = stored::read(value)?;
-                Ok(Some(Self::Stored(InputId(i32::from_be_bytes(id)), Arc::new(state))))
+        match key.first() {
+            Some(&JobState::TABLE) => {
+                let (job, state) = stored::entry::<JobState>(key, value)?;
+                Ok(Some(Self::Stored(job, Arc::new(state))))
             }
-            Some((&table::WORKER, key)) => {
-                let key = key.try_into().map_err(|_| RecordError::Malformed("key".into()))?;
-                let record: WorkerRecord = stored::read(value)?;
-                Ok(Some(Self::Enrolled(PublicKey(key), record.id)))
+            Some(&WorkerRecord::TABLE) => {
+                let (key, record) = stored::entry::<WorkerRecord>(key, value)?;
+                Ok(Some(Self::Enrolled(key, record.id)))
             }
             _ => Ok(None),
         }

@@ -4,7 +4,7 @@ use glob::Pattern;
 
 use super::queue::Job;
 use crate::protocol::Artifact;
-use crate::protocol::stored::v1::Membership;
+use crate::protocol::stored::Membership;
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus};
 
 /// Most filters of one request: a page looks at the fewer jobs the more there are.

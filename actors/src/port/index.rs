@@ -1,5 +1,7 @@
-use super::{BoxFuture, UtcMillis};
-use crate::protocol::{Archive, Artifact, BuildInput, IndexTrust, RemoteFile, Sha256};
+use super::BoxFuture;
+use crate::protocol::{
+    Archive, Artifact, BuildInput, IndexState, IndexTrust, RemoteFile, Sha256, UtcMillis,
+};
 
 /// Reads one distribution's published indexes for one profile. One file for each distribution.
 pub trait IndexReader: Send + Sync + 'static {
@@ -40,7 +42,7 @@ pub struct KeptRelease {
 }
 
 /// What of an index could not be read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unread {
     /// Stanzas that were left out.
     pub stanzas: u64,
@@ -52,7 +54,7 @@ pub struct Unread {
 }
 
 /// A package of which the index says something that could not be read, and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Doubt {
     /// As groups name it.
     pub release: Option<Box<str>>,
@@ -67,26 +69,6 @@ pub enum IndexRead {
     Unchanged,
     /// Every group was given; this is the state to remember.
     Changed(IndexState),
-}
-
-/// What a reader remembers between reads, opaque but for the date.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct IndexState {
-    /// One entry for each release: its name, the digest of its signed index, and the date in it.
-    pub releases: Vec<ReleaseState>,
-    /// Digest of the profile's settings that shape the result: another value means a full read.
-    pub settings: Sha256,
-}
-
-/// One release's index as it was read.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ReleaseState {
-    /// Release name, as configured.
-    pub name: String,
-    /// Digest of the `InRelease` file.
-    pub sha256: Sha256,
-    /// Its `Date`.
-    pub date: UtcMillis,
 }
 
 /// The artifacts of one source package in one release that were built together.

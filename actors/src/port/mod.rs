@@ -14,11 +14,9 @@ mod store;
 pub use backend::{Backend, Difference, Progress};
 pub use blobs::{BlobError, BlobName, Blobs};
 pub use blocking::Blocking;
-pub use clock::{Clock, Monotonic, UtcMillis};
+pub use clock::{Clock, Monotonic};
 pub use entropy::Entropy;
-pub use index::{
-    Doubt, Group, IndexError, IndexRead, IndexReader, IndexState, KeptRelease, ReleaseState, Unread,
-};
+pub use index::{Doubt, Group, IndexError, IndexRead, IndexReader, KeptRelease, Unread};
 pub use network::{
     CloseReason, ConnectError, Connection, FrameReceive, FrameSend, FrameStreams, Network,
     StreamError,

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{IndexTrust, Sha256, Sha512};
-use crate::port::UtcMillis;
+use crate::protocol::UtcMillis;
 
 /// Where an attempt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -4,10 +4,13 @@ mod assignment;
 mod attempt;
 mod digest;
 mod id;
+mod index_state;
 mod key;
 mod package;
+mod signed_report;
 pub mod stored;
 pub mod text;
+mod time;
 mod verdict;
 pub mod wire;
 
@@ -20,6 +23,9 @@ pub use digest::{ParseDigestError, Sha256, Sha512};
 pub use id::{
     ArtifactId, AttemptId, BuildId, Epoch, GrantNumber, InputId, QueueId, SourceId, WorkerId,
 };
+pub use index_state::{IndexState, ReleaseState};
 pub use key::{ParseKeyError, PublicKey, Signature, Verifier};
 pub use package::{Archive, Artifact, BuildInput, JobKey, RemoteFile};
+pub use signed_report::{SignedLink, SignedReport};
+pub use time::UtcMillis;
 pub use verdict::Verdict;

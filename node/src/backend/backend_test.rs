@@ -3,10 +3,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use rebuilder_actors::port::{Backend as _, Clock, Monotonic, UtcMillis};
+use rebuilder_actors::port::Backend as _;
+use rebuilder_actors::port::{Clock, Monotonic};
 use rebuilder_actors::protocol::{
     Artifact, Assignment, Attempted, Ending, EnvironmentKnowledge, FaultKind, Isolation, Sha256,
-    Stage,
+    Stage, UtcMillis,
 };
 
 use super::testing::{Recorder, Server, artifact, assignment, fetcher, script};

@@ -3,9 +3,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rebuilder_actors::port::{Backend, BoxFuture, Clock, Difference, Progress, UtcMillis};
+use rebuilder_actors::port::{Backend, BoxFuture, Clock, Difference, Progress};
 use rebuilder_actors::protocol::{
     Artifact, Assignment, AttemptId, Attempted, Ending, FaultKind, Isolation, Rebuilt, Sandbox,
+    UtcMillis,
 };
 
 use super::compare::{Pair, compare};

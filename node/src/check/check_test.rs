@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use rebuilder_actors::port::{Batch, Store as _, StoreError, UtcMillis};
-use rebuilder_actors::protocol::Sha256;
-use rebuilder_actors::protocol::stored::v1::InvitationRecord;
-use rebuilder_actors::protocol::stored::{self, key};
+use rebuilder_actors::port::Store as _;
+use rebuilder_actors::port::{Batch, StoreError};
+use rebuilder_actors::protocol::stored::{self, InvitationRecord, Record};
+use rebuilder_actors::protocol::{Sha256, UtcMillis};
 use rebuilder_transport::key_file::{self, Access};
 
 use super::{Findings, check, salvage};
@@ -30,7 +30,7 @@ fn filled(path: &Path, records: u8) {
         let record = InvitationRecord { secret_sha256, expires: UtcMillis(9), used_by: None };
         let value = stored::write(&record);
         let mut batch = Batch::default();
-        batch.put(key::invitation(&[number; 8]), value);
+        batch.put(InvitationRecord::key([number; 8]), value);
         store.commit(&[batch]).unwrap();
     }
 }
@@ -58,7 +58,7 @@ fn a_record_behind_the_back_of_the_store_is_named_and_the_rest_is_salvaged() {
         let dir = DataDir::open(top.path()).unwrap();
         let mut raw = SledStore::open(&dir, StoreOptions::default()).unwrap();
         let mut batch = Batch::default();
-        batch.delete(key::invitation(&[5; 8]));
+        batch.delete(InvitationRecord::key([5; 8]));
         raw.commit(&[batch]).unwrap();
     }
     let before = fs::read(top.path().join("store/db")).unwrap();
@@ -90,4 +90,36 @@ fn a_store_that_is_gone_is_a_problem_and_salvaged_as_an_empty_one() {
     salvage::run(&dir, &mut Findings::default()).unwrap();
     drop(dir);
     assert_eq!(invitations(top.path()), 0);
+}
+
+/// Written by the last release of which each record had version 1: 40 jobs, each built once.
+#[test]
+fn a_data_directory_of_an_earlier_release_opens_with_all_that_it_holds() {
+    let top = tempfile::tempdir().unwrap();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/data-directory-1.tar.zst");
+    let archive = zstd::decode_all(fs::File::open(fixture).unwrap()).unwrap();
+    let mut tar = std::process::Command::new("tar")
+        .args(["-x", "--no-same-owner", "-C"])
+        .arg(top.path())
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut tar.stdin.take().unwrap(), &archive).unwrap();
+    assert!(tar.wait().unwrap().success());
+    let path = top.path().join("data");
+    let findings = checked(&path);
+    // The logs of these builds were empty, so that the store is all there is.
+    assert_eq!(
+        findings.text(),
+        "40 accepted reports with 40 verdicts\n0 logs and differences are whole"
+    );
+    let dir = DataDir::open(&path).unwrap();
+    let store = store::open(Engine::Sled, &dir, StoreOptions::default()).unwrap();
+    let mut restored = rebuilder_actors::domain::queue::Restored::default();
+    for table in rebuilder_actors::domain::queue::Restored::TABLES {
+        store
+            .scan(&[table], &[table], &mut |key, value| restored.take(key, value).is_ok())
+            .unwrap();
+    }
+    restored.check().unwrap();
 }

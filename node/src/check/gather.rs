@@ -2,18 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use rebuilder_actors::domain::report::SignedReport;
 use rebuilder_actors::port::Store;
-use rebuilder_actors::protocol::stored::key::{self, table};
-use rebuilder_actors::protocol::stored::v1::{
-    ArchivesRecord, Counters, DifferenceRecord, InvitationRecord, JobRecord, JobState,
-    QuarantineRecord, ReportRecord, WorkerRecord,
+use rebuilder_actors::protocol::stored::{
+    self, ArchivesRecord, Counters, DifferenceRecord, InvitationRecord, JobRecord, JobState,
+    QuarantineRecord, Record, RecordError, ReportRecord, WorkerRecord,
 };
-use rebuilder_actors::protocol::stored::{self, RecordError};
-use rebuilder_actors::protocol::{BuildId, InputId, PublicKey};
-
-use super::inspect::{id, malformed, number};
+use rebuilder_actors::protocol::{BuildId, InputId, PublicKey, SignedReport};
 
 /// Numbers after the last one scanned that are asked for one by one when a scan broke off:
 /// an engine gives the pages behind a damaged one.
@@ -29,9 +23,9 @@ pub(super) struct Gathered {
     pub(super) archives: BTreeMap<i32, ArchivesRecord>,
     pub(super) reports: BTreeMap<u64, ReportRecord>,
     pub(super) signed: BTreeMap<u64, SignedReport>,
-    pub(super) differences: BTreeMap<(BuildId, Vec<u8>), Bytes>,
-    /// Invitations, and messages set aside.
-    pub(super) others: BTreeMap<Vec<u8>, Bytes>,
+    pub(super) differences: BTreeMap<(BuildId, Box<str>), DifferenceRecord>,
+    pub(super) invitations: BTreeMap<[u8; 8], InvitationRecord>,
+    pub(super) quarantine: BTreeMap<u64, QuarantineRecord>,
     /// What could not be read, for people.
     pub(super) lost: Vec<String>,
 }
@@ -41,16 +35,16 @@ impl Gathered {
     pub(super) fn of(store: &dyn Store) -> Self {
         let mut gathered = Self::default();
         let tables = [
-            table::COUNTERS,
-            table::JOB,
-            table::STATE,
-            table::WORKER,
-            table::INVITATION,
-            table::REPORT,
-            table::SIGNED,
-            table::DIFFERENCE,
-            table::ARCHIVES,
-            table::QUARANTINE,
+            Counters::TABLE,
+            JobRecord::TABLE,
+            JobState::TABLE,
+            WorkerRecord::TABLE,
+            InvitationRecord::TABLE,
+            ReportRecord::TABLE,
+            SignedReport::TABLE,
+            DifferenceRecord::TABLE,
+            ArchivesRecord::TABLE,
+            QuarantineRecord::TABLE,
         ];
         for table in tables {
             gathered.table(store, table);
@@ -87,31 +81,18 @@ impl Gathered {
     }
 
     fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordError> {
+        let malformed = || RecordError::Malformed("key".into());
         match *key.first().ok_or_else(malformed)? {
-            table::COUNTERS => self.counters = Some(stored::read(value)?),
-            table::JOB => drop(self.jobs.insert(InputId(id(key)?), stored::read(value)?)),
-            table::STATE => drop(self.states.insert(InputId(id(key)?), stored::read(value)?)),
-            table::WORKER => {
-                let worker = key[1..].try_into().map_err(|_| malformed())?;
-                self.workers.insert(PublicKey(worker), stored::read(value)?);
-            }
-            table::ARCHIVES => drop(self.archives.insert(id(key)?, stored::read(value)?)),
-            table::REPORT => drop(self.reports.insert(number(key)?, stored::read(value)?)),
-            table::SIGNED => drop(self.signed.insert(number(key)?, stored::read(value)?)),
-            table::DIFFERENCE => {
-                stored::read::<DifferenceRecord>(value)?;
-                let (build, file) = key[1..].split_first_chunk::<4>().ok_or_else(malformed)?;
-                let build = BuildId(i32::from_be_bytes(*build));
-                self.differences.insert((build, file.to_vec()), Bytes::copy_from_slice(value));
-            }
-            table::INVITATION => {
-                stored::read::<InvitationRecord>(value)?;
-                self.others.insert(key.to_vec(), Bytes::copy_from_slice(value));
-            }
-            table::QUARANTINE => {
-                stored::read::<QuarantineRecord>(value)?;
-                self.others.insert(key.to_vec(), Bytes::copy_from_slice(value));
-            }
+            Counters::TABLE => self.counters = Some(stored::read(value)?),
+            JobRecord::TABLE => self.jobs.extend([stored::entry(key, value)?]),
+            JobState::TABLE => self.states.extend([stored::entry(key, value)?]),
+            WorkerRecord::TABLE => self.workers.extend([stored::entry(key, value)?]),
+            ArchivesRecord::TABLE => self.archives.extend([stored::entry(key, value)?]),
+            ReportRecord::TABLE => self.reports.extend([stored::entry(key, value)?]),
+            SignedReport::TABLE => self.signed.extend([stored::entry(key, value)?]),
+            DifferenceRecord::TABLE => self.differences.extend([stored::entry(key, value)?]),
+            InvitationRecord::TABLE => self.invitations.extend([stored::entry(key, value)?]),
+            QuarantineRecord::TABLE => self.quarantine.extend([stored::entry(key, value)?]),
             _ => return Err(malformed()),
         }
         Ok(())
@@ -121,17 +102,21 @@ impl Gathered {
 /// Keys that may lie behind `last` in a table of numbers.
 fn keys_behind(table: u8, last: &[u8]) -> Vec<Vec<u8>> {
     match table {
-        table::REPORT | table::SIGNED => {
-            let from = number(last).unwrap_or(0) + 1;
-            let key = if table == table::REPORT { key::report } else { key::signed };
-            (from..from + AHEAD).map(key).collect()
-        }
-        table::JOB | table::STATE => {
-            let from = id(last).unwrap_or(0);
-            let ahead = i32::try_from(AHEAD).expect("a small number");
-            let key = if table == table::JOB { key::job } else { key::state };
-            (from..from.saturating_add(ahead)).map(|id| key(InputId(id + 1))).collect()
-        }
+        ReportRecord::TABLE => reports_behind::<ReportRecord>(last),
+        SignedReport::TABLE => reports_behind::<SignedReport>(last),
+        JobRecord::TABLE => jobs_behind::<JobRecord>(last),
+        JobState::TABLE => jobs_behind::<JobState>(last),
         _ => Vec::new(),
     }
+}
+
+fn reports_behind<R: Record<Key = u64>>(last: &[u8]) -> Vec<Vec<u8>> {
+    let last = R::parse_key(last).unwrap_or(0);
+    (last + 1..=last + AHEAD).map(|number| R::key(number)).collect()
+}
+
+fn jobs_behind<R: Record<Key = InputId>>(last: &[u8]) -> Vec<Vec<u8>> {
+    let last = R::parse_key(last).map_or(0, |id| id.0);
+    let ahead = i32::try_from(AHEAD).expect("a small number");
+    (last..last.saturating_add(ahead)).map(|id| R::key(InputId(id + 1))).collect()
 }

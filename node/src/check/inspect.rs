@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use rebuilder_actors::actor::coordinator::store::scan_table;
+use rebuilder_actors::actor::coordinator::store::{scan_records, scan_table};
 use rebuilder_actors::domain::queue::{Restored, Whole};
-use rebuilder_actors::domain::report::{SignedReport, verify_countersigned};
+use rebuilder_actors::domain::report::verify_countersigned;
 use rebuilder_actors::port::{Store, StoreError};
-use rebuilder_actors::protocol::stored::key::{self, table};
-use rebuilder_actors::protocol::stored::v1::{DifferenceRecord, ReportRecord, WorkerRecord};
-use rebuilder_actors::protocol::stored::{self, RecordError};
-use rebuilder_actors::protocol::{InputId, PublicKey, Sha256, WorkerId};
+use rebuilder_actors::protocol::stored::{
+    self, DifferenceRecord, JobState, Record, ReportRecord, WorkerRecord,
+};
+use rebuilder_actors::protocol::{PublicKey, Sha256, SignedReport, WorkerId};
 
 use super::{CheckError, Findings};
 use crate::blobs::FileBlobs;
@@ -65,13 +65,9 @@ fn records(
     let workers = workers(store)?;
     let countersigner = coordinator_public(dir.path());
     let (mut whole, mut named, mut verdicts, mut reports) = (Whole::default(), vec![], 0, 0);
-    scan_table(store, table::COUNTERS, |_, value| {
-        stored::read(value).map(|counters| whole.counters(counters))
-    })?;
+    scan_records(store, |(), counters| whole.counters(counters))?;
     let mut attempts = Vec::new();
-    scan_table(store, table::REPORT, |key, value| {
-        let report: ReportRecord = stored::read(value)?;
-        let sequence = number(key)?;
+    scan_records(store, |sequence, report: ReportRecord| {
         whole.report(sequence, &report);
         reports += 1;
         if report.build.is_some() {
@@ -82,10 +78,9 @@ fn records(
             named.push(Named { digest: report.log, bytes: report.log_bytes, whose });
         }
         attempts.push((sequence, report.attempt, workers.get(&report.worker).copied()));
-        Ok::<_, RecordError>(())
     })?;
     for (sequence, attempt, worker) in attempts {
-        let signed = store.get(&key::signed(sequence))?;
+        let signed = store.get(&SignedReport::key(sequence))?;
         let sound = signed.is_some_and(|value| {
             let Ok(signed) = stored::read::<SignedReport>(&value) else { return false };
             let Some(worker) = worker else { return false };
@@ -97,15 +92,10 @@ fn records(
             findings.problems.push(format!("the signed report of attempt {attempt} {text}"));
         }
     }
-    scan_table(store, table::STATE, |key, value| {
-        whole.state(InputId(id(key)?), &stored::read(value)?);
-        Ok::<_, RecordError>(())
-    })?;
-    scan_table(store, table::DIFFERENCE, |key, value| {
-        let record: DifferenceRecord = stored::read(value)?;
-        let whose = format!("the difference {}", key.escape_ascii());
+    scan_records(store, |job, state: JobState| whole.state(job, &state))?;
+    scan_records(store, |(build, file), record: DifferenceRecord| {
+        let whose = format!("the difference of {} in build {build}", file.escape_debug());
         named.push(Named { digest: record.sha256, bytes: record.size, whose });
-        Ok::<_, RecordError>(())
     })?;
     findings.problems.extend(whole.finish().err());
     findings.said.push(format!("{reports} accepted reports with {verdicts} verdicts"));
@@ -115,27 +105,8 @@ fn records(
 /// Keys of all workers, by their number.
 pub(super) fn workers(store: &dyn Store) -> Result<BTreeMap<WorkerId, PublicKey>, StoreError> {
     let mut workers = BTreeMap::new();
-    scan_table(store, table::WORKER, |key, value| {
-        let record: WorkerRecord = stored::read(value)?;
-        let key = key.get(1..).and_then(|key| key.try_into().ok()).ok_or_else(malformed)?;
-        workers.insert(record.id, PublicKey(key));
-        Ok::<_, RecordError>(())
+    scan_records(store, |key, record: WorkerRecord| {
+        workers.insert(record.id, key);
     })?;
     Ok(workers)
-}
-
-/// The number in the key of a report.
-pub(super) fn number(key: &[u8]) -> Result<u64, RecordError> {
-    let number = key.get(1..).and_then(|number| number.try_into().ok());
-    number.map(u64::from_be_bytes).ok_or_else(malformed)
-}
-
-/// The number in the key of a job, its state, or a set of archives.
-pub(super) fn id(key: &[u8]) -> Result<i32, RecordError> {
-    let number = key.get(1..).and_then(|number| number.try_into().ok());
-    number.map(i32::from_be_bytes).ok_or_else(malformed)
-}
-
-pub(super) fn malformed() -> RecordError {
-    RecordError::Malformed("key".into())
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use rebuilder_actors::domain::report::verify_countersigned;
-use rebuilder_actors::port::UtcMillis;
-use rebuilder_actors::protocol::stored::v1::{
-    Counters, Grant, JobRecord, JobState, ReportRecord, StoredPlace, Waiting,
+use rebuilder_actors::protocol::stored::{
+    self, ArchivesRecord, Counters, Grant, JobRecord, JobState, Record, ReportRecord, StoredPlace,
+    Waiting, WorkerRecord,
 };
-use rebuilder_actors::protocol::stored::{self, key};
-use rebuilder_actors::protocol::{BuildId, Epoch, InputId, PublicKey, QueueId, WorkerId};
+use rebuilder_actors::protocol::{
+    BuildId, Epoch, InputId, PublicKey, QueueId, SignedReport, UtcMillis, WorkerId,
+};
 
 use super::gather::Gathered;
 
@@ -67,8 +68,8 @@ pub(super) fn rebuild(
     let mut number = 0;
     for (old, report) in &kept {
         number += 1;
-        records.push((key::report(number), stored::write(report)));
-        records.push((key::signed(number), stored::write(&signed[*old])));
+        records.push((ReportRecord::key(number), stored::write(*report)));
+        records.push((SignedReport::key(number), stored::write(&signed[*old])));
     }
     counters.report = number;
     let verdicts = verdicts(&kept);
@@ -84,20 +85,21 @@ pub(super) fn rebuild(
                 anew(states.get(id), attempts, QueueId(counters.queue), now)
             }
         };
-        records.push((key::job(*id), stored::write(job)));
-        records.push((key::state(*id), stored::write(&state)));
+        records.push((JobRecord::key(*id), stored::write(job)));
+        records.push((JobState::key(*id), stored::write(&state)));
     }
-    records.extend(workers.iter().map(|(k, worker)| (key::worker(k), stored::write(worker))));
-    records.extend(archives.iter().map(|(id, sets)| (key::archives(*id), stored::write(sets))));
+    records.extend(
+        workers.iter().map(|(key, worker)| (WorkerRecord::key(key), stored::write(worker))),
+    );
+    records
+        .extend(archives.iter().map(|(id, sets)| (ArchivesRecord::key(id), stored::write(sets))));
     let builds: BTreeSet<BuildId> = kept.iter().filter_map(|(_, report)| report.build).collect();
     let differences = gathered.differences.into_iter();
     let differences = differences.filter(|((build, _), _)| builds.contains(build));
-    records.extend(
-        differences
-            .map(|((build, file), value)| ([key::difference(build, ""), file].concat(), value)),
-    );
-    records.extend(gathered.others);
-    records.push((key::counters(), stored::write(&counters)));
+    records.extend(differences.map(entry));
+    records.extend(gathered.invitations.into_iter().map(entry));
+    records.extend(gathered.quarantine.into_iter().map(entry));
+    records.push((Counters::key(()), stored::write(&counters)));
     let said = format!(
         "taken over: {} jobs, {} reports with {} verdicts, {} workers",
         jobs.len(),
@@ -106,6 +108,10 @@ pub(super) fn rebuild(
         workers.len()
     );
     Rebuilt { records, said: [said].into_iter().chain(built_again(&again)).collect(), lost }
+}
+
+fn entry<R: Record>((identity, record): (R::Key, R)) -> (Vec<u8>, Bytes) {
+    (R::key(identity), stored::write(&record))
 }
 
 /// Which jobs are queued again; `None`: none.

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rebuilder_actors::port::{
-    BoxFuture, Group, IndexError, IndexRead, IndexReader, IndexState, KeptRelease, Unread,
-    UtcMillis,
+    BoxFuture, Group, IndexError, IndexRead, IndexReader, KeptRelease, Unread,
 };
-use rebuilder_actors::protocol::Sha256;
+use rebuilder_actors::protocol::{IndexState, Sha256, UtcMillis};
 
 /// Reads each release with a reader of its own.
 pub struct Releases {

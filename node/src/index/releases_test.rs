@@ -1,5 +1,4 @@
-use rebuilder_actors::port::ReleaseState;
-use rebuilder_actors::protocol::{Artifact, BuildInput, IndexTrust};
+use rebuilder_actors::protocol::{Artifact, BuildInput, IndexTrust, ReleaseState};
 
 use super::*;
 

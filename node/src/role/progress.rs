@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ractor::ActorRef;
 use rebuilder_actors::actor::coordinator::{Gone, Message, Services, results};
 use rebuilder_actors::domain::architecture;
-use rebuilder_actors::port::UtcMillis;
+use rebuilder_actors::protocol::UtcMillis;
 use rebuilder_actors::protocol::text::printable;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Profile, Queued, ShownPlace, Status, Worker,

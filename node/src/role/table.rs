@@ -3,12 +3,13 @@ use std::time::Duration;
 
 use comfy_table::{Table, presets};
 use rebuilder_actors::actor::coordinator::{Services, results};
-use rebuilder_actors::port::UtcMillis;
 use rebuilder_actors::protocol::text::printable;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Subject, Trouble,
 };
-use rebuilder_actors::protocol::{EnvironmentKnowledge, Evidence, IndexTrust, InputId, Isolation};
+use rebuilder_actors::protocol::{
+    EnvironmentKnowledge, Evidence, IndexTrust, InputId, Isolation, UtcMillis,
+};
 
 use super::error::RoleError;
 use super::expected::Expected;

@@ -3,8 +3,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use rebuilder_actors::port::{Batch, Store, StoreError};
 use rebuilder_actors::protocol::Sha256;
-use rebuilder_actors::protocol::stored::v1::SumsRecord;
-use rebuilder_actors::protocol::stored::{self, key};
+use rebuilder_actors::protocol::stored::{self, Record, SumsRecord};
 
 use super::head::{Found, Head, HeadFile};
 use super::summed::{SummedStore, Sums};
@@ -113,7 +112,7 @@ impl Sums for Tally {
         before: Option<&[u8]>,
         after: Option<&[u8]>,
     ) -> Result<(), StoreError> {
-        if *key == *key::sums() {
+        if *key == *SumsRecord::key(()) {
             return Err(refused(key, "that is where the store keeps its sums"));
         }
         let digest = |value| record_digest(key, value);
@@ -136,7 +135,7 @@ impl Sums for Tally {
     fn record(&mut self) -> Option<(Vec<u8>, Bytes)> {
         self.sums.generation += 1;
         self.written = stored::write(&self.sums);
-        Some((key::sums(), self.written.clone()))
+        Some((SumsRecord::key(()), self.written.clone()))
     }
 }
 
@@ -151,7 +150,7 @@ impl<S: SummedStore> Store for CheckedStore<S> {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        if *key == *key::sums() {
+        if *key == *SumsRecord::key(()) {
             return Ok(None);
         }
         self.inner.get(key)
@@ -163,7 +162,7 @@ impl<S: SummedStore> Store for CheckedStore<S> {
         from: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
-        let sums = key::sums();
+        let sums = SumsRecord::key(());
         self.inner.scan(prefix, from, &mut |key, value| *key == *sums || visit(key, value))
     }
 
@@ -183,7 +182,7 @@ fn adopt<S: SummedStore>(
     drop(HeadFile::create(&places.head, &Head::BIRTH)?);
     let sums = SumsRecord { generation: 1, ..found.sums.clone() };
     let mut batch = Batch::default();
-    batch.put(key::sums(), stored::write(&sums));
+    batch.put(SumsRecord::key(()), stored::write(&sums));
     inner.commit(&[batch])?;
     Ok(sums)
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use bytes::Bytes;
 use proptest::prelude::*;
 use rebuilder_actors::port::{Batch, Store as _, StoreError};
-use rebuilder_actors::protocol::stored::key;
+use rebuilder_actors::protocol::SignedReport;
+use rebuilder_actors::protocol::stored::{Record, ReportRecord, SumsRecord};
 
 use super::checked::{CheckedStore, Opened, Places};
 use super::conformance;
@@ -23,8 +24,8 @@ fn open(memory: &Memory, folder: &Path) -> Result<CheckedStore<Memory>, StoreErr
 /// A report and its signed bytes, with a change of its job.
 fn report(number: u64) -> Batch {
     let mut batch = Batch::default();
-    batch.put(key::report(number), vec![u8::try_from(number % 251).unwrap(); 40]);
-    batch.put(key::signed(number), vec![1; 300]);
+    batch.put(ReportRecord::key(number), vec![u8::try_from(number % 251).unwrap(); 40]);
+    batch.put(SignedReport::key(number), vec![1; 300]);
     batch.put(vec![b's', u8::try_from(number % 3).unwrap()], number.to_be_bytes().to_vec());
     batch
 }
@@ -103,13 +104,13 @@ fn order_within_a_commit_holds() {
 fn what_is_missing_is_named() {
     let lost = said(12, |content, _| {
         for number in [4, 7] {
-            content.remove(&*key::report(number));
+            content.remove(&*ReportRecord::key(number));
         }
     });
     let expected = "/db: reports: 10 of 12 records are there (without report 4, 7)";
     assert_eq!(lost, expected);
     let changed = said(5, |content, _| {
-        content.insert(key::signed(3).into(), Bytes::from_static(b"other"));
+        content.insert(SignedReport::key(3).into(), Bytes::from_static(b"other"));
     });
     assert_eq!(
         changed,
@@ -160,7 +161,7 @@ fn reports_that_do_not_continue_the_known_ones_are_refused() {
         let mut batch = report(number);
         batch.0.truncate(if number == 3 { 1 } else { 3 });
         if number == 3 {
-            batch.put(key::signed(3), &b"of another life"[..]);
+            batch.put(SignedReport::key(3), &b"of another life"[..]);
         }
         store.commit(&[batch]).unwrap();
     }
@@ -253,7 +254,7 @@ fn an_adoption_that_breaks_off_begins_again() {
     // The sums are there, the head does not know yet.
     drop(open(&memory, top.path()).unwrap());
     drop(super::head::HeadFile::create(&head, &birth).unwrap());
-    memory.0.lock().unwrap().remove(&*key::sums());
+    memory.0.lock().unwrap().remove(&*SumsRecord::key(()));
     drop(open(&memory, top.path()).unwrap());
     open(&memory, top.path()).unwrap();
 }
@@ -263,11 +264,11 @@ fn reports_are_only_appended() {
     let top = tempfile::tempdir().unwrap();
     let memory = filled(top.path(), 3);
     let mut rewritten = Batch::default();
-    rewritten.put(key::report(2), &b"x"[..]);
+    rewritten.put(ReportRecord::key(2), &b"x"[..]);
     let mut deleted = Batch::default();
-    deleted.delete(key::signed(3));
+    deleted.delete(SignedReport::key(3));
     let mut own = Batch::default();
-    own.put(key::sums(), &b"x"[..]);
+    own.put(SumsRecord::key(()), &b"x"[..]);
     for batch in [rewritten, deleted, own] {
         let mut store = open(&memory, top.path()).unwrap();
         let error = store.commit(&[batch]).unwrap_err();

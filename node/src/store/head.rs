@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rebuilder_actors::port::StoreError;
 use rebuilder_actors::protocol::Sha256;
-use rebuilder_actors::protocol::stored::v1::{ChainRecord, SumsRecord};
+use rebuilder_actors::protocol::stored::{ChainRecord, SumsRecord};
 
 use super::sums::CHAINED;
 use crate::data_dir::io_error;

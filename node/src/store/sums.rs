@@ -1,14 +1,13 @@
 //! Counts, sums and chains of what a store holds (docs/damage.md), kept up to date from old and new
 //! values alone.
 
-use rebuilder_actors::protocol::Sha256;
-use rebuilder_actors::protocol::stored::key::table;
-use rebuilder_actors::protocol::stored::v1::{ChainRecord, SumsRecord};
+use rebuilder_actors::protocol::stored::{ChainRecord, Record, ReportRecord, SumsRecord};
+use rebuilder_actors::protocol::{Sha256, SignedReport};
 use sha2::Digest as _;
 
 /// Tables whose records are only appended, in the order of their keys: accepted reports, and their
 /// signed bytes.
-pub const CHAINED: [u8; 2] = [table::REPORT, table::SIGNED];
+pub const CHAINED: [u8; 2] = [ReportRecord::TABLE, SignedReport::TABLE];
 
 /// Digest of one record: SHA-256 over the length of its key (u16, big-endian), key and value.
 pub fn record_digest(key: &[u8], value: &[u8]) -> [u8; 32] {

@@ -1,9 +1,9 @@
 use bytes::Bytes;
 use rebuilder_actors::port::{Store, StoreError};
-use rebuilder_actors::protocol::Sha256;
-use rebuilder_actors::protocol::stored::key;
-use rebuilder_actors::protocol::stored::v1::{ChainRecord, SumsRecord, TableSum};
-use rebuilder_actors::protocol::stored::{self, key::table};
+use rebuilder_actors::protocol::stored::{
+    self, ChainRecord, Record, ReportRecord, SumsRecord, TableSum,
+};
+use rebuilder_actors::protocol::{Sha256, SignedReport};
 
 use super::checked::{Places, damaged};
 use super::sums::{self, CHAINED};
@@ -34,7 +34,7 @@ impl Survey {
     pub fn of(store: &impl Store, places: &Places, lengths: [u64; 2]) -> Result<Self, StoreError> {
         let mut survey = Self::default();
         survey.mark(lengths);
-        let sums = key::sums();
+        let sums = SumsRecord::key(());
         let mut own = None;
         store.scan(b"", b"", &mut |key, value| {
             if *key == *sums {
@@ -112,7 +112,7 @@ impl Survey {
         let gaps = &self.gaps[CHAINED.iter().position(|chained| *chained == table)?];
         let numbers: Vec<String> = gaps.iter().take(NAMED_MAX).map(ToString::to_string).collect();
         let more = if gaps.len() > NAMED_MAX { " …" } else { "" };
-        let what = if table == table::REPORT { "report" } else { "signed report" };
+        let what = if table == ReportRecord::TABLE { "report" } else { "signed report" };
         (!numbers.is_empty()).then(|| format!("without {what} {}{more}", numbers.join(", ")))
     }
 
@@ -145,23 +145,10 @@ pub fn chain(sums: &SumsRecord, place: usize) -> ChainRecord {
 
 /// The number in a key of reports.
 fn number_of(key: &[u8]) -> Option<u64> {
-    key.get(1..)?.try_into().ok().map(u64::from_be_bytes)
+    ReportRecord::parse_key(key).or_else(|_| SignedReport::parse_key(key)).ok()
 }
 
 fn table_name(table: u8) -> String {
-    let name = match table {
-        table::COUNTERS => "counters",
-        table::JOB => "jobs",
-        table::STATE => "states of jobs",
-        table::WORKER => "workers",
-        table::INVITATION => "invitations",
-        table::REPORT => "reports",
-        table::SIGNED => "signed reports",
-        table::DIFFERENCE => "differences",
-        table::PROFILE => "profiles",
-        table::ARCHIVES => "sets of archives",
-        table::QUARANTINE => "quarantine",
-        other => return format!("table {other:#04x}"),
-    };
-    name.to_owned()
+    let known = stored::TABLES.iter().find(|(number, _)| *number == table);
+    known.map_or_else(|| format!("table {table:#04x}"), |(_, name)| (*name).to_owned())
 }

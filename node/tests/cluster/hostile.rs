@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use rebuilder_actors::domain::report::{self, AttemptReport, LogDigest, SignedReport};
-use rebuilder_actors::port::{Network as _, UtcMillis};
+use rebuilder_actors::domain::report;
+use rebuilder_actors::domain::report::{AttemptReport, LogDigest};
+use rebuilder_actors::port::Network as _;
 use rebuilder_actors::protocol::wire::v1::coordinator::{Answer, Message as FromCoordinator};
 use rebuilder_actors::protocol::wire::v1::worker::{Message, Report, Running};
 use rebuilder_actors::protocol::wire::{
@@ -10,7 +11,7 @@ use rebuilder_actors::protocol::wire::{
 };
 use rebuilder_actors::protocol::{
     Assignment, AttemptId, Attempted, Ending, EnvironmentKnowledge, Epoch, FileDigest, GrantNumber,
-    InputId, Isolation, Rebuilt, Sha256, Sha512, SignerKind, Stage,
+    InputId, Isolation, Rebuilt, Sha256, Sha512, SignedReport, SignerKind, Stage, UtcMillis,
 };
 use rebuilder_transport::{Identity, Limits, system};
 use tokio::net::UdpSocket;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rebuilder_actors::port::{BoxFuture, Clock, Monotonic, Progress, UtcMillis};
+use rebuilder_actors::port::{BoxFuture, Clock, Monotonic, Progress};
 use rebuilder_actors::protocol::{
     Archive, Artifact, Assignment, AttemptId, AttemptLimits, BuildInput, Epoch, IndexTrust,
-    InputId, JobKey, RemoteFile, Stage,
+    InputId, JobKey, RemoteFile, Stage, UtcMillis,
 };
 use rebuilder_node::backend::{BuildError, BuildFacts, Rebuild as _};
 use rebuilder_node::distribution::debian::backend::{DebianBackend, DebianSettings};

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rebuilder_actors::domain::queue::Settings;
-use rebuilder_actors::protocol::stored::{self, key::table, v1::ReportRecord};
+use rebuilder_actors::protocol::stored::{self, Record, ReportRecord};
 use rebuilder_actors::protocol::wire::v1::coordinator::Answer;
 use rebuilder_actors::protocol::{AttemptId, BuildId};
 
@@ -45,7 +45,7 @@ impl Checker for AcknowledgedReportsSurvive {
     fn finish(&mut self, end: &End) -> Result<(), String> {
         let mut stored: BTreeMap<AttemptId, u32> = BTreeMap::new();
         let mut builds: BTreeSet<BuildId> = BTreeSet::new();
-        for (key, value) in end.durable.iter().filter(|(key, _)| key[0] == table::REPORT) {
+        for (key, value) in end.durable.iter().filter(|(key, _)| key[0] == ReportRecord::TABLE) {
             let record: ReportRecord =
                 stored::read(value).map_err(|e| format!("report {key:?}: {e}"))?;
             *stored.entry(record.attempt).or_default() += 1;

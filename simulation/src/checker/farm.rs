@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rebuilder_actors::domain::queue::{Job, Settings};
-use rebuilder_actors::protocol::stored::v1::JobState;
+use rebuilder_actors::protocol::stored::JobState;
 use rebuilder_actors::protocol::wire::Offer;
 use rebuilder_actors::protocol::{InputId, PublicKey, WorkerId};
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use rebuilder_actors::domain::queue::Settings;
-use rebuilder_actors::protocol::stored::v1::Outcome;
+use rebuilder_actors::protocol::stored::Outcome;
 use rebuilder_actors::protocol::{AttemptId, Ending};
 
 use super::Checker;

@@ -1,6 +1,5 @@
 use rebuilder_actors::domain::queue::Settings;
-use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, StoredPlace};
-use rebuilder_actors::protocol::stored::{self, key::table};
+use rebuilder_actors::protocol::stored::{self, JobRecord, JobState, Record, StoredPlace};
 
 use super::Checker;
 use crate::observation::{End, Observation};
@@ -21,10 +20,10 @@ impl Checker for HealedSystemFinishes {
         if end.spooled > 0 {
             return Err(format!("{} reports were never answered", end.spooled));
         }
-        for (key, value) in end.durable.iter().filter(|(key, _)| key[0] == table::JOB) {
+        for (key, value) in end.durable.iter().filter(|(key, _)| key[0] == JobRecord::TABLE) {
             let job: JobRecord = stored::read(value).map_err(|e| e.to_string())?;
             let mut state = key.clone();
-            state[0] = table::STATE;
+            state[0] = JobState::TABLE;
             let state = end.durable.get(&state).ok_or("a job has no state")?;
             let state: JobState = stored::read(state).map_err(|e| e.to_string())?;
             let finished = matches!(state.place, StoredPlace::Decided | StoredPlace::Dropped);

@@ -1,8 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rebuilder_actors::domain::queue::{JobPlace, Settings};
-use rebuilder_actors::protocol::stored::v1::JobRecord;
-use rebuilder_actors::protocol::stored::{self, key::table};
+use rebuilder_actors::protocol::stored::{self, JobRecord, Record};
 use rebuilder_actors::protocol::{InputId, JobKey};
 
 use super::Checker;
@@ -54,7 +53,7 @@ impl Checker for NoJobIsLostOrStuck {
 
     fn finish(&mut self, end: &End) -> Result<(), String> {
         let mut wanted = BTreeSet::new();
-        for (_, value) in end.durable.iter().filter(|(key, _)| key[0] == table::JOB) {
+        for (_, value) in end.durable.iter().filter(|(key, _)| key[0] == JobRecord::TABLE) {
             let job: JobRecord = stored::read(value).map_err(|e| e.to_string())?;
             if !job.memberships.is_empty() {
                 wanted.insert(job.key);

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use rebuilder_actors::domain::queue::Settings;
-use rebuilder_actors::protocol::stored::v1::{Outcome, StoredPlace};
+use rebuilder_actors::protocol::stored::{Outcome, StoredPlace};
 use rebuilder_actors::protocol::{FaultKind, GrantNumber, InputId};
 
 use super::Checker;

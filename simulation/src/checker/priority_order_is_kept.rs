@@ -1,9 +1,8 @@
 use std::collections::BTreeMap;
 
 use rebuilder_actors::domain::queue::Settings;
-use rebuilder_actors::port::UtcMillis;
-use rebuilder_actors::protocol::stored::v1::{JobState, StoredPlace, Waiting};
-use rebuilder_actors::protocol::{Epoch, InputId};
+use rebuilder_actors::protocol::stored::{JobState, StoredPlace, Waiting};
+use rebuilder_actors::protocol::{Epoch, InputId, UtcMillis};
 
 use super::Checker;
 use super::farm::Farm;

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rebuilder_actors::domain::queue::Settings;
-use rebuilder_actors::protocol::stored::v1::{Outcome, ReportRecord};
+use rebuilder_actors::protocol::stored::{Outcome, ReportRecord};
 use rebuilder_actors::protocol::{
     AttemptId, Ending, InputId, PublicKey, Sha256, Verdict, WorkerId,
 };

@@ -2,9 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rebuilder_actors::domain::queue::{Job, Settings};
-use rebuilder_actors::port::UtcMillis;
-use rebuilder_actors::protocol::stored::v1::{JobState, Outcome, ReportRecord, StoredPlace};
-use rebuilder_actors::protocol::{Epoch, InputId, Verdict};
+use rebuilder_actors::protocol::stored::{JobState, Outcome, ReportRecord, StoredPlace};
+use rebuilder_actors::protocol::{Epoch, InputId, UtcMillis, Verdict};
 
 use super::Checker;
 use crate::observation::Observation;

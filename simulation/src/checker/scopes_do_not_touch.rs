@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rebuilder_actors::domain::queue::{Job, Settings};
-use rebuilder_actors::protocol::stored::v1::Membership;
+use rebuilder_actors::protocol::stored::Membership;
 use rebuilder_actors::protocol::{InputId, JobKey};
 
 use super::Checker;

@@ -1,11 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rebuilder_actors::domain::queue::Settings;
-use rebuilder_actors::domain::report::{SignedReport, verify, verify_countersigned};
-use rebuilder_actors::protocol::stored::key::table;
-use rebuilder_actors::protocol::stored::v1::{ReportRecord, StoredPlace, WorkerRecord};
-use rebuilder_actors::protocol::stored::{self, key};
-use rebuilder_actors::protocol::{AttemptId, PublicKey, WorkerId};
+use rebuilder_actors::domain::report::{verify, verify_countersigned};
+use rebuilder_actors::protocol::stored::{self, Record, ReportRecord, StoredPlace, WorkerRecord};
+use rebuilder_actors::protocol::{AttemptId, PublicKey, SignedReport, WorkerId};
 
 use super::Checker;
 use crate::observation::{End, Observation};
@@ -51,16 +49,16 @@ impl Checker for VerdictNeedsLeaseAndSignature {
     fn finish(&mut self, end: &End) -> Result<(), String> {
         let of = |table: u8| end.durable.iter().filter(move |(key, _)| key[0] == table);
         let mut keys: BTreeMap<WorkerId, PublicKey> = BTreeMap::new();
-        for (key, value) in of(table::WORKER) {
-            let record: WorkerRecord = stored::read(value).map_err(|e| e.to_string())?;
-            let key = <[u8; 32]>::try_from(&key[1..]).map_err(|_| "a key is no key")?;
-            keys.insert(record.id, PublicKey(key));
+        for (key, value) in of(WorkerRecord::TABLE) {
+            let (key, record) =
+                stored::entry::<WorkerRecord>(key, value).map_err(|e| e.to_string())?;
+            keys.insert(record.id, key);
         }
-        let step = of(table::REPORT).count().div_ceil(VERIFIED_MAX).max(1);
-        for (key, value) in of(table::REPORT).step_by(step) {
-            let record: ReportRecord = stored::read(value).map_err(|e| e.to_string())?;
-            let sequence = <[u8; 8]>::try_from(&key[1..]).map_err(|_| "a report has no number")?;
-            let signed = end.durable.get(&key::signed(u64::from_be_bytes(sequence)));
+        let step = of(ReportRecord::TABLE).count().div_ceil(VERIFIED_MAX).max(1);
+        for (key, value) in of(ReportRecord::TABLE).step_by(step) {
+            let (sequence, record) =
+                stored::entry::<ReportRecord>(key, value).map_err(|e| e.to_string())?;
+            let signed = end.durable.get(&SignedReport::key(sequence));
             let signed = signed.ok_or_else(|| format!("report {} is bare", record.attempt))?;
             let signed: SignedReport = stored::read(signed).map_err(|e| e.to_string())?;
             let worker = keys.get(&record.worker).ok_or("a report is by nobody")?;

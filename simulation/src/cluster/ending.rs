@@ -4,13 +4,11 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use rebuilder_actors::port::BlobName;
-use rebuilder_actors::protocol::stored::v1::{
-    DifferenceRecord, JobState, Outcome, ReportRecord, StoredPlace,
+use rebuilder_actors::protocol::stored::{
+    self, DifferenceRecord, JobState, Outcome, Record, ReportRecord, StoredPlace,
 };
-use rebuilder_actors::protocol::stored::{self, key::table};
 use rebuilder_actors::protocol::wire::v1::ctl::{Package, PackageFilter, Request, Response};
-use rebuilder_actors::protocol::{AttemptId, BuildId, InputId, Sha256, Verdict};
-use serde::de::DeserializeOwned;
+use rebuilder_actors::protocol::{AttemptId, BuildId, Sha256, Verdict};
 
 use super::director::Director;
 use super::run::states;
@@ -46,13 +44,13 @@ pub(super) async fn check_tasks(world: &Cluster) {
 }
 
 fn reports(director: &Director) -> Vec<ReportRecord> {
-    records(director, table::REPORT, |report| report)
+    records(director, |report| report)
 }
 
 /// Something of every record of a table.
-fn records<R: DeserializeOwned, T>(director: &Director, table: u8, of: fn(R) -> T) -> Vec<T> {
+fn records<R: Record, T>(director: &Director, of: fn(R) -> T) -> Vec<T> {
     let disk = lock(&director.coordinator.store);
-    let records = disk.content().iter().filter(|(key, _)| key[0] == table);
+    let records = disk.content().iter().filter(|(key, _)| key[0] == R::TABLE);
     records.filter_map(|(_, value)| stored::read(value).ok()).map(of).collect()
 }
 
@@ -100,8 +98,8 @@ async fn nothing_is_kept_in_vain(director: &mut Director) -> Result<(), String> 
 
 /// What the coordinator keeps that nothing names, not even what was `built` or is now.
 fn in_vain(director: &Director, built: &mut Vec<AttemptId>) -> Option<String> {
-    let mut named: Vec<Sha256> = records(director, table::REPORT, |r: ReportRecord| r.log);
-    named.extend(records(director, table::DIFFERENCE, |d: DifferenceRecord| d.sha256));
+    let mut named: Vec<Sha256> = records(director, |r: ReportRecord| r.log);
+    named.extend(records(director, |d: DifferenceRecord| d.sha256));
     built.extend(under_way(director));
     lock(&director.coordinator.blobs).unnamed(|name| match name {
         BlobName::Sealed(digest) => named.contains(&digest),
@@ -112,10 +110,9 @@ fn in_vain(director: &Director, built: &mut Vec<AttemptId>) -> Option<String> {
 /// Attempts that somebody is at: of what left the index meanwhile, or the rest would not be done.
 fn under_way(director: &Director) -> Vec<AttemptId> {
     let disk = lock(&director.coordinator.store);
-    let states = disk.content().iter().filter(|(key, _)| key[0] == table::STATE);
+    let states = disk.content().iter().filter(|(key, _)| key[0] == JobState::TABLE);
     let leased = states.filter_map(|(key, value)| {
-        let state: JobState = stored::read(value).ok()?;
-        let job = InputId(i32::from_be_bytes(key[1..].try_into().ok()?));
+        let (job, state) = stored::entry::<JobState>(key, value).ok()?;
         let leased = matches!(state.place, StoredPlace::Leased { .. });
         leased.then_some(AttemptId { job, epoch: state.epoch })
     });

@@ -4,10 +4,10 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use rebuilder_actors::port::{
-    BoxFuture, Group, IndexError, IndexRead, IndexReader, IndexState, KeptRelease, UtcMillis,
+use rebuilder_actors::port::{BoxFuture, Group, IndexError, IndexRead, IndexReader, KeptRelease};
+use rebuilder_actors::protocol::{
+    Artifact, BuildInput, IndexState, IndexTrust, JobKey, Sha256, UtcMillis,
 };
-use rebuilder_actors::protocol::{Artifact, BuildInput, IndexTrust, JobKey, Sha256};
 
 use super::random_stream::RandomStream;
 use super::trouble::Trouble;

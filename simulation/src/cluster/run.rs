@@ -1,8 +1,9 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, StoredPlace};
-use rebuilder_actors::protocol::stored::{self, key::table};
+use rebuilder_actors::protocol::stored::{
+    self, JobRecord, JobState, Record, ReportRecord, StoredPlace,
+};
 
 use super::crypto;
 use super::director::Director;
@@ -43,7 +44,7 @@ async fn live(plan: &Plan) -> Outcome {
     drop(director);
     ending::check_tasks(&world).await;
     let (events, (failure, digest, trace)) = world.finish(plan, &end);
-    let builds = end.durable.keys().filter(|key| key[0] == table::REPORT).count() as u64;
+    let builds = end.durable.keys().filter(|key| key[0] == ReportRecord::TABLE).count() as u64;
     Outcome { events, simulated_ms, builds, restarts, drawn, digest, failure, trace }
 }
 
@@ -94,10 +95,10 @@ fn parked(director: &Director) -> BTreeSet<String> {
 /// Every job in the store, with its state.
 pub(super) fn states(director: &Director) -> Vec<(JobRecord, JobState)> {
     let disk = lock(&director.coordinator.store);
-    let jobs = disk.content().iter().filter(|(key, _)| key[0] == table::JOB);
+    let jobs = disk.content().iter().filter(|(key, _)| key[0] == JobRecord::TABLE);
     let read = jobs.filter_map(|(key, value)| {
         let mut state = key.to_vec();
-        state[0] = table::STATE;
+        state[0] = JobState::TABLE;
         let state = disk.content().get(&state[..])?;
         Some((stored::read(value).ok()?, stored::read(state).ok()?))
     });

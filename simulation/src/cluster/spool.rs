@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use rebuilder_actors::domain::report;
-use rebuilder_actors::domain::worker::Spooled;
 use rebuilder_actors::port::{Spool, SpoolError};
-use rebuilder_actors::protocol::{AttemptId, Epoch, InputId, PublicKey, stored};
+use rebuilder_actors::protocol::PublicKey;
+use rebuilder_actors::protocol::stored::{self, SpoolEntry};
 
 use super::disk::{Fate, SimulatedDisk};
 use super::random_stream::RandomStream;
@@ -54,13 +54,13 @@ pub(super) struct SimulatedSpool {
 impl SimulatedSpool {
     /// What a worker signed is seen when it is to be kept: not earlier does anybody hear of it.
     fn show(&self, content: &[u8]) {
-        let read = stored::read::<((InputId, Epoch), Spooled)>(content);
-        let ((job, epoch), spooled) = read.expect("a spooled report can be read");
+        let read = stored::read::<SpoolEntry>(content);
+        let SpoolEntry { attempt, spooled } = read.expect("a spooled report can be read");
         let (worker, key) = self.worker;
         let verified = report::verify(&spooled.signed, &key);
         let verified = verified.expect("a report is valid as it was signed");
         let ending = Arc::new(verified.report().attempted.ending.clone());
-        let (attempt, honest) = (AttemptId { job, epoch }, self.honest);
+        let honest = self.honest;
         self.world.observe(&Observation::Signed { attempt, worker, ending, honest });
     }
 

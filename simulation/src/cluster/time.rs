@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime};
-use rebuilder_actors::port::{Clock, Monotonic, UtcMillis};
+use rebuilder_actors::port::{Clock, Monotonic};
+use rebuilder_actors::protocol::UtcMillis;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 

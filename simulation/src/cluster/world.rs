@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rebuilder_actors::domain::queue::Settings;
-use rebuilder_actors::port::UtcMillis;
-use rebuilder_actors::protocol::Sha256;
 use rebuilder_actors::protocol::wire::BootId;
+use rebuilder_actors::protocol::{Sha256, UtcMillis};
 use tokio::sync::{Notify, mpsc};
 
 use super::datagrams::Datagrams;

@@ -5,7 +5,9 @@ use rebuilder_actors::domain::queue::{
     Effects, Event, Fact, Now, Queue, Restored, Send, SessionId,
 };
 use rebuilder_actors::planted::{self, Bug};
-use rebuilder_actors::port::{Batch, Monotonic, Op, Signer as _, UtcMillis};
+use rebuilder_actors::port::Signer as _;
+use rebuilder_actors::port::{Batch, Monotonic, Op};
+use rebuilder_actors::protocol::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::coordinator::Message;
 
 use super::calendar::Happening;

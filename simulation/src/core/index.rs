@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rebuilder_actors::domain::queue::Event;
-use rebuilder_actors::port::{Group, IndexState};
-use rebuilder_actors::protocol::Sha256;
+use rebuilder_actors::port::Group;
+use rebuilder_actors::protocol::{IndexState, Sha256};
 
 use super::calendar::Happening;
 use super::packages::{PROFILES, Published};

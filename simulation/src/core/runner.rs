@@ -3,11 +3,11 @@ use std::sync::Arc;
 use rebuilder_actors::domain::report::{
     AttemptReport, LogDigest, VerifiedReport, sign_verified, verify_known,
 };
-use rebuilder_actors::domain::worker::{Event, Spooled};
-use rebuilder_actors::port::UtcMillis;
+use rebuilder_actors::domain::worker::Event;
+use rebuilder_actors::protocol::stored::Spooled;
 use rebuilder_actors::protocol::{
     Assignment, AttemptId, Attempted, Ending, EnvironmentKnowledge, FaultKind, Isolation, Sha256,
-    SignerKind, Stage, artifact_set_digest,
+    SignerKind, Stage, UtcMillis, artifact_set_digest,
 };
 
 use super::calendar::Happening;

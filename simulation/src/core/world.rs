@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use rebuilder_actors::domain::queue::{
     Event, Now, ProfilePolicy, RetryPolicy, SessionId, Settings,
 };
-use rebuilder_actors::port::{Signer as _, UtcMillis};
-use rebuilder_actors::protocol::JobKey;
+use rebuilder_actors::port::Signer as _;
+use rebuilder_actors::protocol::{JobKey, UtcMillis};
 
 use super::calendar::{Calendar, Happening};
 use super::coordinator::Coordinator;

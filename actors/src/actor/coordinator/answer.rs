@@ -5,6 +5,7 @@ use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
 use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::blobs::log_part;
@@ -13,13 +14,12 @@ use super::services::{Blob, Gone, Services};
 use super::turn::{Reader, Turn};
 use super::{blobs, queue, results, store};
 use crate::domain::queue::Order;
-use crate::domain::report::{self, SignedLink, SignedReport};
+use crate::domain::report;
 use crate::domain::results::{FaultPage, KeptLog, LogPlace, PackagePage};
 use crate::port::FrameSend;
-use crate::protocol::stored::{self, key};
-use crate::protocol::wire;
+use crate::protocol::stored::{self, Record};
 use crate::protocol::wire::v1::ctl::{Package, PackageFilter, RefusalCode, Response};
-use crate::protocol::{AttemptId, InputId, Sha256, Verdict};
+use crate::protocol::{AttemptId, InputId, Sha256, SignedLink, SignedReport, Verdict, wire};
 
 /// `Err`: the reader went away.
 pub(super) type Outcome = Result<(), Left>;
@@ -356,7 +356,7 @@ impl Answering {
             .ask(&services.store, |reply| {
                 store::Message::Read(Box::new(move |store| {
                     // A failed read is this reader's alone: the store goes on.
-                    let _ = reply.send(store.get(&key::signed(sequence)));
+                    let _ = reply.send(store.get(&SignedReport::key(sequence)));
                     Ok(())
                 }))
             })

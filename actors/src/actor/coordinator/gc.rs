@@ -10,10 +10,8 @@ use super::store;
 use crate::domain::queue::Whole;
 use crate::planted::{self, Bug};
 use crate::port::{BlobName, Store, StoreError};
-use crate::protocol::stored::key::table;
-use crate::protocol::stored::v1::{DifferenceRecord, JobState, ReportRecord, StoredPlace};
-use crate::protocol::stored::{self, RecordError};
-use crate::protocol::{AttemptId, InputId, Sha256};
+use crate::protocol::stored::{DifferenceRecord, JobState, ReportRecord, StoredPlace};
+use crate::protocol::{AttemptId, Sha256};
 
 /// Has the blobs rid of what nothing names, before anybody may send more: to be called before the
 /// queue starts, which lets uploads in once it was restored, and so after this was read.
@@ -56,32 +54,21 @@ impl Kept {
     fn read(store: &dyn Store) -> Result<Self, StoreError> {
         let (mut sealed, mut parts) = (Vec::new(), BTreeSet::new());
         let mut whole = Whole::default();
-        store::scan_table(store, table::COUNTERS, |_, value| {
-            stored::read(value).map(|counters| whole.counters(counters))
-        })?;
-        store::scan_table(store, table::REPORT, |key, value| {
-            let report: ReportRecord = stored::read(value)?;
-            let number = key.get(1..).and_then(|number| number.try_into().ok());
-            let number = number.ok_or_else(|| RecordError::Malformed("key".into()))?;
-            whole.report(u64::from_be_bytes(number), &report);
+        store::scan_records(store, |(), counters| whole.counters(counters))?;
+        store::scan_records(store, |sequence, report: ReportRecord| {
+            whole.report(sequence, &report);
             if !planted::is(Bug::NamedLogsGo) {
                 sealed.push(report.log);
             }
-            Ok::<_, RecordError>(())
         })?;
-        store::scan_table(store, table::DIFFERENCE, |_, value| {
-            sealed.push(stored::read::<DifferenceRecord>(value)?.sha256);
-            Ok::<_, RecordError>(())
+        store::scan_records(store, |_, difference: DifferenceRecord| {
+            sealed.push(difference.sha256);
         })?;
-        store::scan_table(store, table::STATE, |key, value| {
-            let state: JobState = stored::read(value)?;
-            let job = key.get(1..).and_then(|id| id.try_into().ok()).map(i32::from_be_bytes);
-            let job = InputId(job.ok_or_else(|| RecordError::Malformed("key".into()))?);
+        store::scan_records(store, |job, state: JobState| {
             whole.state(job, &state);
             if let StoredPlace::Leased { .. } = &state.place {
                 parts.insert(log_part(AttemptId { job, epoch: state.epoch }));
             }
-            Ok::<_, RecordError>(())
         })?;
         let damaged = |reason| StoreError::Damaged { path: store.place(), reason };
         whole.finish().map_err(damaged)?;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use crate::protocol::Sha256;
-use crate::protocol::stored::v1::QuarantineRecord;
+use crate::protocol::stored::QuarantineRecord;
 
 /// Remembers, through restarts of an actor, which messages were being handled when it panicked.
 /// A message that was there twice is set aside, so that it cannot stop the services for ever.

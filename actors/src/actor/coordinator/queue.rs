@@ -1,9 +1,10 @@
 //! Jobs, leases, retries, fencing and acceptance: the shell around
 //! [`domain::queue`](crate::domain::queue).
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
 use super::feed::{Asker, Facts, Feed, Follower, Now as WorkersNow};
@@ -17,14 +18,13 @@ use crate::domain::queue::{
     Effects, Event, Fact, Join, Moment, Notice, Now, Order, Queue, RequestId, Restored, Send,
     SessionId, Settings,
 };
-use crate::domain::report::{SignedReport, VerifiedReport};
+use crate::domain::report::VerifiedReport;
 use crate::planted::{self, Bug};
 use crate::port::{Batch, Clock, StoreError};
-use crate::protocol::stored::v1::QuarantineRecord;
-use crate::protocol::stored::{self, key};
+use crate::protocol::stored::{self, QuarantineRecord, Record};
 use crate::protocol::wire::v1::coordinator::{Answer, Message as ToWorker};
 use crate::protocol::wire::v1::ctl::Response;
-use crate::protocol::{AttemptId, BuildId, Sha256};
+use crate::protocol::{AttemptId, BuildId, Sha256, SignedReport};
 
 /// To the queue.
 pub enum Message {
@@ -363,7 +363,7 @@ impl State {
             let record =
                 QuarantineRecord { actor: "queue".into(), text: text.clone(), at: now.utc };
             let sequence = self.arguments.quarantine.keep(record.clone());
-            effects.batch.put(key::quarantine(sequence), stored::write(&record));
+            effects.batch.put(QuarantineRecord::key(sequence), stored::write(&record));
         }
         effects.notices.insert(0, Notice { at: now.utc, warning: true, text, refused: None });
         let answer = ToWorker::Answer { attempt, answer: Answer::Refused { reason } };

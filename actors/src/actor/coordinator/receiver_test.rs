@@ -17,12 +17,10 @@ use super::*;
 use crate::actor::derived::accepts;
 use crate::domain::queue::tests::harness::{START, groups, offer, public};
 use crate::domain::queue::{Event, Fact, Join, Order, SessionId, Settings};
-use crate::port::{
-    Batch, Blocking, Clock, IndexState, Monotonic, Op, Store, StoreError, UtcMillis,
-};
+use crate::port::{Batch, Blocking, Clock, Monotonic, Op, Store, StoreError};
 use crate::protocol::wire::BootId;
 use crate::protocol::wire::v1::worker::Status;
-use crate::protocol::{GrantNumber, Sha256};
+use crate::protocol::{GrantNumber, IndexState, Sha256, UtcMillis};
 
 /// The session of a worker that asks by polling: what it is sent waits until it asks.
 struct PolledSession;

@@ -3,8 +3,9 @@
 //! longer.
 
 use core::time::Duration;
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
 use super::feed::{Facts, Now};
@@ -16,9 +17,7 @@ use crate::domain::results::{
     FaultPage, JobPage, LogPlace, PackagePage, QueuePage, QueuePosition, ReadModel, SyncState,
 };
 use crate::port::{Clock, Monotonic};
-use crate::protocol::stored::key::table;
-use crate::protocol::stored::v1::{DifferenceRecord, ReportRecord};
-use crate::protocol::stored::{self, RecordError};
+use crate::protocol::stored::{DifferenceRecord, ReportRecord};
 use crate::protocol::wire::v1::ctl::{PackageFilter, Profile, Status, Trouble};
 use crate::protocol::{BuildId, InputId};
 
@@ -138,11 +137,11 @@ impl Actor for ResultsActor {
         arguments.queue.cast(queue::Message::Follow(myself.get_derived()))?;
         arguments.store.cast(store::Message::Read(Box::new(move |store| {
             let mut facts = Vec::new();
-            store::scan_table(store, table::REPORT, |key, value| {
-                report(key, value).map(|fact| facts.push(fact))
+            store::scan_records(store, |sequence, report: ReportRecord| {
+                facts.push(Fact::Accepted(Arc::new(report), sequence));
             })?;
-            store::scan_table(store, table::DIFFERENCE, |key, value| {
-                difference(key, value).map(|fact| facts.push(fact))
+            store::scan_records(store, |(build, file), difference: DifferenceRecord| {
+                facts.push(Fact::Difference(build, file, difference));
             })?;
             let _ = myself.cast(Message::Facts(Facts(facts)));
             Ok(())
@@ -233,21 +232,4 @@ impl State {
         }
         self.moment = Some((self.arguments.clock.monotonic(), moment));
     }
-}
-
-fn report(key: &[u8], value: &[u8]) -> Result<Fact, RecordError> {
-    let sequence = key.get(1..).and_then(|k| k.try_into().ok()).map(u64::from_be_bytes);
-    let record: ReportRecord = stored::read(value)?;
-    Ok(Fact::Accepted(Arc::new(record), sequence.ok_or_else(malformed)?))
-}
-
-fn difference(key: &[u8], value: &[u8]) -> Result<Fact, RecordError> {
-    let (build, file) = key.get(1..).and_then(|k| k.split_at_checked(4)).ok_or_else(malformed)?;
-    let build = BuildId(i32::from_be_bytes(build.try_into().map_err(|_| malformed())?));
-    let file = core::str::from_utf8(file).map_err(|_| malformed())?;
-    Ok(Fact::Difference(build, file.into(), stored::read(value)?))
-}
-
-fn malformed() -> RecordError {
-    RecordError::Malformed("key".into())
 }

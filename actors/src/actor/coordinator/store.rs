@@ -1,12 +1,14 @@
 //! The only owner of the database: durable batches, grouped, answered in order.
 
 use core::time::Duration;
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
 use crate::actor::owned::{Owned, Returned};
 use crate::port::{Batch, Blocking, Store, StoreError};
+use crate::protocol::stored::{self, Record};
 
 /// Reads; an error means that the store failed.
 pub type Read = Box<dyn FnOnce(&dyn Store) -> Result<(), StoreError> + Send>;
@@ -143,6 +145,19 @@ fn carry_out(store: &mut dyn Store, group: VecDeque<Work>) -> Result<(), StoreEr
         }
     }
     flush(store, &mut batches, &mut dones)
+}
+
+/// Shows every record of one kind.
+///
+/// # Errors
+/// Those of the medium; `Damaged` at the first record that cannot be read, with its key.
+pub fn scan_records<R: Record>(
+    store: &dyn Store,
+    mut take: impl FnMut(R::Key, R),
+) -> Result<(), StoreError> {
+    scan_table(store, R::TABLE, |key, value| {
+        stored::entry(key, value).map(|(identity, record)| take(identity, record))
+    })
 }
 
 /// Shows every record of a table, by its key and value.

@@ -1,9 +1,10 @@
 //! One profile's sync: reads the index, and hands it to the queue in pages once it is whole.
 
 use core::time::Duration;
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -12,12 +13,10 @@ use crate::actor::alarm::Alarm;
 use crate::actor::catch_panic::catch_panic;
 use crate::domain::queue::Event;
 use crate::domain::results::{NOTHING, SyncState};
-use crate::port::{
-    Clock, Group, IndexRead, IndexReader, IndexState, KeptRelease, StoreError, Unread, UtcMillis,
-};
-use crate::protocol::stored::v1::ProfileRecord;
-use crate::protocol::stored::{self, key};
+use crate::port::{Clock, Group, IndexRead, IndexReader, KeptRelease, StoreError, Unread};
+use crate::protocol::stored::{self, ProfileRecord, Record};
 use crate::protocol::wire::v1::ctl::{Subject, Trouble};
+use crate::protocol::{IndexState, UtcMillis};
 
 /// A profile as configured.
 #[derive(Clone)]
@@ -109,7 +108,7 @@ impl Actor for SyncActor {
     ) -> Result<State, ActorProcessingErr> {
         let name = arguments.profile.name.clone();
         arguments.store.cast(store::Message::Read(Box::new(move |store| {
-            let value = store.get(&key::profile(&name))?;
+            let value = store.get(&ProfileRecord::key(&name))?;
             let record = value.map(|v| stored::read(&v)).transpose().map_err(|e| {
                 StoreError::Damaged { path: format!("profile {name}"), reason: e.to_string() }
             })?;

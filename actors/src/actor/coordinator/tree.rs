@@ -1,7 +1,8 @@
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::quarantine::Quarantine;
@@ -18,9 +19,7 @@ use crate::port::{
     BlobError, Blobs, Blocking, Clock, Entropy, Monotonic, Network, Signer, Store, StoreError,
 };
 use crate::protocol::PublicKey;
-use crate::protocol::stored;
-use crate::protocol::stored::key::table;
-use crate::protocol::stored::v1::{EnrolledBy, QuarantineRecord, WorkerRecord};
+use crate::protocol::stored::{EnrolledBy, QuarantineRecord, WorkerRecord};
 use crate::protocol::wire::BootId;
 
 /// All that the coordinator needs of the world.
@@ -279,14 +278,13 @@ impl State {
     /// does not bring back what was revoked.
     fn restore_standings(&self, store: &dyn Store) -> Result<Standings, ActorProcessingErr> {
         let mut enrolled = self.parts.settings.enrolment.authorized.clone();
-        store::scan_table(store, table::WORKER, |key, value| {
-            let key = key.get(1..).and_then(|key| key.try_into().ok()).map(PublicKey);
-            stored::read(value).map(|record: WorkerRecord| match key {
-                Some(key) if record.revoked_at.is_some() => drop(enrolled.remove(&key)),
+        store::scan_records(store, |key, record: WorkerRecord| {
+            if record.revoked_at.is_some() {
+                enrolled.remove(&key);
+            } else if record.by != EnrolledBy::List {
                 // One that was listed has rights as long as it is.
-                Some(key) if record.by != EnrolledBy::List => drop(enrolled.insert(key)),
-                _ => {}
-            })
+                enrolled.insert(key);
+            }
         })?;
         Ok(Standings::new(Arc::new(self.parts.admins.clone()), enrolled))
     }
@@ -294,9 +292,9 @@ impl State {
     /// Messages that were set aside before this process, or before the store failed.
     fn restore_quarantine(&self, store: &dyn Store) -> Result<(), ActorProcessingErr> {
         let (mut records, mut last) = (Vec::<QuarantineRecord>::new(), 0);
-        store::scan_table(store, table::QUARANTINE, |key, value| {
-            last = key.get(1..).and_then(|k| k.try_into().ok()).map_or(last, u64::from_be_bytes);
-            stored::read(value).map(|record| records.push(record))
+        store::scan_records(store, |sequence, record| {
+            last = sequence;
+            records.push(record);
         })?;
         self.quarantine.restore(records, last);
         Ok(())

@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::places::Pace;
@@ -135,7 +136,8 @@ mod tests {
     use core::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::port::{Monotonic, UtcMillis};
+    use crate::port::Monotonic;
+    use crate::protocol::UtcMillis;
 
     /// Time that stands still.
     struct Still;

@@ -1,10 +1,11 @@
 //! The connection to the coordinator; tries again for ever, with back-off.
 
-use bytes::Bytes;
 use core::time::Duration;
-use ractor::{Actor, ActorProcessingErr, ActorRef, DerivedActorRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use bytes::Bytes;
+use ractor::{Actor, ActorProcessingErr, ActorRef, DerivedActorRef};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -13,9 +14,10 @@ use super::log::{self, Log, Logs};
 use super::order::Order;
 use super::{spool, upload};
 use crate::actor::alarm::Alarm;
-use crate::domain::worker::{Effect, Event, Machine, Spooled};
+use crate::domain::worker::{Effect, Event, Machine};
 use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Network};
 use crate::protocol::AttemptId;
+use crate::protocol::stored::Spooled;
 use crate::protocol::wire::v1::coordinator::Message as FromCoordinator;
 use crate::protocol::wire::v1::worker::{Condition, Message as ToCoordinator};
 use crate::protocol::wire::{self, CloseCode, Offer};

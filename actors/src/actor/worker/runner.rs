@@ -1,8 +1,9 @@
 //! One attempt: build, sign, spool; then its differences.
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
@@ -10,8 +11,9 @@ use super::log::{self, Log, Logs};
 use super::{link, spool, upload};
 use crate::actor::catch_panic::catch_panic;
 use crate::domain::report::{self, AttemptReport, Judgement};
-use crate::domain::worker::{Event, Spooled};
+use crate::domain::worker::Event;
 use crate::port::{Backend, BlobError, BoxFuture, Difference, Progress, Signer};
+use crate::protocol::stored::Spooled;
 use crate::protocol::wire::SOFTWARE;
 use crate::protocol::{
     Assignment, AttemptId, Attempted, Ending, Fault, FaultKind, SignerKind, Stage, Verdict,

@@ -1,14 +1,15 @@
 //! Finished reports without a final answer; survives a kill.
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
 use crate::actor::owned::{Owned, Returned};
-use crate::domain::worker::Spooled;
 use crate::planted::{self, Bug};
 use crate::port::{Blocking, Spool, SpoolError};
-use crate::protocol::{AttemptId, Epoch, InputId, stored};
+use crate::protocol::AttemptId;
+use crate::protocol::stored::{self, SpoolEntry, Spooled};
 
 /// Called when something is kept, or not.
 pub type Done = Box<dyn FnOnce(Result<(), SpoolError>) + Send>;
@@ -68,7 +69,7 @@ impl Actor for SpoolActor {
     ) -> Result<(), ActorProcessingErr> {
         let work: Work = match message {
             Message::Keep(attempt, spooled, done) => Box::new(move |spool| {
-                let content = stored::write(&(attempt, *spooled));
+                let content = stored::write(&SpoolEntry { attempt, spooled: *spooled });
                 done(spool.keep(&name(attempt), &content));
                 Ok(())
             }),
@@ -127,9 +128,9 @@ fn name(attempt: AttemptId) -> String {
 fn entries(spool: &mut dyn Spool) -> Result<BTreeMap<AttemptId, Spooled>, SpoolError> {
     let mut entries = BTreeMap::new();
     for (name, content) in spool.entries()? {
-        match stored::read::<((InputId, Epoch), Spooled)>(&content) {
-            Ok(((job, epoch), spooled)) => {
-                entries.insert(AttemptId { job, epoch }, spooled);
+        match stored::read(&content) {
+            Ok(SpoolEntry { attempt, spooled }) => {
+                entries.insert(attempt, spooled);
             }
             Err(error) => {
                 tracing::error!(target: "rebuilder", "spool: {name} cannot be read: {error}");

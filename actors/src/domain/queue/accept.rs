@@ -7,15 +7,15 @@ use super::lease::Assigned;
 use super::queue_state::Queue;
 use super::retry::RetryPolicy;
 use super::sync::PRIORITY_NEW;
-use crate::domain::report::{AttemptReport, Judgement, SignedReport, VerifiedReport};
+use crate::domain::report::{AttemptReport, Judgement, VerifiedReport};
 use crate::planted::{self, Bug};
-use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{DifferenceRecord, Grant, Outcome, ReportRecord, StoredPlace};
-use crate::protocol::stored::{self, key};
+use crate::protocol::stored::{
+    self, DifferenceRecord, Grant, Outcome, Record, ReportRecord, StoredPlace,
+};
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
 use crate::protocol::{
-    Artifact, AttemptId, BuildId, Ending, Fault, FaultKind, InputId, Sha256, SignerKind, Verdict,
-    WorkerId, artifact_set_digest,
+    Artifact, AttemptId, BuildId, Ending, Fault, FaultKind, InputId, Sha256, SignedReport,
+    SignerKind, UtcMillis, Verdict, WorkerId, artifact_set_digest,
 };
 
 /// Priority of a retry: after manual and new jobs.
@@ -245,8 +245,8 @@ impl Queue {
             log: report.log.sha256,
             log_bytes: report.log.size,
         };
-        effects.batch.put(key::report(sequence), stored::write(&record));
-        effects.batch.put(key::signed(sequence), stored::write(signed));
+        effects.batch.put(ReportRecord::key(sequence), stored::write(&record));
+        effects.batch.put(SignedReport::key(sequence), stored::write(signed));
         effects.facts.push(Fact::Accepted(Arc::new(record), sequence));
     }
 
@@ -393,8 +393,9 @@ impl Queue {
         effects: &mut Effects,
     ) {
         let record = DifferenceRecord { sha256, size };
-        effects.batch.put(key::difference(build, &file), stored::write(&record));
-        effects.facts.push(Fact::Difference(build, file.into(), record));
+        let difference = (build, file.into());
+        effects.batch.put(DifferenceRecord::key(&difference), stored::write(&record));
+        effects.facts.push(Fact::Difference(build, difference.1, record));
     }
 }
 

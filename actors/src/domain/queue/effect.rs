@@ -3,12 +3,12 @@ use std::sync::Arc;
 
 use super::entry::Job;
 use super::event::{RequestId, SessionId};
-use crate::port::{Batch, UtcMillis};
-use crate::protocol::stored::v1::{DifferenceRecord, ProfileRecord, ReportRecord, StoredPlace};
+use crate::port::Batch;
+use crate::protocol::stored::{DifferenceRecord, ProfileRecord, ReportRecord, StoredPlace};
 use crate::protocol::wire::CloseCode;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::ctl::Response;
-use crate::protocol::{BuildId, Epoch, Fault, InputId, PublicKey, Sha256};
+use crate::protocol::{BuildId, Epoch, Fault, InputId, PublicKey, Sha256, UtcMillis};
 
 /// What an event leads to. Nothing but `batch` may happen before `batch` is durable.
 #[derive(Debug, Default)]

@@ -8,8 +8,7 @@ use super::event::{Join, Now, SessionId};
 use super::queue_state::Queue;
 use super::worker::{Session, Worker};
 use crate::planted::{self, Bug};
-use crate::protocol::stored::v1::{EnrolledBy, WorkerRecord};
-use crate::protocol::stored::{self, key};
+use crate::protocol::stored::{self, EnrolledBy, InvitationRecord, Record, WorkerRecord};
 use crate::protocol::text::steers;
 use crate::protocol::wire::{CloseCode, EnrolmentKind, enrolment_proof};
 use crate::protocol::{GrantNumber, Sha256, WorkerId};
@@ -131,7 +130,7 @@ impl Queue {
             && invitation.used_by.is_none()
         {
             invitation.used_by = Some(join.worker);
-            effects.batch.put(key::invitation(&id), stored::write(invitation));
+            effects.batch.put(InvitationRecord::key(id), stored::write(invitation));
         }
         let id = known.unwrap_or_else(|| WorkerId(self.next(|c| &mut c.worker)));
         let old = self.workers.get(&id).map(|w| w.record.clone());
@@ -143,7 +142,7 @@ impl Queue {
             revoked_at: None,
         };
         if old.as_ref() != Some(&record) {
-            effects.batch.put(key::worker(&join.worker), stored::write(&record));
+            effects.batch.put(WorkerRecord::key(join.worker), stored::write(&record));
         }
         match self.workers.get_mut(&id) {
             Some(worker) => worker.record = record,

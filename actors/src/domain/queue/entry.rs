@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::lane::Standing;
 use super::packed::Packed;
 use crate::port::Group;
-use crate::protocol::stored::v1::{JobState, Membership, StoredPlace};
+use crate::protocol::stored::{JobState, Membership, StoredPlace};
 use crate::protocol::{Artifact, Epoch, Fault, InputId, JobKey};
 
 /// A job's fixed part, shared with readers.

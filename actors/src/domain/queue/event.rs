@@ -1,9 +1,11 @@
-use crate::domain::report::{SignedReport, VerifiedReport};
-use crate::port::{Doubt, Group, IndexState, Monotonic, UtcMillis};
+use crate::domain::report::VerifiedReport;
+use crate::port::{Doubt, Group, Monotonic};
 use crate::protocol::wire::v1::ctl::PackageFilter;
 use crate::protocol::wire::v1::worker::{Condition, Status};
 use crate::protocol::wire::{BootId, Enrolment, Offer};
-use crate::protocol::{AttemptId, BuildId, InputId, PublicKey, Sha256};
+use crate::protocol::{
+    AttemptId, BuildId, IndexState, InputId, PublicKey, Sha256, SignedReport, UtcMillis,
+};
 
 /// Both clocks, read once for an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use super::lane::{Lane, is_larger};
 use super::lease::{Assigned, Lease};
 use super::queue_state::Queue;
 use crate::planted::{self, Bug};
-use crate::protocol::stored::v1::{Grant, JobState, StoredPlace};
+use crate::protocol::stored::{Grant, JobState, StoredPlace};
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::{
     Assignment, AttemptId, BuildInput, Epoch, GrantNumber, IndexTrust, InputId, JobKey, WorkerId,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::worker::Session;
 use crate::domain::architecture;
 use crate::planted::{self, Bug};
-use crate::protocol::stored::v1::Waiting;
+use crate::protocol::stored::Waiting;
 use crate::protocol::wire::Offer;
 use crate::protocol::{InputId, WorkerId};
 

@@ -3,15 +3,13 @@ use super::event::{Now, Order, RequestId};
 use super::lease::Lease;
 use super::queue_state::Queue;
 use crate::planted::{self, Bug};
-use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{InvitationRecord, StoredPlace};
-use crate::protocol::stored::{self, key};
+use crate::protocol::stored::{self, InvitationRecord, Record, StoredPlace, WorkerRecord};
 use crate::protocol::text::counted;
 use crate::protocol::wire::CloseCode;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::ctl::{PackageFilter, RefusalCode, Response};
 use crate::protocol::wire::v1::worker::Running;
-use crate::protocol::{AttemptId, InputId, Stage, WorkerId};
+use crate::protocol::{AttemptId, InputId, Stage, UtcMillis, WorkerId};
 
 impl Queue {
     /// Carries out an operator's order.
@@ -26,7 +24,7 @@ impl Queue {
             Order::Invite { id, secret_sha256, ttl_secs } => {
                 let expires = UtcMillis(now.utc.0 + i64::from(ttl_secs) * 1000);
                 let record = InvitationRecord { secret_sha256, expires, used_by: None };
-                effects.batch.put(key::invitation(&id), stored::write(&record));
+                effects.batch.put(InvitationRecord::key(id), stored::write(&record));
                 self.invitations.insert(id, record);
                 self.forget_invitations(now, effects);
                 // The session adds the secret, which is not known here.
@@ -53,7 +51,7 @@ impl Queue {
         self.invitations.retain(|id, invitation| {
             let keep = invitation.expires.0 + day > now.utc.0;
             if !keep {
-                effects.batch.delete(key::invitation(id));
+                effects.batch.delete(InvitationRecord::key(id));
             }
             keep
         });
@@ -73,7 +71,7 @@ impl Queue {
             return refused(RefusalCode::NotFound, format!("no worker `{worker}`"));
         };
         holder.record.revoked_at = Some(now.utc);
-        effects.batch.put(key::worker(&holder.key), stored::write(&holder.record));
+        effects.batch.put(WorkerRecord::key(holder.key), stored::write(&holder.record));
         let text = format!("worker {id} ({}) revoked by an operator", holder.record.name);
         Self::line(effects, now, true, text.clone());
         let held: Vec<InputId> = holder.held.iter().copied().collect();

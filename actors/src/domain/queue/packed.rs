@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use crate::port::Group;
-use crate::protocol::stored::v1::Membership;
+use crate::protocol::stored::Membership;
 use crate::protocol::{Artifact, ArtifactId, BuildInput, IndexTrust, RemoteFile, Sha256, SourceId};
 
 /// Memberships of one job, packed: tens of thousands of jobs have a dozen small texts each.

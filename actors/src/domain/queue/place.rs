@@ -7,10 +7,8 @@ use super::retry::parked_for;
 use super::settings::{MergedPolicy, ProfilePolicy};
 use super::sync::PRIORITY_NEW;
 use crate::planted::{self, Bug};
-use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{Membership, StoredPlace, Waiting};
-use crate::protocol::stored::{self, key};
-use crate::protocol::{Fault, InputId, QueueId};
+use crate::protocol::stored::{self, JobState, Membership, Record, StoredPlace, Waiting};
+use crate::protocol::{Fault, InputId, QueueId, UtcMillis};
 
 impl Queue {
     /// Moves a job: every index follows, the state is written, readers are told.
@@ -33,7 +31,7 @@ impl Queue {
     /// Writes a job's state as it is.
     pub(super) fn write_state(&self, id: InputId, effects: &mut Effects) {
         if let Some(entry) = self.entries.get(&id) {
-            effects.batch.put(key::state(id), stored::write(&entry.state));
+            effects.batch.put(JobState::key(id), stored::write(&entry.state));
         }
     }
 

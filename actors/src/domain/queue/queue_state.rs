@@ -11,11 +11,10 @@ use super::lease::Leases;
 use super::settings::Settings;
 use super::worker::Worker;
 use crate::planted::{self, Bug};
-use crate::port::{Doubt, Monotonic, UtcMillis};
-use crate::protocol::stored::v1::{Counters, InvitationRecord, ProfileRecord};
-use crate::protocol::stored::{self, key};
+use crate::port::{Doubt, Monotonic};
+use crate::protocol::stored::{self, Counters, InvitationRecord, ProfileRecord, Record};
 use crate::protocol::text::{printable, steers};
-use crate::protocol::{Archive, InputId, JobKey, PublicKey, Sha256, SourceId, WorkerId};
+use crate::protocol::{Archive, InputId, JobKey, PublicKey, Sha256, SourceId, UtcMillis, WorkerId};
 
 /// The queue: see the module.
 #[derive(Debug)]
@@ -67,7 +66,8 @@ pub(super) fn source_name(
     source: &str,
     version: &str,
 ) -> SourceName {
-    Sha256::of(&stored::write(&(distribution, release, source, version)))
+    let names = (distribution, release, source, version);
+    Sha256::of(&postcard::to_allocvec(&names).expect("postcard can write texts"))
 }
 
 impl Queue {
@@ -123,7 +123,7 @@ impl Queue {
         self.end_setbacks(now);
         self.grant_all(now, &mut effects);
         if core::mem::take(&mut self.counters_changed) && !planted::is(Bug::NumbersReused) {
-            effects.batch.put(key::counters(), stored::write(&self.counters));
+            effects.batch.put(Counters::key(()), stored::write(&self.counters));
         }
         effects
     }

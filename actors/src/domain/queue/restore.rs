@@ -12,12 +12,10 @@ use super::queue_state::{Queue, source_name};
 use super::settings::Settings;
 use super::worker::Worker;
 use crate::planted::{self, Bug};
-use crate::protocol::stored::key::table;
-use crate::protocol::stored::v1::{
-    ArchivesRecord, Counters, InvitationRecord, JobRecord, JobState, ProfileRecord, StoredPlace,
-    WorkerRecord,
+use crate::protocol::stored::{
+    self, ArchivesRecord, Counters, InvitationRecord, JobRecord, JobState, ProfileRecord, Record,
+    RecordError, StoredPlace, WorkerRecord,
 };
-use crate::protocol::stored::{self, RecordError};
 use crate::protocol::{AttemptId, InputId, PublicKey};
 
 /// What the store holds, taken in one record at a time.
@@ -36,13 +34,13 @@ pub struct Restored {
 impl Restored {
     /// Tables to scan, each by its first byte.
     pub const TABLES: [u8; 7] = [
-        table::COUNTERS,
-        table::JOB,
-        table::STATE,
-        table::WORKER,
-        table::INVITATION,
-        table::PROFILE,
-        table::ARCHIVES,
+        Counters::TABLE,
+        JobRecord::TABLE,
+        JobState::TABLE,
+        WorkerRecord::TABLE,
+        InvitationRecord::TABLE,
+        ProfileRecord::TABLE,
+        ArchivesRecord::TABLE,
     ];
 
     /// Takes one record in.
@@ -50,33 +48,27 @@ impl Restored {
     /// # Errors
     /// A key or value that no release wrote.
     pub fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordError> {
-        let malformed = || RecordError::Malformed("key".into());
-        let (table, identity) = key.split_first().ok_or_else(malformed)?;
-        let number = || Ok(i32::from_be_bytes(identity.try_into().map_err(|_| malformed())?));
-        match *table {
-            table::COUNTERS => self.counters = stored::read(value)?,
-            table::JOB => {
-                let id = InputId(number()?);
+        match key.first() {
+            Some(&Counters::TABLE) => self.counters = stored::read(value)?,
+            Some(&JobRecord::TABLE) => {
+                let id = JobRecord::parse_key(key)?;
                 let JobRecord { key, memberships } = stored::read(value)?;
                 self.jobs.insert(id, Arc::new(Job::new(id, Arc::new(key), &memberships)));
             }
-            table::STATE => {
-                self.states.insert(InputId(number()?), stored::read(value)?);
+            Some(&JobState::TABLE) => {
+                self.states.insert(JobState::parse_key(key)?, stored::read(value)?);
             }
-            table::WORKER => {
-                let key = PublicKey(identity.try_into().map_err(|_| malformed())?);
-                self.workers.insert(key, stored::read(value)?);
+            Some(&WorkerRecord::TABLE) => {
+                self.workers.insert(WorkerRecord::parse_key(key)?, stored::read(value)?);
             }
-            table::INVITATION => {
-                let id = identity.try_into().map_err(|_| malformed())?;
-                self.invitations.insert(id, stored::read(value)?);
+            Some(&InvitationRecord::TABLE) => {
+                self.invitations.insert(InvitationRecord::parse_key(key)?, stored::read(value)?);
             }
-            table::PROFILE => {
-                let name = core::str::from_utf8(identity).map_err(|_| malformed())?;
-                self.profiles.insert(name.into(), stored::read(value)?);
+            Some(&ProfileRecord::TABLE) => {
+                self.profiles.insert(ProfileRecord::parse_key(key)?, stored::read(value)?);
             }
-            table::ARCHIVES => {
-                self.archives.insert(number()?, stored::read(value)?);
+            Some(&ArchivesRecord::TABLE) => {
+                self.archives.insert(ArchivesRecord::parse_key(key)?, stored::read(value)?);
             }
             _ => {}
         }
@@ -197,7 +189,7 @@ impl Queue {
         if let StoredPlace::Leased { waiting, .. } = state.place
             && planted::is(Bug::LeasesForgottenAtStart)
         {
-            state.place = StoredPlace::Queued { waiting, due: crate::port::UtcMillis(0) };
+            state.place = StoredPlace::Queued { waiting, due: crate::protocol::UtcMillis(0) };
         }
         let id = job.id;
         for m in job.memberships() {

@@ -2,8 +2,8 @@ use core::time::Duration;
 
 use super::event::Now;
 use crate::planted::{self, Bug};
-use crate::port::{Monotonic, UtcMillis};
-use crate::protocol::{Fault, FaultKind};
+use crate::port::Monotonic;
+use crate::protocol::{Fault, FaultKind, UtcMillis};
 
 /// Attempts in a row that ended in a worker's own faults: after some of them it gets no work for a
 /// while, longer each time, as it would only take jobs from those that can do them. Kept in memory:

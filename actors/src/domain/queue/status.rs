@@ -8,12 +8,11 @@ use super::lease::{Assigned, Lease};
 use super::queue_state::Queue;
 use super::retry::{FAULTS_MAX, retry_delay};
 use crate::planted::{self, Bug};
-use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{Grant, StoredPlace};
+use crate::protocol::stored::{Grant, StoredPlace};
 use crate::protocol::wire::BootId;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::worker::{Running, Status};
-use crate::protocol::{AttemptId, Fault, FaultKind, InputId, WorkerId};
+use crate::protocol::{AttemptId, Fault, FaultKind, InputId, UtcMillis, WorkerId};
 
 impl Queue {
     /// A worker told what it is doing: leases follow it, and it is told what it should be doing.

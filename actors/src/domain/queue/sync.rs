@@ -8,13 +8,13 @@ use super::place::stand;
 use super::queue_state::{Queue, source_name};
 use super::settings::MergedPolicy;
 use crate::planted::{self, Bug};
-use crate::port::{Doubt, Group, IndexState, UtcMillis};
-use crate::protocol::stored::v1::{
-    ArchivesRecord, JobRecord, Membership, ProfileRecord, StoredPlace, Waiting,
+use crate::port::{Doubt, Group};
+use crate::protocol::stored::{
+    self, ArchivesRecord, JobRecord, Membership, ProfileRecord, Record, StoredPlace, Waiting,
 };
-use crate::protocol::stored::{self, key};
 use crate::protocol::{
-    Archive, Artifact, ArtifactId, Epoch, FaultKind, InputId, JobKey, QueueId, SourceId,
+    Archive, Artifact, ArtifactId, Epoch, FaultKind, IndexState, InputId, JobKey, QueueId,
+    SourceId, UtcMillis,
 };
 
 /// Priority of a job that is new.
@@ -166,7 +166,7 @@ impl Queue {
     fn replace_job(&mut self, now: Now, job: Arc<Job>, old: Option<&Job>, effects: &mut Effects) {
         let id = job.id;
         let record = JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships() };
-        effects.batch.put(key::job(id), stored::write(&record));
+        effects.batch.put(JobRecord::key(id), stored::write(&record));
         effects.facts.push(Fact::Job(job.clone()));
         let Some(old) = old else {
             self.by_key.insert(job.key.clone(), id);
@@ -264,7 +264,7 @@ impl Queue {
         );
         Self::line(effects, now, false, text);
         let record = ProfileRecord { index, synced_at: now.utc, synced_in_ms: took_ms };
-        effects.batch.put(key::profile(&profile), stored::write(&record));
+        effects.batch.put(ProfileRecord::key(&profile), stored::write(&record));
         effects.facts.push(Fact::Synced(profile.clone(), record.clone()));
         self.profiles.insert(profile, record);
     }
@@ -290,7 +290,7 @@ impl Queue {
             self.index(now, id);
         }
         let record = JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships() };
-        effects.batch.put(key::job(id), stored::write(&record));
+        effects.batch.put(JobRecord::key(id), stored::write(&record));
         effects.facts.push(Fact::Job(job));
     }
 
@@ -321,7 +321,7 @@ impl Queue {
         }
         let id = self.next(|c| &mut c.archives);
         let record = ArchivesRecord { archives: archives.to_vec() };
-        effects.batch.put(key::archives(id), stored::write(&record));
+        effects.batch.put(ArchivesRecord::key(id), stored::write(&record));
         self.archives.insert(archives.clone(), id);
         self.archives_by_id.insert(id, archives.clone());
         id

@@ -1,9 +1,8 @@
 use super::event::Now;
 use super::queue_state::Queue;
-use crate::port::UtcMillis;
-use crate::protocol::stored::v1::StoredPlace;
+use crate::protocol::stored::StoredPlace;
 use crate::protocol::wire::v1::ctl::{JobCounts, Trouble, Worker};
-use crate::protocol::{AttemptId, PublicKey, Stage, WorkerId};
+use crate::protocol::{AttemptId, PublicKey, Stage, UtcMillis, WorkerId};
 
 /// What only the queue knows and never writes: how its workers are, at one moment. All else that
 /// readers are shown follows from facts, so that no reader takes the queue's time.

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::protocol::stored::v1::{Counters, JobState, ReportRecord, StoredPlace};
+use crate::protocol::stored::{Counters, JobState, ReportRecord, StoredPlace};
 use crate::protocol::{AttemptId, BuildId, Epoch, InputId};
 
 /// Contradictions that are named; the others are counted.

@@ -5,11 +5,11 @@ use super::event::{Now, SessionId};
 use super::lease::STEP;
 use super::setback::Setback;
 use crate::planted::{self, Bug};
-use crate::port::{Monotonic, UtcMillis};
-use crate::protocol::stored::v1::WorkerRecord;
+use crate::port::Monotonic;
+use crate::protocol::stored::WorkerRecord;
 use crate::protocol::wire::v1::worker::{Condition, Running};
 use crate::protocol::wire::{BootId, Offer};
-use crate::protocol::{AttemptId, GrantNumber, InputId, PublicKey};
+use crate::protocol::{AttemptId, GrantNumber, InputId, PublicKey, UtcMillis};
 
 /// A worker's key and what is known of it.
 #[derive(Clone, Debug)]

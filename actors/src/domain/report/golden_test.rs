@@ -6,9 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::test_data::{INPUT, artifact, artifacts, built, coordinator, rebuilt, report, worker};
-use super::{KnownKey, SignedLink, countersign_link, key_id, sign, verify_and_countersign};
+use super::{KnownKey, countersign_link, key_id, sign, verify_and_countersign};
 use crate::port::Signer as _;
-use crate::protocol::Ending;
+use crate::protocol::{Ending, SignedLink};
 
 #[test]
 fn key_id_is_that_of_the_peer() {

@@ -1,7 +1,9 @@
 use super::test_data::{INPUT, artifact, artifacts, built, rebuilt, report, worker};
-use super::{Judgement, ReportError, SignedReport, judge, sign, verify};
+use super::{Judgement, ReportError, judge, sign, verify};
 use crate::port::Signer as _;
-use crate::protocol::{Artifact, Ending, Fault, FaultKind, Rebuilt, Sha256, Stage, Verdict};
+use crate::protocol::{
+    Artifact, Ending, Fault, FaultKind, Rebuilt, Sha256, SignedReport, Stage, Verdict,
+};
 
 const A: &[u8] = b"a";
 const B: &[u8] = b"b";

@@ -41,7 +41,7 @@ mod test_data;
 #[cfg(test)]
 mod verify_test;
 
-pub use attempt_report::{AttemptReport, LogDigest, SignedLink, SignedReport};
+pub use attempt_report::{AttemptReport, LogDigest};
 pub use envelope::{PAYLOAD_TYPE, STATEMENT_BYTES_MAX};
 pub use error::ReportError;
 pub use judge::{Judgement, judge};

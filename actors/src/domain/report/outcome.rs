@@ -1,5 +1,5 @@
-use super::{SignedReport, envelope, statement};
-use crate::protocol::{Ending, Fault};
+use super::{envelope, statement};
+use crate::protocol::{Ending, Fault, SignedReport};
 
 /// What a report says, for a line of log: `2 reproduced, 1 differs`, `build failed: …`, or the kind
 /// of the fault and its detail. Signatures are not looked at: it is for whoever made it. `None`:

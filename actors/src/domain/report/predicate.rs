@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::index_record::Index;
 use super::{AttemptReport, LogDigest};
-use crate::port::UtcMillis;
 use crate::protocol::{
     AttemptId, Attempted, Capability, Ending, EnvironmentKnowledge, Epoch, Fault, FaultKind,
     FileDigest, InputId, Isolation, JobKey, Rebuilt, Sandbox, Sha256, Sha512, SignerKind, Stage,
+    UtcMillis,
 };
 
 /// See the head of this file.

@@ -5,9 +5,11 @@ use super::judge::verdict;
 use super::link::{self, LinkContent};
 use super::statement::{self, TEXT_BYTES_MAX};
 use super::verify::VerifiedReport;
-use super::{AttemptReport, ReportError, SignedLink, SignedReport, envelope};
+use super::{AttemptReport, ReportError, envelope};
 use crate::port::Signer;
-use crate::protocol::{Artifact, Attempted, Ending, Rebuilt, Sha256, Sha512, Verdict};
+use crate::protocol::{
+    Artifact, Attempted, Ending, Rebuilt, Sha256, Sha512, SignedLink, SignedReport, Verdict,
+};
 
 /// Signs `report`: the statement, and one link for each file that was reproduced.
 ///

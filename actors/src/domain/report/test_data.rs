@@ -3,10 +3,10 @@
 use ed25519_dalek::SigningKey;
 
 use super::{AttemptReport, LogDigest};
-use crate::port::UtcMillis;
 use crate::protocol::{
     Artifact, AttemptId, Attempted, Ending, EnvironmentKnowledge, Epoch, FileDigest, IndexTrust,
-    InputId, Isolation, JobKey, Rebuilt, Sha256, Sha512, SignerKind, artifact_set_digest,
+    InputId, Isolation, JobKey, Rebuilt, Sha256, Sha512, SignerKind, UtcMillis,
+    artifact_set_digest,
 };
 
 pub(super) const INPUT: &str = "hello_1_amd64.buildinfo";

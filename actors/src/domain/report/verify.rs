@@ -6,9 +6,9 @@ use super::known_key::{KnownKey, key_id};
 use super::link::{self, LINKS_MAX, LinkContent};
 use super::sign::{material, product};
 use super::statement::{self, Content};
-use super::{AttemptReport, ReportError, SignedReport};
+use super::{AttemptReport, ReportError};
 use crate::port::Signer;
-use crate::protocol::{Artifact, Ending, PublicKey, Rebuilt, Sha256, Verdict};
+use crate::protocol::{Artifact, Ending, PublicKey, Rebuilt, Sha256, SignedReport, Verdict};
 
 /// A report whose signatures, form and links were checked: made by [`verify`] and its kin only,
 /// and by [`sign_verified`](super::sign_verified), which makes the signatures itself.

@@ -6,13 +6,13 @@ use proptest::prelude::*;
 use super::test_data::{INPUT, artifact, artifacts, built, coordinator, rebuilt, report, worker};
 use super::{
     ARTIFACTS_MAX, AttemptReport, KnownKey, LINK_BYTES_MAX, LINKS_MAX, ReportError,
-    STATEMENT_BYTES_MAX, SignedReport, envelope, sign, sign_verified, verify,
-    verify_and_countersign, verify_countersigned,
+    STATEMENT_BYTES_MAX, envelope, sign, sign_verified, verify, verify_and_countersign,
+    verify_countersigned,
 };
 use crate::port::Signer as _;
 use crate::protocol::{
     Artifact, Capability, Ending, Fault, FaultKind, Isolation, PublicKey, Rebuilt, Sandbox, Sha256,
-    Verdict,
+    SignedReport, Verdict,
 };
 
 fn key() -> PublicKey {
@@ -319,7 +319,7 @@ fn reports() -> impl Strategy<Value = (AttemptReport, Vec<Artifact>)> {
             }
         }
         let mut report = report(end.unwrap_or(Ending::Built(entries)), &all);
-        report.attempted.started_at = crate::port::UtcMillis(time);
+        report.attempted.started_at = crate::protocol::UtcMillis(time);
         (report, all)
     })
 }

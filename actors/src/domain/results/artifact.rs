@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::queue::JobPlace;
-use crate::protocol::stored::v1::{Outcome, ReportRecord};
+use crate::protocol::stored::{Outcome, ReportRecord};
 use crate::protocol::wire::v1::ctl::PackageStatus;
 use crate::protocol::{Artifact, EnvironmentKnowledge, Sha256, Verdict};
 

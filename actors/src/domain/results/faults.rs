@@ -4,10 +4,9 @@ use super::artifact::Shown;
 use super::read_model::{EXAMINED_MAX, ReadModel, View};
 use crate::domain::filter::{FilterError, PackageMatch};
 use crate::domain::queue::Stand;
-use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{Outcome, StoredPlace};
+use crate::protocol::stored::{Outcome, StoredPlace};
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Subject, Trouble};
-use crate::protocol::{Fault, InputId};
+use crate::protocol::{Fault, InputId, UtcMillis};
 
 /// A page of jobs whose last attempts ended in faults.
 #[derive(Clone, Debug, PartialEq)]

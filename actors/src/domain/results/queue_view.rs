@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
 use super::read_model::ReadModel;
+use crate::protocol::UtcMillis;
+use crate::protocol::stored::StoredPlace;
+
 pub use super::standings::Position as QueuePosition;
 use crate::domain::queue::Moment;
-use crate::port::UtcMillis;
-use crate::protocol::stored::v1::StoredPlace;
 use crate::protocol::wire::SOFTWARE;
 use crate::protocol::wire::v1::ctl::{Queued, RunningJob, ShownPlace, Status};
 use crate::protocol::{InputId, JobKey};

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::queue::{Fact, Job, LeaseNow, Moment, Stand};
-use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{Membership, Outcome, ReportRecord, StoredPlace, Waiting};
+use crate::protocol::stored::{Membership, Outcome, ReportRecord, StoredPlace, Waiting};
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Queued, ShownPlace as Shown};
 use crate::protocol::{
     Artifact, ArtifactId, AttemptId, BuildId, BuildInput, EnvironmentKnowledge, Epoch, Evidence,
     Fault, FaultKind, IndexTrust, InputId, Isolation, JobKey, PublicKey, QueueId, Sha256,
-    SignerKind, SourceId, Stage, Verdict, WorkerId,
+    SignerKind, SourceId, Stage, UtcMillis, Verdict, WorkerId,
 };
 
 fn job(id: i32, profiles: &[&str]) -> Fact {

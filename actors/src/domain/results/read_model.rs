@@ -6,14 +6,13 @@ use super::standings::Standings;
 use super::tally::Tally;
 use crate::domain::filter::{FilterError, PackageMatch};
 use crate::domain::queue::{Fact, Job, JobPlace, Stand};
-use crate::port::UtcMillis;
-use crate::protocol::stored::v1::{
+use crate::protocol::stored::{
     DifferenceRecord, Membership, Outcome, ProfileRecord, ReportRecord, StoredPlace,
 };
 use crate::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Profile, Subject, Trouble,
 };
-use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, Sha256};
+use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, Sha256, UtcMillis};
 
 /// What readers are shown.
 #[derive(Debug, Default)]

@@ -2,15 +2,14 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::queue::{Fact, Job, JobPlace, Stand};
-use crate::port::{IndexState, UtcMillis};
-use crate::protocol::stored::v1::{
+use crate::protocol::stored::{
     DifferenceRecord, Membership, Outcome, ProfileRecord, ReportRecord, StoredPlace, Waiting,
 };
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Subject, Trouble};
 use crate::protocol::{
     Artifact, ArtifactId, AttemptId, BuildId, BuildInput, EnvironmentKnowledge, Epoch, Evidence,
-    Fault, FaultKind, IndexTrust, InputId, Isolation, JobKey, QueueId, Sha256, SignerKind,
-    SourceId, Verdict, WorkerId,
+    Fault, FaultKind, IndexState, IndexTrust, InputId, Isolation, JobKey, QueueId, Sha256,
+    SignerKind, SourceId, UtcMillis, Verdict, WorkerId,
 };
 
 const JOB: InputId = InputId(1);

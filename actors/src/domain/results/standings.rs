@@ -2,10 +2,9 @@ use core::ops::Bound::{Excluded, Unbounded};
 use std::collections::BTreeSet;
 
 use crate::domain::queue::{Rank, Stand};
-use crate::port::UtcMillis;
-use crate::protocol::InputId;
-use crate::protocol::stored::v1::StoredPlace;
+use crate::protocol::stored::StoredPlace;
 use crate::protocol::wire::v1::ctl::JobCounts;
+use crate::protocol::{InputId, UtcMillis};
 
 /// The wanted jobs in the order of the queue's rows, kept up to date job by job: a page costs what
 /// it shows, and counts cost nothing, whatever the length of the queue.

@@ -1,12 +1,13 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::report::{self, SignedReport};
+use crate::domain::report;
 use crate::planted::{self, Bug};
 use crate::port::Monotonic;
+use crate::protocol::stored::Spooled;
 use crate::protocol::wire::v1::coordinator::{Answer, Message as FromCoordinator};
 use crate::protocol::wire::v1::worker::{Condition, Message, Report, Running, Status};
-use crate::protocol::{Assignment, AttemptId, GrantNumber, Stage};
+use crate::protocol::{Assignment, AttemptId, GrantNumber, SignedReport, Stage};
 
 /// Time between two statuses of a connection on which nothing changes (DESIGN §5).
 const STATUS: Duration = Duration::from_secs(10);
@@ -58,16 +59,6 @@ pub enum Effect {
     Upload(AttemptId),
     /// Show this on the terminal.
     Notice(String),
-}
-
-/// A report that waits for its final answer.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Spooled {
-    /// What was signed.
-    pub signed: SignedReport,
-    /// Bytes of the log as kept; with none, or none left, there is nothing to send before the
-    /// report.
-    pub log_bytes: u64,
 }
 
 /// A worker's state.

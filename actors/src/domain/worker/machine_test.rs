@@ -1,11 +1,11 @@
 use super::*;
-use crate::domain::report::SignedReport;
 use crate::port::Monotonic;
+use crate::protocol::stored::Spooled;
 use crate::protocol::wire::v1::coordinator::{Answer, Message as FromCoordinator};
 use crate::protocol::wire::v1::worker::{Condition, Message, Status};
 use crate::protocol::{
     Assignment, AttemptId, AttemptLimits, BuildInput, Epoch, GrantNumber, IndexTrust, InputId,
-    JobKey, Stage,
+    JobKey, SignedReport, Stage,
 };
 
 const T0: Monotonic = Monotonic(core::time::Duration::ZERO);

@@ -4,7 +4,7 @@ mod log_limit;
 mod machine;
 
 pub use log_limit::LogLimit;
-pub use machine::{Effect, Event, Machine, Spooled};
+pub use machine::{Effect, Event, Machine};
 
 #[cfg(test)]
 mod machine_test;

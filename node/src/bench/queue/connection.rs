@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rebuilder_actors::domain::report::{self, AttemptReport, LogDigest};
-use rebuilder_actors::domain::worker::{Effect, Event, Machine, Spooled};
-use rebuilder_actors::port::{
-    Clock as _, CloseReason, Connection, FrameReceive, FrameSend, Monotonic, Network as _,
-    UtcMillis,
-};
+use rebuilder_actors::domain::worker::{Effect, Event, Machine};
+use rebuilder_actors::port::Clock as _;
+use rebuilder_actors::port::Network as _;
+use rebuilder_actors::port::{CloseReason, Connection, FrameReceive, FrameSend, Monotonic};
+use rebuilder_actors::protocol::stored::Spooled;
 use rebuilder_actors::protocol::wire::v1::coordinator::{Answer, Message as FromCoordinator};
 use rebuilder_actors::protocol::wire::v1::worker::Message;
 use rebuilder_actors::protocol::wire::{
@@ -19,7 +19,7 @@ use rebuilder_actors::protocol::wire::{
 };
 use rebuilder_actors::protocol::{
     Assignment, Attempted, Ending, EnvironmentKnowledge, FileDigest, Isolation, Rebuilt, Sha256,
-    Sha512, SignerKind,
+    Sha512, SignerKind, UtcMillis,
 };
 use rebuilder_transport::{Identity, Limits, system};
 use tokio::sync::{Notify, mpsc};

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use rebuilder_actors::protocol::AttemptId;
-use rebuilder_actors::protocol::stored::v1::Outcome;
+use rebuilder_actors::protocol::stored::Outcome;
 
 use super::Property;
 use crate::cluster::event::{ClusterEvent, Made};

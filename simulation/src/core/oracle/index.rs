@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use rebuilder_actors::port::{Group, IndexState, UtcMillis};
-use rebuilder_actors::protocol::stored::v1::ProfileRecord;
-use rebuilder_actors::protocol::{Artifact, FaultKind, InputId, JobKey};
+use rebuilder_actors::port::Group;
+use rebuilder_actors::protocol::stored::ProfileRecord;
+use rebuilder_actors::protocol::{Artifact, FaultKind, IndexState, InputId, JobKey, UtcMillis};
 
 use super::Oracle;
 use super::job::{Job, Place, Stay, Wish, contains};

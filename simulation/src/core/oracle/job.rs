@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use rebuilder_actors::domain::queue::Now;
 use rebuilder_actors::port::{Group, Monotonic};
-use rebuilder_actors::protocol::stored::v1::{self, JobRecord, JobState};
+use rebuilder_actors::protocol::stored::{self, JobRecord, JobState};
 use rebuilder_actors::protocol::wire::BootId;
 use rebuilder_actors::protocol::{
     Artifact, AttemptId, BuildInput, Epoch, FaultKind, IndexTrust, InputId, JobKey, RemoteFile,
@@ -101,12 +101,12 @@ impl Job {
             ((m.profile, m.release), wish)
         });
         let grants: Vec<Grant> = state.grants.iter().map(grant).collect();
-        let stay = |waiting: &v1::Waiting| stay(waiting);
+        let stay = |waiting: &stored::Waiting| stay(waiting);
         let place = match &state.place {
-            v1::StoredPlace::Queued { waiting, due } => {
+            stored::StoredPlace::Queued { waiting, due } => {
                 Place::Waiting { stay: stay(waiting), due: due.0 }
             }
-            v1::StoredPlace::Leased { waiting, worker, .. } => {
+            stored::StoredPlace::Leased { waiting, worker, .. } => {
                 let granted = grants.iter().find(|grant| grant.epoch == state.epoch.0);
                 let lease = Lease {
                     epoch: state.epoch.0,
@@ -119,14 +119,14 @@ impl Job {
                 };
                 Place::Leased { stay: stay(waiting), lease }
             }
-            v1::StoredPlace::Parked { waiting, fault, until, times } => Place::Parked {
+            stored::StoredPlace::Parked { waiting, fault, until, times } => Place::Parked {
                 stay: stay(waiting),
                 kind: fault.kind,
                 until: until.map(|until| until.0),
                 times: *times,
             },
-            v1::StoredPlace::Decided => Place::Decided,
-            v1::StoredPlace::Dropped => Place::Dropped,
+            stored::StoredPlace::Decided => Place::Decided,
+            stored::StoredPlace::Dropped => Place::Dropped,
         };
         Self {
             id,
@@ -203,27 +203,27 @@ impl Job {
         .find_map(|(same, what)| (!same).then_some(what))
     }
 
-    fn is_at(&self, written: &v1::StoredPlace) -> bool {
+    fn is_at(&self, written: &stored::StoredPlace) -> bool {
         match (&self.place, written) {
             (
                 Place::Waiting { stay: own, due },
-                v1::StoredPlace::Queued { waiting, due: other },
+                stored::StoredPlace::Queued { waiting, due: other },
             ) => *own == stay(waiting) && *due == other.0,
             (
                 Place::Leased { stay: own, lease },
-                v1::StoredPlace::Leased { waiting, worker, .. },
+                stored::StoredPlace::Leased { waiting, worker, .. },
             ) => *own == stay(waiting) && lease.worker == *worker,
             (
                 Place::Parked { stay: own, kind, until, times },
-                v1::StoredPlace::Parked { waiting, fault, until: other, times: more },
+                stored::StoredPlace::Parked { waiting, fault, until: other, times: more },
             ) => {
                 *own == stay(waiting)
                     && *kind == fault.kind
                     && *until == other.map(|other| other.0)
                     && times == more
             }
-            (Place::Decided, v1::StoredPlace::Decided)
-            | (Place::Dropped, v1::StoredPlace::Dropped) => true,
+            (Place::Decided, stored::StoredPlace::Decided)
+            | (Place::Dropped, stored::StoredPlace::Dropped) => true,
             _ => false,
         }
     }
@@ -233,11 +233,11 @@ pub(super) fn contains(all: &[&Artifact], one: &Artifact) -> bool {
     all.iter().any(|other| other.file == one.file && other.sha256 == one.sha256)
 }
 
-fn stay(waiting: &v1::Waiting) -> Stay {
+fn stay(waiting: &stored::Waiting) -> Stay {
     Stay { priority: waiting.priority, since: waiting.queued_at.0 }
 }
 
-fn grant(grant: &v1::Grant) -> Grant {
+fn grant(grant: &stored::Grant) -> Grant {
     Grant {
         epoch: grant.epoch.0,
         worker: grant.worker,

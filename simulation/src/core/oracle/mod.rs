@@ -17,17 +17,16 @@ mod reports;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use rebuilder_actors::domain::queue::{Effects, Event, Fact, Now, Send, SessionId, Settings};
-use rebuilder_actors::port::{Monotonic, Op};
-use rebuilder_actors::protocol::stored::key::table;
-use rebuilder_actors::protocol::stored::v1::{JobRecord, JobState, ProfileRecord, WorkerRecord};
-use rebuilder_actors::protocol::stored::{self};
-use rebuilder_actors::protocol::wire::v1::coordinator::{Answer, Message};
-use rebuilder_actors::protocol::{AttemptId, InputId, JobKey, PublicKey, WorkerId};
-
 use farm::Worker;
 use job::{Job, Place};
 use jobs::Jobs;
+use rebuilder_actors::domain::queue::{Effects, Event, Fact, Now, Send, SessionId, Settings};
+use rebuilder_actors::port::{Monotonic, Op};
+use rebuilder_actors::protocol::stored::{
+    self, JobRecord, JobState, ProfileRecord, Record, WorkerRecord,
+};
+use rebuilder_actors::protocol::wire::v1::coordinator::{Answer, Message};
+use rebuilder_actors::protocol::{AttemptId, InputId, JobKey, PublicKey, WorkerId};
 
 /// What the queue should be.
 pub(super) struct Oracle {
@@ -95,13 +94,10 @@ impl Oracle {
         let mut records: BTreeMap<InputId, JobRecord> = BTreeMap::new();
         for (key, value) in durable {
             match key[0] {
-                table::JOB => drop(records.insert(number(key), read(value))),
-                table::STATE => drop(oracle.written.insert(number(key), read(value))),
-                table::WORKER => oracle.enrol(key, value),
-                table::PROFILE => {
-                    let name = String::from_utf8_lossy(&key[1..]).into_owned();
-                    oracle.profiles.insert(name.into(), read(value));
-                }
+                JobRecord::TABLE => records.extend([entry(key, value)]),
+                JobState::TABLE => oracle.written.extend([entry(key, value)]),
+                WorkerRecord::TABLE => oracle.enrol(key, value),
+                ProfileRecord::TABLE => oracle.profiles.extend([entry(key, value)]),
                 _ => {}
             }
         }
@@ -182,20 +178,21 @@ impl Oracle {
         for op in &effects.batch.0 {
             let Op::Put { key, value } = op else { continue };
             match key[0] {
-                table::JOB if !self.jobs.contains_key(&number(key)) => {
-                    let record: JobRecord = read(value);
-                    self.new_ids.insert(record.key, number(key));
+                JobRecord::TABLE => {
+                    let (id, record) = entry::<JobRecord>(key, value);
+                    if !self.jobs.contains_key(&id) {
+                        self.new_ids.insert(record.key, id);
+                    }
                 }
-                table::STATE => drop(self.written.insert(number(key), read(value))),
-                table::WORKER => self.enrol(key, value),
+                JobState::TABLE => self.written.extend([entry(key, value)]),
+                WorkerRecord::TABLE => self.enrol(key, value),
                 _ => {}
             }
         }
     }
 
     fn enrol(&mut self, key: &[u8], value: &[u8]) {
-        let record: WorkerRecord = read(value);
-        let key = PublicKey(key[1..].try_into().expect("the key of a worker has 32 bytes"));
+        let (key, record) = entry::<WorkerRecord>(key, value);
         self.keys.insert(key, record.id);
         self.workers.entry(record.id).or_insert_with(|| Worker::new(key));
     }
@@ -285,10 +282,7 @@ impl Oracle {
     }
 }
 
-fn number(key: &[u8]) -> InputId {
-    InputId(i32::from_be_bytes(key[1..].try_into().expect("the number of a job has 4 bytes")))
-}
-
-fn read<T: serde::de::DeserializeOwned>(value: &[u8]) -> T {
-    stored::read(value).expect("the queue wrote it")
+/// Of the queue's own writes.
+fn entry<R: Record>(key: &[u8], value: &[u8]) -> (R::Key, R) {
+    stored::entry(key, value).expect("the queue wrote it")
 }

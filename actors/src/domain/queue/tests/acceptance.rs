@@ -2,7 +2,7 @@ use super::harness::{
     Harness, assignments, bad, failed, fault, good, group, groups, offer, report_of,
 };
 use crate::domain::queue::{Event, RequestId, Send, Settings};
-use crate::protocol::stored::v1::StoredPlace;
+use crate::protocol::stored::StoredPlace;
 use crate::protocol::wire::v1::coordinator::Answer;
 use crate::protocol::{Epoch, FaultKind, IndexTrust, Sha256, SignerKind};
 

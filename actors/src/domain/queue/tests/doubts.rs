@@ -4,7 +4,7 @@ use super::harness::{Harness, good, group, groups};
 use crate::domain::queue::Event;
 use crate::port::{Doubt, Group};
 use crate::protocol::InputId;
-use crate::protocol::stored::v1::StoredPlace;
+use crate::protocol::stored::StoredPlace;
 
 const JOB: InputId = InputId(1);
 

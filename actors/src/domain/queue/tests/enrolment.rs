@@ -2,7 +2,7 @@ use super::harness::{HOUR, Harness, START, assignments, good, groups, key, offer
 use crate::domain::queue::{Effects, EnrolmentRules, Event, Join, Order, Send, Settings};
 use crate::port::Signer as _;
 use crate::protocol::Sha256;
-use crate::protocol::stored::v1::{EnrolledBy, StoredPlace};
+use crate::protocol::stored::{EnrolledBy, StoredPlace};
 use crate::protocol::wire::v1::coordinator::Answer;
 use crate::protocol::wire::v1::ctl::{RefusalCode, Response};
 use crate::protocol::wire::{CloseCode, Enrolment, EnrolmentKind, enrolment_proof};

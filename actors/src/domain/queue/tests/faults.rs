@@ -2,7 +2,7 @@ use core::time::Duration;
 
 use super::harness::{GIB, HOUR, Harness, assignments, fault, good, group, groups, offer};
 use crate::domain::queue::{Event, SessionId};
-use crate::protocol::stored::v1::StoredPlace;
+use crate::protocol::stored::StoredPlace;
 use crate::protocol::{Assignment, FaultKind, Stage};
 
 fn one() -> (Harness, SessionId, Assignment) {

@@ -12,18 +12,17 @@ use crate::domain::queue::{
     Effects, Event, Join, Now, Order, Queue, RequestId, Restored, Send, SessionId, Settings, Whole,
 };
 use crate::domain::report::{AttemptReport, LogDigest, sign, verify};
-use crate::port::{Group, IndexState, Monotonic, Op, Signer as _, UtcMillis};
-use crate::protocol::stored;
-use crate::protocol::stored::key::table;
-use crate::protocol::stored::v1::{JobState, StoredPlace};
+use crate::port::Signer as _;
+use crate::port::{Group, Monotonic, Op};
+use crate::protocol::stored::{self, Counters, JobState, Record, ReportRecord, StoredPlace};
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
 use crate::protocol::wire::v1::ctl::{PackageFilter, Response};
 use crate::protocol::wire::v1::worker::{Running, Status};
 use crate::protocol::wire::{BootId, Offer};
 use crate::protocol::{
     Artifact, Assignment, AttemptId, Attempted, BuildInput, Ending, EnvironmentKnowledge, Fault,
-    FaultKind, FileDigest, GrantNumber, IndexTrust, InputId, Isolation, PublicKey, Rebuilt, Sha256,
-    Sha512, SignerKind, Stage, artifact_set_digest,
+    FaultKind, FileDigest, GrantNumber, IndexState, IndexTrust, InputId, Isolation, PublicKey,
+    Rebuilt, Sha256, Sha512, SignerKind, Stage, UtcMillis, artifact_set_digest,
 };
 
 pub(super) const GIB: u64 = 1 << 30;
@@ -92,17 +91,17 @@ impl Harness {
     /// What reports and jobs say of each other, as it is stored.
     pub(super) fn whole(&self) -> Result<(), String> {
         let mut whole = Whole::default();
-        let number = |key: &[u8]| i32::from_be_bytes(key[1..].try_into().unwrap());
         let table = |table: u8| self.stored.iter().filter(move |(key, _)| key[0] == table);
-        for (_, value) in table(table::COUNTERS) {
+        for (_, value) in table(Counters::TABLE) {
             whole.counters(stored::read(value).unwrap());
         }
-        for (key, value) in table(table::REPORT) {
-            let sequence = u64::from_be_bytes(key[1..].try_into().unwrap());
-            whole.report(sequence, &stored::read(value).unwrap());
+        for (key, value) in table(ReportRecord::TABLE) {
+            let (sequence, report) = stored::entry(key, value).unwrap();
+            whole.report(sequence, &report);
         }
-        for (key, value) in table(table::STATE) {
-            whole.state(InputId(number(key)), &stored::read(value).unwrap());
+        for (key, value) in table(JobState::TABLE) {
+            let (job, state) = stored::entry(key, value).unwrap();
+            whole.state(job, &state);
         }
         whole.finish()
     }

@@ -2,7 +2,7 @@ use core::time::Duration;
 
 use super::harness::{Harness, groups, offer, public};
 use crate::domain::queue::{Effects, Event, Order, Send, SessionId};
-use crate::protocol::stored::v1::StoredPlace;
+use crate::protocol::stored::StoredPlace;
 use crate::protocol::wire::CloseCode;
 
 fn probed(harness: &mut Harness, session: SessionId, answered: bool) -> Effects {

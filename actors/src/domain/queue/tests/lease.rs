@@ -4,11 +4,11 @@ use super::harness::{
     HOUR, Harness, assignments, bad, cancelled, failed, fault, good, group, groups, offer,
 };
 use crate::domain::queue::{Effects, Send, Settings};
-use crate::protocol::stored::v1::StoredPlace;
+use crate::protocol::stored::StoredPlace;
 use crate::protocol::wire::v1::coordinator::Answer;
 use crate::protocol::{AttemptId, Epoch, FaultKind, InputId};
 
-fn waiting(place: &StoredPlace) -> crate::protocol::stored::v1::Waiting {
+fn waiting(place: &StoredPlace) -> crate::protocol::stored::Waiting {
     match place {
         StoredPlace::Queued { waiting, .. }
         | StoredPlace::Leased { waiting, .. }

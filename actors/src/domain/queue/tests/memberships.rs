@@ -1,8 +1,7 @@
 use super::harness::{HOUR, Harness, assignments, bad, cancelled, failed, good, group, groups};
 use crate::domain::queue::{Fact, JobPlace, ProfilePolicy, Settings};
 use crate::port::Op;
-use crate::protocol::stored::key;
-use crate::protocol::stored::v1::StoredPlace;
+use crate::protocol::stored::{JobRecord, ProfileRecord, Record, StoredPlace};
 use crate::protocol::wire::v1::coordinator::Answer;
 use crate::protocol::{Assignment, Epoch, InputId};
 
@@ -82,7 +81,7 @@ fn an_unchanged_index_writes_the_profile_and_nothing_else() {
             Op::Put { key, .. } | Op::Delete { key } => key.to_vec(),
         })
         .collect();
-    assert_eq!(keys, [key::profile("p")]);
+    assert_eq!(keys, [ProfileRecord::key(Box::<str>::from("p"))]);
 }
 
 #[test]
@@ -102,7 +101,7 @@ fn another_url_rewrites_the_job_and_no_more() {
             Op::Put { key, .. } | Op::Delete { key } => key.to_vec(),
         })
         .collect();
-    assert_eq!(keys, [key::job(JOB), key::profile("p")]);
+    assert_eq!(keys, [JobRecord::key(JOB), ProfileRecord::key(Box::<str>::from("p"))]);
     assert_eq!(*harness.place(JOB), StoredPlace::Decided);
     assert_eq!(harness.queue.counters.artifact, 1, "the same artifact");
 }

@@ -1,7 +1,7 @@
 use super::harness::*;
 use crate::domain::queue::Order;
 use crate::protocol::InputId;
-use crate::protocol::stored::v1::StoredPlace;
+use crate::protocol::stored::StoredPlace;
 
 fn push(jobs: &[i32]) -> Order {
     Order::PushJobs { jobs: jobs.iter().copied().map(InputId).collect(), priority: 5 }

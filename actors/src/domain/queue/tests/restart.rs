@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::harness::{GIB, Harness, assignments, bad, failed, fault, good, group, groups, offer};
 use crate::domain::queue::{Event, RetryPolicy, Send, SessionId, Settings};
-use crate::protocol::stored::v1::{Counters, StoredPlace};
+use crate::protocol::stored::{Counters, StoredPlace};
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
 use crate::protocol::{Assignment, AttemptId, FaultKind, Stage};
 

@@ -1,6 +1,6 @@
 use super::harness::{HOUR, Harness, assignments, bad, failed, good, groups};
 use crate::domain::queue::{RetryPolicy, Settings};
-use crate::protocol::stored::v1::StoredPlace;
+use crate::protocol::stored::StoredPlace;
 use crate::protocol::{Assignment, Ending, InputId};
 
 const JOB: InputId = InputId(1);

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::harness::{Harness, assignments, groups};
 use crate::domain::queue::{Effects, Event, Settings};
 use crate::protocol::AttemptId;
-use crate::protocol::stored::v1::StoredPlace;
+use crate::protocol::stored::StoredPlace;
 
 const LEASE: Duration = Duration::from_secs(30);
 

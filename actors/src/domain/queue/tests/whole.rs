@@ -5,9 +5,9 @@ use core::time::Duration;
 use super::harness::{Harness, assignments, failed, fault, good, groups};
 use crate::domain::queue::{Restored, Settings};
 use crate::protocol::FaultKind;
-use crate::protocol::stored::key::table;
-use crate::protocol::stored::v1::{JobState, StoredPlace};
-use crate::protocol::stored::{self, key};
+use crate::protocol::stored::{
+    self, Counters, JobRecord, JobState, Record, ReportRecord, StoredPlace,
+};
 
 /// Jobs that are decided, tried again, leased and waiting.
 fn harness() -> Harness {
@@ -35,7 +35,7 @@ fn is_noticed(harness: &Harness) -> bool {
 fn each_lost_record_of_reports_and_jobs_is_noticed() {
     let mut harness = harness();
     assert!(!is_noticed(&harness));
-    let watched = [table::COUNTERS, table::REPORT, table::STATE, table::JOB];
+    let watched = [Counters::TABLE, ReportRecord::TABLE, JobState::TABLE, JobRecord::TABLE];
     let keys: Vec<Vec<u8>> = harness.stored.keys().cloned().collect();
     let mut seen = 0;
     for key in keys.into_iter().filter(|key| watched.contains(&key[0])) {
@@ -51,7 +51,7 @@ fn each_lost_record_of_reports_and_jobs_is_noticed() {
 fn both_sides_of_a_decision_are_wanted() {
     let mut harness = harness();
     let decided = harness.stored.iter().find_map(|(key, value)| {
-        let state: JobState = (key[0] == table::STATE).then(|| stored::read(value).unwrap())?;
+        let state: JobState = (key[0] == JobState::TABLE).then(|| stored::read(value).unwrap())?;
         (state.place == StoredPlace::Decided).then(|| (key.clone(), state))
     });
     let (key, state) = decided.unwrap();
@@ -61,7 +61,7 @@ fn both_sides_of_a_decision_are_wanted() {
     let said = harness.whole().unwrap_err();
     assert!(said.contains("does not know of its build"), "{said}");
     harness.stored.insert(key, stored::write(&state).to_vec());
-    harness.stored.remove(&key::report(1));
+    harness.stored.remove(&ReportRecord::key(1));
     let said = harness.whole().unwrap_err();
     assert!(said.contains("report 1 is missing"), "{said}");
     assert!(said.contains("is decided and has no report"), "{said}");

@@ -4,10 +4,9 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::port::UtcMillis;
 use crate::protocol::{
-    AttemptId, BuildId, Evidence, FaultKind, InputId, JobKey, PublicKey, Sha256, Stage, Verdict,
-    WorkerId,
+    AttemptId, BuildId, Evidence, FaultKind, InputId, JobKey, PublicKey, Sha256, Stage, UtcMillis,
+    Verdict, WorkerId,
 };
 
 /// From ctl.

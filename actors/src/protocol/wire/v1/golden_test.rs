@@ -2,11 +2,10 @@
 //! other: make a new version instead of changing the literal.
 
 use super::{coordinator, ctl, upload, worker};
-use crate::domain::report::SignedReport;
 use crate::protocol::wire::{decode, encode};
 use crate::protocol::{
     Archive, Artifact, Assignment, AttemptId, AttemptLimits, BuildInput, Epoch, GrantNumber,
-    IndexTrust, InputId, JobKey, RemoteFile, Sha256, Stage,
+    IndexTrust, InputId, JobKey, RemoteFile, Sha256, SignedReport, Stage,
 };
 
 const ATTEMPT: AttemptId = AttemptId { job: InputId(7), epoch: Epoch(2) };

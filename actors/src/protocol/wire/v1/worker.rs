@@ -3,8 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::report::SignedReport;
-use crate::protocol::{AttemptId, GrantNumber, Stage};
+use crate::protocol::{AttemptId, GrantNumber, SignedReport, Stage};
 
 /// From a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,8 +3,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rebuilder_actors::port::{Clock, Monotonic, Progress, UtcMillis};
-use rebuilder_actors::protocol::{FaultKind, Sha256};
+use rebuilder_actors::port::{Clock, Monotonic, Progress};
+use rebuilder_actors::protocol::{FaultKind, Sha256, UtcMillis};
 use serde::{Deserialize, Serialize};
 
 use super::archives::{Archives, base_key};

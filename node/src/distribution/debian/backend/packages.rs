@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rebuilder_actors::port::{Clock, UtcMillis};
-use rebuilder_actors::protocol::{FaultKind, RemoteFile, Sha256};
+use rebuilder_actors::port::Clock;
+use rebuilder_actors::protocol::{FaultKind, RemoteFile, Sha256, UtcMillis};
 use tokio::task::JoinSet;
 
 use crate::backend::BuildError;

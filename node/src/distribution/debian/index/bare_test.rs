@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use rebuilder_actors::domain::sync::Filter;
-use rebuilder_actors::port::{Group, IndexError, IndexRead, IndexReader as _, IndexState};
-use rebuilder_actors::protocol::Sha256;
+use rebuilder_actors::port::IndexReader as _;
+use rebuilder_actors::port::{Group, IndexError, IndexRead};
+use rebuilder_actors::protocol::{IndexState, Sha256};
 
 use super::mirror_test::NOW;
 use super::{AptPaths, DebianReader, DebianSettings, Environment, Release};

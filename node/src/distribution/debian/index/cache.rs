@@ -3,7 +3,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use rebuilder_actors::port::{IndexError, Unread};
+use rebuilder_actors::port::{Doubt, IndexError, Unread};
 use rebuilder_actors::protocol::Sha256;
 use serde::{Deserialize, Serialize};
 
@@ -24,12 +24,39 @@ pub(super) struct Remembered {
     /// Packages in every file that was read, for the guard against sudden loss.
     pub(super) packages: BTreeMap<String, u64>,
     /// What of them could not be read.
-    #[serde(default)]
+    #[serde(default, with = "UnreadFile")]
     pub(super) unread: Unread,
     /// Indexes without a date that were used before this one, the newest last: nothing else tells
     /// that one of them is not news.
     #[serde(default)]
     pub(super) seen: Vec<Sha256>,
+}
+
+/// [`Unread`] as it stands in the cache's file.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Unread")]
+struct UnreadFile {
+    stanzas: u64,
+    notes: Vec<String>,
+    #[serde(with = "doubts")]
+    doubts: Vec<Doubt>,
+}
+
+mod doubts {
+    use super::Doubt;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    type Parts = (Option<Box<str>>, Option<Box<str>>);
+
+    pub(super) fn serialize<S: Serializer>(of: &[Doubt], into: S) -> Result<S::Ok, S::Error> {
+        let parts = of.iter().map(|doubt| (doubt.release.clone(), doubt.package.clone()));
+        parts.collect::<Vec<Parts>>().serialize(into)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Doubt>, D::Error> {
+        let parts = Vec::<Parts>::deserialize(from)?.into_iter();
+        Ok(parts.map(|(release, package)| Doubt { release, package }).collect())
+    }
 }
 
 impl Cache {

@@ -1,8 +1,7 @@
 //! Signed indexes as they were fetched, and whether anything changed since they were last read.
 
 use bytes::Bytes;
-use rebuilder_actors::port::IndexState;
-use rebuilder_actors::protocol::Sha256;
+use rebuilder_actors::protocol::{IndexState, Sha256};
 
 use super::plan::{ReleasePlan, SuitePlan};
 use super::release::ReleaseFile;

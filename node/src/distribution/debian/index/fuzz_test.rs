@@ -9,7 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
-use rebuilder_actors::port::{Clock as _, Monotonic, UtcMillis};
+use rebuilder_actors::port::Clock as _;
+use rebuilder_actors::port::Monotonic;
+use rebuilder_actors::protocol::UtcMillis;
 use rebuilder_actors::protocol::wire::{self, v1};
 
 use super::bare_test::stanza;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rebuilder_actors::domain::sync::{Filter, FilterSpec};
-use rebuilder_actors::port::{Group, IndexError, IndexRead, IndexReader, IndexState, UtcMillis};
+use rebuilder_actors::port::{Group, IndexError, IndexRead, IndexReader};
+use rebuilder_actors::protocol::{IndexState, UtcMillis};
 
 use super::*;
 use crate::fetch::{FetchLimits, Fetcher};

@@ -3,10 +3,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rebuilder_actors::port::{
-    BoxFuture, Group, IndexError, IndexRead, IndexReader, IndexState, KeptRelease, ReleaseState,
-    Unread, UtcMillis,
+    BoxFuture, Group, IndexError, IndexRead, IndexReader, KeptRelease, Unread,
 };
-use rebuilder_actors::protocol::{Archive, Sha256, Waived};
+use rebuilder_actors::protocol::{Archive, IndexState, ReleaseState, Sha256, UtcMillis, Waived};
 
 use super::cache::{Cache, Remembered};
 use super::download::{LocalIndex, index_file};

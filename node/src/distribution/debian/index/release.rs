@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use rebuilder_actors::port::{IndexError, UtcMillis};
-use rebuilder_actors::protocol::{Sha256, Waived};
+use rebuilder_actors::port::IndexError;
+use rebuilder_actors::protocol::{Sha256, UtcMillis, Waived};
 
 use super::packages::unreadable;
 use super::plan::SuitePlan;

@@ -1,7 +1,7 @@
 //! The signed file of a suite: where it is fetched, and what it must be.
 
-use rebuilder_actors::port::{IndexError, ReleaseState, UtcMillis};
-use rebuilder_actors::protocol::{Sha256, Waived};
+use rebuilder_actors::port::IndexError;
+use rebuilder_actors::protocol::{ReleaseState, Sha256, UtcMillis, Waived};
 
 use super::download::refused;
 use super::fetched::FetchedRelease;

@@ -1,63 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::port::{IndexState, UtcMillis};
-use crate::protocol::{
-    Archive, Artifact, ArtifactId, BuildId, BuildInput, Epoch, Fault, GrantNumber, IndexTrust,
-    JobKey, QueueId, RemoteFile, SourceId, WorkerId,
-};
-
-/// The last number given out of each kind; 0 before the first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
-    /// Source packages.
-    pub source: i32,
-    /// Jobs.
-    pub input: i32,
-    /// Artifacts of memberships.
-    pub artifact: i32,
-    /// Accepted attempts with a verdict.
-    pub build: i32,
-    /// Stays in the queue.
-    pub queue: i32,
-    /// Worker keys.
-    pub worker: i32,
-    /// Sets of archives.
-    pub archives: i32,
-    /// Grants.
-    pub grant: u64,
-    /// Accepted reports.
-    pub report: u64,
-}
-
-/// What is built, and who wants it. Written by a sync.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobRecord {
-    /// Identity.
-    pub key: JobKey,
-    /// Sorted by profile, then release; empty once nobody wants it.
-    pub memberships: Vec<Membership>,
-}
-
-/// A profile's interest in a job, for one release.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Membership {
-    /// The profile.
-    pub profile: Box<str>,
-    /// `None` where the distribution has no releases.
-    pub release: Option<Box<str>>,
-    /// The source package in this release.
-    pub source: SourceId,
-    /// How the artifacts were built.
-    pub input: BuildInput,
-    /// The source as the index names it.
-    pub source_file: Option<RemoteFile>,
-    /// Number of the set of archives that the environment comes from.
-    pub archives: i32,
-    /// How far the index was trusted.
-    pub index: IndexTrust,
-    /// Sorted by file name.
-    pub artifacts: Vec<(ArtifactId, Artifact)>,
-}
+use super::{Record, Versioned};
+use crate::protocol::{BuildId, Epoch, Fault, GrantNumber, InputId, QueueId, UtcMillis, WorkerId};
 
 /// Where a job is. Written at every step of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,20 +91,50 @@ pub enum StoredPlace {
     Dropped,
 }
 
-/// A set of archives that many jobs share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ArchivesRecord {
-    /// In order of preference.
-    pub archives: Vec<Archive>,
+impl Versioned for JobState {
+    const VERSION: u8 = 1;
 }
 
-/// What is remembered of a profile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProfileRecord {
-    /// State of its index at the last sync that was used.
-    pub index: IndexState,
-    /// End of that sync.
-    pub synced_at: UtcMillis,
-    /// Milliseconds that it took.
-    pub synced_in_ms: u64,
+impl Record for JobState {
+    const TABLE: u8 = b's';
+    const PLURAL: &'static str = "states of jobs";
+    /// The job.
+    type Key = InputId;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record_test as sample;
+    use super::*;
+
+    #[test]
+    fn the_bytes_stay_as_they_are() {
+        let record = JobState {
+            epoch: Epoch(3),
+            place: StoredPlace::Parked {
+                waiting: Waiting { queue: QueueId(9), priority: -1, queued_at: UtcMillis(1000) },
+                fault: sample::fault(),
+                until: Some(UtcMillis(5)),
+                times: 2,
+            },
+            retries: 1,
+            faults: 2,
+            grants: vec![Grant {
+                epoch: Epoch(3),
+                worker: WorkerId(1),
+                number: GrantNumber(7),
+                answered: true,
+                build: Some(BuildId(4)),
+            }],
+            confirmed: vec![WorkerId(1)],
+            avoid: Some(WorkerId(2)),
+            memory_over: Some(1 << 30),
+        };
+        super::super::record_test::check(
+            &InputId(258),
+            "7300000102",
+            &record,
+            "0103021201d00f020164010a0201020103020701010801020104018080808004",
+        );
+    }
 }
