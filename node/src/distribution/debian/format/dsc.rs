@@ -61,10 +61,18 @@ impl SourceControl {
 
 /// One line ` digest size name` of a checksum field; `None` when it is not that.
 pub(crate) fn checksum(line: &str) -> Option<(Sha256, u64, &str)> {
+    checksum_by(|text| text.parse().ok(), line)
+}
+
+/// As [`checksum`], with a digest of another kind.
+pub(crate) fn checksum_by<D>(
+    digest: impl Fn(&str) -> Option<D>,
+    line: &str,
+) -> Option<(D, u64, &str)> {
     let mut words = line.split_ascii_whitespace();
-    let (digest, size, name) = (words.next()?, words.next()?, words.next()?);
+    let (text, size, name) = (words.next()?, words.next()?, words.next()?);
     let is_whole = words.next().is_none();
-    is_whole.then_some((digest.parse().ok()?, size.parse().ok()?, name))
+    is_whole.then_some((digest(text)?, size.parse().ok()?, name))
 }
 
 /// All lines of a checksum field; a file that is named twice must be the same both times.

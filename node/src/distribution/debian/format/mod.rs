@@ -15,8 +15,8 @@ pub use buildinfo::{Buildinfo, Installed};
 #[cfg(test)]
 pub(crate) use deb::made;
 pub(crate) use deb::{Identity, identity};
-pub(crate) use dsc::checksum;
 pub use dsc::{ControlError, SourceControl, SourceFile};
+pub(crate) use dsc::{checksum, checksum_by};
 pub use names::InvalidName;
 pub(crate) use paragraph::Paragraph;
 pub use paragraph::ParseParagraphError;

@@ -64,7 +64,12 @@ impl Bare {
 
     /// Names all files in `Release`.
     pub(super) fn publish(&self) {
-        let mut text = format!("{}SHA256:\n", self.fields);
+        self.publish_by("SHA256", |bytes| Sha256::of(bytes).to_string());
+    }
+
+    /// As [`Bare::publish`], with digests of this kind.
+    pub(super) fn publish_by(&self, kind: &str, digest: fn(&[u8]) -> String) {
+        let mut text = format!("{}{kind}:\n", self.fields);
         let folder = self.folder().join("main/binary-amd64");
         let mut files: Vec<_> =
             std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -72,7 +77,7 @@ impl Bare {
         for path in files {
             let bytes = std::fs::read(&path).unwrap();
             let name = path.file_name().unwrap().to_str().unwrap();
-            let (digest, size) = (Sha256::of(&bytes), bytes.len());
+            let (digest, size) = (digest(&bytes), bytes.len());
             text.push_str(&format!(" {digest} {size} main/binary-amd64/{name}\n"));
         }
         self.write("Release", text);

@@ -7,6 +7,7 @@ use rebuilder_actors::port::{Doubt, IndexError, Unread};
 use rebuilder_actors::protocol::Sha256;
 use serde::{Deserialize, Serialize};
 
+use super::release::IndexDigest;
 use crate::fetch::Validator;
 
 /// One profile's folder of files that need not be fetched again. It may be removed at any time:
@@ -91,7 +92,7 @@ impl Cache {
     }
 
     /// Where the file with this digest belongs.
-    pub(super) fn file(&self, digest: Sha256) -> PathBuf {
+    pub(super) fn file(&self, digest: IndexDigest) -> PathBuf {
         self.folder.join(digest.to_string())
     }
 

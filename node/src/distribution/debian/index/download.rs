@@ -2,11 +2,10 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use rebuilder_actors::port::IndexError;
-use rebuilder_actors::protocol::{RemoteFile, Sha256};
-use sha2::Digest as _;
+use rebuilder_actors::protocol::{RemoteFile, Sha256, Sha512};
 
 use super::cache::Cache;
-use super::release::{IndexFile, ReleaseFile};
+use super::release::{IndexDigest, IndexFile, ReleaseFile};
 use crate::fetch::{FetchError, Fetcher};
 use crate::packing::{PACKINGS, Packing};
 
@@ -82,19 +81,28 @@ async fn fetch(
     url: &str,
     file: &IndexFile,
 ) -> Result<PathBuf, FetchError> {
-    let to = cache.file(file.sha256);
+    let to = cache.file(file.digest);
     if is_whole(&to, file).await {
         return Ok(to);
     }
     let (folder, _) = url.rsplit_once('/').expect("made with a slash by the caller");
-    let named = format!("{folder}/by-hash/SHA256/{}", file.sha256);
+    let named = format!("{folder}/by-hash/{}/{}", file.digest.kind(), file.digest);
+    let sha256 = match file.digest {
+        IndexDigest::Sha256(digest) => Some(digest),
+        IndexDigest::Sha512(_) => None,
+    };
     let places = by_hash.then_some(named.as_str()).into_iter().chain([url]);
     let mut last = None;
     for place in places {
-        let remote =
-            RemoteFile { url: place.into(), size: Some(file.size), sha256: Some(file.sha256) };
+        let remote = RemoteFile { url: place.into(), size: Some(file.size), sha256 };
         match fetcher.to_file(&remote, PACKED_BYTES_MAX, &to).await {
-            Ok(_) => return Ok(to),
+            Ok(_) if sha256.is_some() || is_whole(&to, file).await => return Ok(to),
+            // The fetcher checks no other digest: what was fetched is none of this release.
+            Ok(_) => {
+                let _unneeded = std::fs::remove_file(&to);
+                let (expected, found) = (format!("{}", file.digest), "another".to_owned());
+                keep_worse(&mut last, FetchError::Mismatch { url: place.into(), expected, found });
+            }
             // The other place may still have the right one.
             Err(error @ (FetchError::NotFound { .. } | FetchError::Mismatch { .. })) => {
                 keep_worse(&mut last, error);
@@ -120,20 +128,30 @@ fn keep_worse(last: &mut Option<FetchError>, error: FetchError) {
 async fn is_whole(path: &Path, file: &IndexFile) -> bool {
     let (path, file) = (path.to_owned(), *file);
     let check = tokio::task::spawn_blocking(move || {
-        let mut input = std::fs::File::open(&path).ok()?;
+        let input = std::fs::File::open(&path).ok()?;
         if input.metadata().ok()?.len() != file.size {
             return None;
         }
-        let mut hasher = sha2::Sha256::new();
-        let mut buffer = vec![0; BUFFER_BYTES];
-        loop {
-            match input.read(&mut buffer).ok()? {
-                0 => return Some(Sha256(hasher.finalize().into()) == file.sha256),
-                n => hasher.update(&buffer[..n]),
+        Some(match file.digest {
+            IndexDigest::Sha256(digest) => {
+                Sha256(hash::<sha2::Sha256>(input).ok()?.into()) == digest
             }
-        }
+            IndexDigest::Sha512(digest) => {
+                Sha512(hash::<sha2::Sha512>(input).ok()?.into()) == digest
+            }
+        })
     });
     check.await.ok().flatten().unwrap_or(false)
+}
+
+fn hash<H: sha2::Digest>(mut input: impl Read) -> std::io::Result<sha2::digest::Output<H>> {
+    let (mut hasher, mut buffer) = (H::new(), vec![0; BUFFER_BYTES]);
+    loop {
+        match input.read(&mut buffer)? {
+            0 => return Ok(hasher.finalize()),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
 }
 
 impl LocalIndex {

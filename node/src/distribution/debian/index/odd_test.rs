@@ -2,7 +2,7 @@
 
 use rebuilder_actors::domain::sync::{Filter, FilterSpec};
 use rebuilder_actors::port::{Doubt, IndexReader as _};
-use rebuilder_actors::protocol::{IndexTrust, Sha256, Waived};
+use rebuilder_actors::protocol::{IndexTrust, Sha256, Sha512, Waived};
 
 use super::bare_test::{Bare, stanza};
 use crate::packing::Packing;
@@ -266,4 +266,37 @@ async fn what_may_be_meant_by_a_bad_stanza_is_in_doubt() {
     let unread = reader.unread();
     assert_eq!(unread.doubts, [doubt(None), doubt(Some("lost"))]);
     assert_eq!(unread.stanzas, 3);
+}
+
+#[tokio::test]
+async fn a_release_may_name_its_files_by_sha512_alone() {
+    let digest: fn(&[u8]) -> String = |bytes| Sha512::of(bytes).to_string();
+    for by_hash in [false, true] {
+        let mut bare = Bare::new(two().join("\n"));
+        bare.publish_by("SHA512", digest);
+        if by_hash {
+            let bytes = std::fs::read(bare.folder().join("main/binary-amd64/Packages")).unwrap();
+            bare.fields.push_str("Acquire-By-Hash: yes\n");
+            bare.publish_by("SHA512", digest);
+            // apt's order: the file may have been replaced under its plain name already.
+            bare.write("main/binary-amd64/Packages", "later");
+            bare.write(&format!("main/binary-amd64/by-hash/SHA512/{}", digest(&bytes)), &bytes);
+        }
+        let (_, groups) = bare.read(None).await.unwrap();
+        assert_eq!(groups.len(), 2);
+        // From the cache as well.
+        assert_eq!(bare.read(None).await.unwrap().1.len(), 2);
+    }
+    let bare = Bare::new(two().join("\n"));
+    for (kind, wrong) in [
+        (
+            "SHA512",
+            (|bytes| Sha512::of(&[bytes, b"x"].concat()).to_string()) as fn(&[u8]) -> String,
+        ),
+        ("SHA512", |bytes| Sha256::of(bytes).to_string()),
+        ("SHA1", digest),
+    ] {
+        bare.publish_by(kind, wrong);
+        assert!(bare.read(None).await.is_err(), "{kind}");
+    }
 }

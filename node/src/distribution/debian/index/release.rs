@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 
 use rebuilder_actors::port::IndexError;
-use rebuilder_actors::protocol::{Sha256, UtcMillis, Waived};
+use rebuilder_actors::protocol::{Sha256, Sha512, UtcMillis, Waived};
 
 use super::packages::unreadable;
 use super::plan::SuitePlan;
 use crate::distribution::debian::format::control::{Stanza, Unreadable, Value};
-use crate::distribution::debian::format::{checksum, names};
+use crate::distribution::debian::format::{checksum_by, names};
 
 /// A parsed `Release` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,42 @@ pub(super) struct ReleaseFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct IndexFile {
     pub(super) size: u64,
-    pub(super) sha256: Sha256,
+    pub(super) digest: IndexDigest,
+}
+
+/// By which a release names its files. SHA-256 where it has both, which every release had for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IndexDigest {
+    Sha256(Sha256),
+    Sha512(Sha512),
+}
+
+impl IndexDigest {
+    fn sha256(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self::Sha256)
+    }
+
+    fn sha512(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self::Sha512)
+    }
+
+    /// As the field and the folders below `by-hash` are called.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Sha256(_) => "SHA256",
+            Self::Sha512(_) => "SHA512",
+        }
+    }
+}
+
+impl core::fmt::Display for IndexDigest {
+    /// In hex digits.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Sha256(digest) => digest.fmt(f),
+            Self::Sha512(digest) => digest.fmt(f),
+        }
+    }
 }
 
 impl ReleaseFile {
@@ -50,7 +85,8 @@ impl ReleaseFile {
             no_all,
             architectures,
             components,
-            files,
+            sha256,
+            sha512,
         ] = stanza.fields([
             "Origin",
             "Suite",
@@ -62,14 +98,18 @@ impl ReleaseFile {
             "Architectures",
             "Components",
             "SHA256",
+            "SHA512",
         ])?;
         let date = stanza.text("Date", date)?;
         let time = |text: &str| {
             parse_date(text).ok_or_else(|| stanza.fault(format!("`{text}` is not a date")))
         };
         let until = stanza.text("Valid-Until", until)?;
-        let files = stanza.text("SHA256", files)?;
-        let files = files.ok_or_else(|| stanza.fault("names no files by SHA256"))?;
+        let files = match (stanza.text("SHA256", sha256)?, stanza.text("SHA512", sha512)?) {
+            (Some(files), _) => parse_files(files, IndexDigest::sha256, stanza)?,
+            (None, Some(files)) => parse_files(files, IndexDigest::sha512, stanza)?,
+            (None, None) => return Err(stanza.fault("names no files by SHA256 or SHA512")),
+        };
         // For people, or compared with names of the configuration, which are text.
         let shown = |value: Option<Value<'_>>| value.map(|value| value.shown().into_owned());
         let words = |value: Option<Value<'_>>| -> Vec<String> {
@@ -89,7 +129,7 @@ impl ReleaseFile {
             all_is_within,
             architectures,
             components: words(components),
-            files: parse_files(files, stanza)?,
+            files,
         })
     }
 
@@ -193,7 +233,11 @@ fn parse_date(text: &str) -> Option<UtcMillis> {
         .map(|time| UtcMillis(time.as_millisecond()))
 }
 
-fn parse_files(text: &str, stanza: &Stanza<'_>) -> Result<BTreeMap<String, IndexFile>, Unreadable> {
+fn parse_files(
+    text: &str,
+    digest: fn(&str) -> Option<IndexDigest>,
+    stanza: &Stanza<'_>,
+) -> Result<BTreeMap<String, IndexFile>, Unreadable> {
     let mut files = BTreeMap::new();
     for line in text.lines() {
         // Only indexes are read; contents, translations and images would be ten times as many.
@@ -202,11 +246,12 @@ fn parse_files(text: &str, stanza: &Stanza<'_>) -> Result<BTreeMap<String, Index
         if !name.starts_with("Packages") && !name.starts_with("Sources") {
             continue;
         }
-        let Some((sha256, size, path)) = checksum(line) else {
+        let listed = checksum_by(digest, line);
+        let Some((digest, size, path)) = listed else {
             return Err(stanza.fault(format!("`{line}` is not a digest, a size and a path")));
         };
         let path = names::path(path).map_err(|error| stanza.fault(error.to_string()))?;
-        files.insert(path.into_owned(), IndexFile { size, sha256 });
+        files.insert(path.into_owned(), IndexFile { size, digest });
     }
     Ok(files)
 }
