@@ -1,6 +1,6 @@
 //! Scripts that complete the command line in a shell.
 
-use clap::CommandFactory;
+use clap::{CommandFactory, ValueEnum as _};
 use clap_complete::Shell;
 
 use crate::args::Cli;
@@ -11,6 +11,14 @@ const PROGRAM: &str = "rebuilder-ctl";
 pub fn script(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut script);
+    if shell == Shell::Fish {
+        // The generator leaves out the values of what has no option's name (clap_complete 4.6).
+        let shells: Vec<String> = Shell::value_variants().iter().map(Shell::to_string).collect();
+        let condition = "__fish_rebuilder_ctl_using_subcommand completions";
+        let line =
+            format!("complete -c {PROGRAM} -n \"{condition}\" -f -a \"{}\"\n", shells.join(" "));
+        script.extend_from_slice(line.as_bytes());
+    }
     if shell != Shell::Bash {
         return script;
     }

@@ -148,7 +148,8 @@ fn canned(request: &Request) -> Vec<Response> {
         | Request::Profiles
         | Request::Queue { .. }
         | Request::Troubles
-        | Request::Faults(_) => Vec::new(),
+        | Request::Faults(_)
+        | Request::History(_) => Vec::new(),
         Request::Log { filter, .. } => match name(filter) {
             "two" => {
                 let rows = (0..2).map(|n| Response::Package(package(n)));

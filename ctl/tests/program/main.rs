@@ -268,6 +268,7 @@ fn shells_complete_below_the_first_word() {
              printf '%s\\n' \"${COMPREPLY[@]}\"",
         ),
         ("fish", "source $argv[1]; complete -C \"rebuilder-ctl $argv[2..]\""),
+        ("zsh", include_str!("complete.zsh")),
     ] {
         if Command::new(shell).arg("--version").stdout(Stdio::null()).status().is_err() {
             eprintln!("{shell} is not installed here");
@@ -279,8 +280,9 @@ fn shells_complete_below_the_first_word() {
         let offered = |words: &[&str]| {
             let mut command = Command::new(shell);
             command.arg("-c").arg(ask);
-            // Only bash takes a word for $0.
-            command.args((shell == "bash").then_some("bash")).arg(&script).args(words);
+            // Only fish takes no word for $0.
+            command.args((shell != "fish").then_some(shell)).arg(&script).args(words);
+            command.stdin(Stdio::null());
             let ran = Ran::from(command.output().unwrap());
             ran.out.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         };
