@@ -200,6 +200,16 @@ recorded, and the rebuild took today's suite.")]
         #[command(flatten)]
         how: ListArgs,
     },
+    /// Show the packages of the one job that matches, and the attempts at it, newest first
+    #[command(after_help = "With --json only the attempts; the packages are in `pkgs ls --json`.
+
+Example:
+  rebuilder-ctl pkgs show bash --release trixie")]
+    Show {
+        /// Which package.
+        #[command(flatten)]
+        filter: FilterArgs,
+    },
     /// Queue the jobs that match again, now: the same as `queue push` (admin)
     #[command(after_help = "Example:
   rebuilder-ctl pkgs requeue --suite main --status BAD")]
@@ -211,7 +221,8 @@ recorded, and the rebuild took today's suite.")]
         /// Which package.
         #[command(flatten)]
         filter: FilterArgs,
-        /// Go on while the build runs; never through the pager
+        /// Follow the attempt that runs, or the next one of a job that waits, until it ends, and
+        /// say how; never through the pager
         #[arg(short, long)]
         follow: bool,
         /// Every byte as it is, also those that steer a terminal

@@ -104,7 +104,7 @@ pub async fn show(
 }
 
 /// Lists what matches on standard error; the failure that says so.
-async fn ambiguous(answer: &mut Answer, matches: u32, choice: Show) -> Failure {
+pub async fn ambiguous(answer: &mut Answer, matches: u32, choice: Show) -> Failure {
     let mut rows = Rows::beside(Package::COLUMNS, Show { color: false, ..choice });
     let mut text = String::new();
     loop {

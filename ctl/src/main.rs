@@ -10,6 +10,7 @@ mod content;
 mod failure;
 mod filter;
 mod hints;
+mod history;
 mod human;
 mod json;
 mod keygen;

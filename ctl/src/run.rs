@@ -28,7 +28,7 @@ use crate::session::{Answer, Session, misplaced};
 use crate::surroundings::{color, own_machine, width, with_port};
 use crate::text::printable;
 use crate::troubles::{Troubled, Troubles};
-use crate::{human, reach, signed, status, verify};
+use crate::{history, human, reach, signed, status, verify};
 
 /// Sends something after so long a silence, so that a log can be followed, or a pager left open,
 /// for days. A third of the time after which the coordinator gives a connection up.
@@ -41,6 +41,7 @@ const GOODBYE: Duration = Duration::from_millis(500);
 enum Call {
     Status,
     Packages(Vec<PackageFilter>, ListArgs),
+    History(PackageFilter),
     Workers(ListArgs),
     Profiles(ListArgs),
     Queue {
@@ -156,6 +157,7 @@ fn pkgs_plan(command: &PkgsCommand) -> Result<Call, Failure> {
         PkgsCommand::Ls { filter, how } => {
             return Ok(Call::Packages(filter.to_several()?, how.clone()));
         }
+        PkgsCommand::Show { filter } => return Ok(Call::History(filter.to_one()?)),
         PkgsCommand::Requeue(push) => return push_plan(push, "pkgs requeue"),
         PkgsCommand::Log { filter, follow, raw } => {
             (Request::Log { filter: filter.to_one()?, follow: *follow }, *follow, *raw, false)
@@ -187,6 +189,7 @@ async fn carry_out(
             let count = listed::<Package>(session, &request, show, how).await?;
             nothing_matched(count, filters)
         }
+        Call::History(filter) => print(&history::history(session, filter, show).await?).await,
         Call::Workers(how) => {
             let troubles = Troubles::ask(session, &Request::Troubles).await?;
             let troubles =

@@ -146,6 +146,7 @@ pub fn misplaced(response: &Response) -> Failure {
         Response::Ambiguous { .. } => "a choice",
         Response::Refused { .. } => "a refusal",
         Response::Trouble(_) => "a trouble",
+        Response::Attempt(_) => "an attempt",
     };
     Failure::Protocol(format!("{what} that does not answer the request"))
 }

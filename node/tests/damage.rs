@@ -249,7 +249,7 @@ fn outcome(harness: &Harness, folder: &Path, start: bool) -> Result<&'static str
         let output = harness.run(folder);
         let out = String::from_utf8_lossy(&output.stdout);
         let err = String::from_utf8_lossy(&output.stderr);
-        let all = out.contains(&format!("{PACKAGES} Reproduced")) && harness.built() == before;
+        let all = out.contains(&format!("{PACKAGES} reproduced")) && harness.built() == before;
         let named = err.contains(&folder.display().to_string());
         // A damaged log refuses its reader, not the start.
         let sound = match output.status.code() {
@@ -283,7 +283,7 @@ fn no_damage_is_silent(engine: Engine) -> String {
     let output = harness.run(&node);
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
-    assert!(out.contains(&format!("{PACKAGES} Reproduced")), "{out}\n{err}");
+    assert!(out.contains(&format!("{PACKAGES} reproduced")), "{out}\n{err}");
     assert_eq!(harness.built(), PACKAGES);
     copy(&node, &older.join("first"));
     let good = harness.path("good");
@@ -345,7 +345,7 @@ fn jobs_of_lost_verdicts_are_built_again(harness: &Harness, folder: &Path) {
     let before = harness.built();
     let output = harness.run(folder);
     let out = String::from_utf8_lossy(&output.stdout);
-    assert!(out.contains(&format!("{PACKAGES} Reproduced")), "{output:?}");
+    assert!(out.contains(&format!("{PACKAGES} reproduced")), "{output:?}");
     assert_eq!(harness.built() - before, 3, "only what was lost is built");
     let (code, said) = checked(folder);
     assert!(code == Some(0) && said.contains(&format!("{PACKAGES} verdicts")), "{code:?} {said}");

@@ -129,18 +129,35 @@ pub enum FaultKind {
 }
 
 impl core::fmt::Display for FaultKind {
-    /// `FetchFailed`, `TimedOut(build)` …
+    /// `fetch-failed`, `timed-out (build)` …
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::FetchFailed => "fetch-failed",
+            Self::InputsUnavailable => "inputs-unavailable",
+            Self::OutOfMemory => "out-of-memory",
+            Self::DiskFull => "disk-full",
+            Self::WorkerLost => "worker-lost",
+            Self::Cancelled => "cancelled",
+            Self::BackendMissing => "backend-missing",
+            Self::TimedOut(stage) => return write!(f, "timed-out ({stage})"),
+            Self::WorkerFailed => "worker-failed",
+        })
+    }
+}
+
+impl FaultKind {
+    /// The name of the type without its stage: `FetchFailed`, `TimedOut` …
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::FetchFailed => f.write_str("FetchFailed"),
-            Self::InputsUnavailable => f.write_str("InputsUnavailable"),
-            Self::OutOfMemory => f.write_str("OutOfMemory"),
-            Self::DiskFull => f.write_str("DiskFull"),
-            Self::WorkerLost => f.write_str("WorkerLost"),
-            Self::Cancelled => f.write_str("Cancelled"),
-            Self::BackendMissing => f.write_str("BackendMissing"),
-            Self::TimedOut(stage) => write!(f, "TimedOut({stage})"),
-            Self::WorkerFailed => f.write_str("WorkerFailed"),
+            Self::FetchFailed => "FetchFailed",
+            Self::InputsUnavailable => "InputsUnavailable",
+            Self::OutOfMemory => "OutOfMemory",
+            Self::DiskFull => "DiskFull",
+            Self::WorkerLost => "WorkerLost",
+            Self::Cancelled => "Cancelled",
+            Self::BackendMissing => "BackendMissing",
+            Self::TimedOut(_) => "TimedOut",
+            Self::WorkerFailed => "WorkerFailed",
         }
     }
 }

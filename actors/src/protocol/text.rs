@@ -24,6 +24,11 @@ pub fn counted(count: impl Into<u64>, noun: &str) -> String {
     }
 }
 
+/// As [`counted`], of things in memory.
+pub fn counted_len(length: usize, noun: &str) -> String {
+    counted(u64::try_from(length).unwrap_or(u64::MAX), noun)
+}
+
 /// True for what is not shown: control characters (C0 with newlines, DEL, C1), separators of lines,
 /// and marks that turn the direction of a text (Unicode UAX 9), in place or from afar.
 pub fn steers(c: char) -> bool {

@@ -117,7 +117,7 @@ fn times(log: &str) -> Vec<Duration> {
         };
         if *next == "to" {
             began.insert(*attempt, time);
-        } else if line.contains("Reproduced")
+        } else if line.to_ascii_lowercase().contains(" reproduced")
             && let Some(start) = began.remove(attempt.trim_end_matches(':'))
         {
             times.push(Duration::try_from(time.duration_since(start)).unwrap_or_default());
@@ -158,7 +158,7 @@ mod tests {
     fn times_are_read_from_the_log() {
         let log = "2026-01-10T10:00:00.000100Z  INFO p 1-1 (amd64) attempt 7-1 to worker 1 (b)\n\
                    2026-01-10T10:00:00.000200Z  INFO p 2-1 (amd64) attempt 8-1 to worker 1 (b)\n\
-                   2026-01-10T10:00:00.020100Z  INFO p 1-1 (amd64) attempt 7-1: 1 Reproduced\n";
+                   2026-01-10T10:00:00.020100Z  INFO p 1-1 (amd64) attempt 7-1: 1 reproduced\n";
         assert_eq!(times(log), [Duration::from_millis(20)]);
     }
 }

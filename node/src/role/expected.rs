@@ -1,14 +1,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What each source package is expected to give, with the reason where it is not `Reproduced`.
+/// What each source package is expected to give, with the reason where it is not `reproduced`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     results: BTreeMap<String, (String, Option<String>)>,
 }
 
 /// Words of the table.
-const RESULTS: [&str; 6] = ["Reproduced", "Differs", "Missing", "BuildFailed", "Unknown", "Parked"];
+const RESULTS: [&str; 6] =
+    ["reproduced", "differs", "missing", "build-failed", "unknown", "parked"];
 
 impl Expected {
     /// Reads lines `SOURCE RESULT # REASON`; empty ones and comments are skipped.
@@ -61,11 +62,11 @@ mod tests {
 
     #[test]
     fn results_are_compared_and_bad_lines_are_named() {
-        let expected = Expected::parse("ucf Reproduced\n\ncowsay Differs # debhelper\n").unwrap();
-        assert_eq!(expected.note("ucf", "Reproduced"), None);
-        assert_eq!(expected.note("cowsay", "Differs").unwrap(), "as expected: debhelper");
-        assert!(expected.note("ucf", "Differs").unwrap().starts_with("NOT AS EXPECTED (Repr"));
-        assert_eq!(expected.note("other", "Differs"), None);
-        assert_eq!(Expected::parse("ucf Reproduced\nucf GOOD\n").unwrap_err().0, 2);
+        let expected = Expected::parse("ucf reproduced\n\ncowsay differs # debhelper\n").unwrap();
+        assert_eq!(expected.note("ucf", "reproduced"), None);
+        assert_eq!(expected.note("cowsay", "differs").unwrap(), "as expected: debhelper");
+        assert!(expected.note("ucf", "differs").unwrap().starts_with("NOT AS EXPECTED (repr"));
+        assert_eq!(expected.note("other", "differs"), None);
+        assert_eq!(Expected::parse("ucf reproduced\nucf GOOD\n").unwrap_err().0, 2);
     }
 }

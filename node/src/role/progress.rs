@@ -7,7 +7,7 @@ use ractor::ActorRef;
 use rebuilder_actors::actor::coordinator::{Gone, Message, Services, results};
 use rebuilder_actors::domain::architecture;
 use rebuilder_actors::protocol::UtcMillis;
-use rebuilder_actors::protocol::text::printable;
+use rebuilder_actors::protocol::text::{counted, printable};
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Profile, Queued, ShownPlace, Status, Worker,
 };
@@ -63,8 +63,8 @@ pub(super) async fn until_idle(
                     if let Some(asked) = &look.unfit {
                         tracing::warn!(
                             target: "rebuilder",
-                            "{} jobs are left that no connected worker can do: {asked}",
-                            look.status.jobs.ready
+                            "no connected worker can do what is left ({}): {asked}",
+                            counted(look.status.jobs.ready, "job")
                         );
                     }
                     table::print(&look.services, until.expected, look.unfit.as_deref()).await?;

@@ -110,20 +110,20 @@ fn word(package: &Package) -> &'static str {
     let assumed = [EnvironmentKnowledge::Suite, EnvironmentKnowledge::Partial];
     let assumed = package.evidence.is_some_and(|e| assumed.contains(&e.environment));
     match package.status {
-        PackageStatus::Differs if assumed => "Differs (assumed environment)",
+        PackageStatus::Differs if assumed => "differs (assumed environment)",
         status => plain(status),
     }
 }
 
 fn plain(status: PackageStatus) -> &'static str {
     match status {
-        PackageStatus::Reproduced => "Reproduced",
-        PackageStatus::Differs => "Differs",
-        PackageStatus::Missing => "Missing",
-        PackageStatus::BuildFailed => "BuildFailed",
-        PackageStatus::Unknown => "Unknown",
-        PackageStatus::Parked => "Parked",
-        PackageStatus::Dropped => "Dropped",
+        PackageStatus::Reproduced => "reproduced",
+        PackageStatus::Differs => "differs",
+        PackageStatus::Missing => "missing",
+        PackageStatus::BuildFailed => "build-failed",
+        PackageStatus::Unknown => "unknown",
+        PackageStatus::Parked => "parked",
+        PackageStatus::Dropped => "dropped",
     }
 }
 
@@ -173,7 +173,7 @@ fn why(package: &Package, expected: &Expected, open: &Open, now: UtcMillis) -> S
     [note, reason].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-/// `FetchFailed: …; 3 times in a row; next try in 45 s`.
+/// `fetch-failed: …; 3 times in a row; next try in 45 s`.
 fn told(trouble: &Trouble, now: UtcMillis) -> String {
     let times = match trouble.times {
         1 => String::new(),
@@ -212,14 +212,14 @@ mod tests {
     fn a_fault_is_told_with_its_number_and_next_try() {
         let trouble = |times, next: Option<i64>| Trouble {
             subject: Subject::Job(InputId(1)),
-            text: "FetchFailed: refused".into(),
+            text: "fetch-failed: refused".into(),
             times,
             next: next.map(UtcMillis),
         };
         let now = UtcMillis(5_000);
-        assert_eq!(told(&trouble(1, None), now), "FetchFailed: refused");
-        let text = "FetchFailed: refused; 3 times in a row; next try in 45 s";
+        assert_eq!(told(&trouble(1, None), now), "fetch-failed: refused");
+        let text = "fetch-failed: refused; 3 times in a row; next try in 45 s";
         assert_eq!(told(&trouble(3, Some(50_000)), now), text);
-        assert_eq!(told(&trouble(1, Some(1)), now), "FetchFailed: refused; next try in 0 s");
+        assert_eq!(told(&trouble(1, Some(1)), now), "fetch-failed: refused; next try in 0 s");
     }
 }

@@ -7,6 +7,7 @@ use rebuilder_actors::actor::TreeEnd;
 use rebuilder_actors::actor::worker::{Credentials, Message, Parts, Secret, Worker};
 use rebuilder_actors::port::{CloseReason, Network};
 use rebuilder_actors::protocol::PublicKey;
+use rebuilder_actors::protocol::text::counted;
 use rebuilder_actors::protocol::wire::{EnrolmentKind, Offer};
 use rebuilder_transport::key_file::Access;
 use rebuilder_transport::{Identity, Limits, system};
@@ -92,10 +93,11 @@ impl Opened {
             tags: config.tags.clone(),
             slots: config.slots,
         };
+        let slots = counted(offer.slots, "slot");
         tracing::info!(
             target: "rebuilder",
-            "worker {} ({}) with {} slots, backends {}",
-            identity.public_key(), offer.name, offer.slots, offer.backends.join(", ")
+            "worker {} ({}) with {slots}, backends {}",
+            identity.public_key(), offer.name, offer.backends.join(", ")
         );
         tracing::info!(target: "rebuilder", "a build has at most {}", config.bounds);
         let (spool_dir, logs_dir) = (data_dir.clone(), data_dir.clone());

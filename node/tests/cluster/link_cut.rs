@@ -28,7 +28,7 @@ fn a_short_cut_loses_nothing_and_builds_nothing_twice() {
     harness.until_spools_empty(&["w1", "w2", "w3"]);
     harness.assert_built_once();
     let said = coordinator.said();
-    assert!(!said.contains("WorkerLost"), "no lease was lost");
+    assert!(!said.contains("worker-lost"), "no lease was lost");
 }
 
 /// Cut for longer: the job is built a second time, at most; both reports are kept.

@@ -15,7 +15,7 @@ fn a_spooled_report_outlives_its_worker_and_is_delivered_later() {
     until_true(20, "the report waits in the spool", || harness.spooled("w1") == 1);
     worker.kill();
     let worker = harness.worker("w1");
-    worker.until_said(20, 1, "1 reports wait in the spool");
+    worker.until_said(20, 1, "still in the spool: 1 report");
 
     let _coordinator = harness.coordinator();
     harness.until_reproduced(60);

@@ -32,7 +32,7 @@ fn the_jobs_of_a_killed_worker_finish_elsewhere() {
     }
     let by_dead = harness.runs().into_iter().filter(|run| run.is_end && run.worker == "w1");
     assert_eq!(by_dead.collect::<Vec<_>>(), [], "a killed build ends nothing");
-    let lost = format!("WorkerLost: silent for {LEASE_SECS} s");
+    let lost = format!("worker-lost: silent for {LEASE_SECS} s");
     assert!(coordinator.said().contains(&lost), "a fault of ours, not of the package");
     assert!(coordinator.is_alive());
 }
@@ -55,7 +55,7 @@ fn a_killed_worker_is_let_in_again_at_once() {
         assert!(took < 3000, "let in after {took} ms");
     }
     assert!(!worker.said().contains("another process"), "{}", worker.said());
-    coordinator.until_said(10, 2, "WorkerLost: the worker was restarted");
+    coordinator.until_said(10, 2, "worker-lost: the worker was restarted");
     assert!(coordinator.is_alive());
 }
 

@@ -3,23 +3,19 @@
 use core::future::{Future as _, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
-use core::time::Duration;
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
-
-use super::blobs::log_part;
 use super::matches::{Found, Matches};
 use super::services::{Blob, Gone, Services};
 use super::turn::{Reader, Turn};
-use super::{blobs, queue, results, store};
+use super::{queue, results, store};
 use crate::domain::queue::Order;
 use crate::domain::report;
-use crate::domain::results::{FaultPage, KeptLog, LogPlace, PackagePage};
+use crate::domain::results::{FaultPage, PackagePage};
 use crate::port::FrameSend;
 use crate::protocol::stored::{self, Record};
 use crate::protocol::wire::v1::ctl::{Package, PackageFilter, RefusalCode, Response};
-use crate::protocol::{AttemptId, InputId, Sha256, SignedLink, SignedReport, Verdict, wire};
+use crate::protocol::{InputId, Sha256, SignedLink, SignedReport, Verdict, wire};
 
 /// `Err`: the reader went away.
 pub(super) type Outcome = Result<(), Left>;
@@ -37,8 +33,6 @@ const CHUNK: usize = 64 << 10;
 /// Bytes read in one turn of the blobs: their owner is asked as seldom as memory allows, of which
 /// each reader takes so much.
 const TURN: usize = 256 << 10;
-/// A reader that follows hears at least this often, so that its connection lives.
-const FOLLOW: Duration = Duration::from_secs(10);
 
 /// One answer on its way.
 pub(super) struct Answering {
@@ -262,7 +256,11 @@ impl Answering {
 
     /// The one artifact, or the artifacts of the one job, that a filter names. Otherwise the answer
     /// is sent and `None` is returned.
-    async fn one(&mut self, filter: PackageFilter, of_job: bool) -> Result<Option<Package>, Left> {
+    pub(super) async fn one(
+        &mut self,
+        filter: PackageFilter,
+        of_job: bool,
+    ) -> Result<Option<Package>, Left> {
         let mut matches = Matches::new(&filter, of_job);
         let filters: Arc<[PackageFilter]> = [filter].into();
         let mut after = None;
@@ -367,32 +365,15 @@ impl Answering {
         report.map_err(|error| format!("report {sequence} cannot be read: {error}"))
     }
 
-    pub(super) async fn log(&mut self, filter: PackageFilter, follow: bool) -> Outcome {
-        let Some(package) = self.one(filter, true).await? else { return Ok(()) };
-        let turn = self.turn().await?;
-        let ask = |reply| results::Message::Log(package.job, reply);
-        let place = self.services.ask(&self.services.results, ask).await.ok().flatten();
-        drop(turn);
-        match place {
-            None => {
-                let text = format!("{} {} has not been built yet", package.source, package.version);
-                self.refuse(RefusalCode::NotFound, &text).await
-            }
-            Some(LogPlace::Kept(kept)) => self.kept(kept, 0).await,
-            Some(LogPlace::Growing(attempt, _)) => self.growing(attempt, follow).await,
-        }
-    }
-
-    async fn kept(&mut self, log: KeptLog, offset: u64) -> Outcome {
-        if log.bytes == 0 {
-            return Ok(());
-        }
-        self.whole(log.sha256, log.bytes, offset, "log").await
-    }
-
     /// Sends a blob that a report names, of `size` bytes, from `offset` on. One that is absent, or
     /// ends early, is an error: an accepted report is never without its log.
-    async fn whole(&mut self, name: Sha256, size: u64, offset: u64, what: &str) -> Outcome {
+    pub(super) async fn whole(
+        &mut self,
+        name: Sha256,
+        size: u64,
+        offset: u64,
+        what: &str,
+    ) -> Outcome {
         let end = self.blob(Blob::Kept(name), offset).await?;
         if end >= size {
             return Ok(());
@@ -405,43 +386,8 @@ impl Answering {
         self.refuse(RefusalCode::Internal, &text).await
     }
 
-    /// What is there of a growing log, and, when followed, the rest as it comes.
-    async fn growing(&mut self, attempt: AttemptId, follow: bool) -> Outcome {
-        let part = log_part(attempt);
-        let mut offset = 0;
-        loop {
-            // First the watch, then the read: nothing falls between.
-            let (woken, wake) = oneshot::channel();
-            let _ = self.services.blobs.cast(blobs::Message::Watch(part.clone(), woken));
-            offset = self.blob(Blob::Growing(part.clone()), offset).await?;
-            if !follow {
-                return Ok(());
-            }
-            if tokio::time::timeout(FOLLOW, wake).await.is_err() {
-                self.row(Response::Chunk(bytes::Bytes::new())).await?;
-            }
-            let turn = self.turn().await?;
-            let ask = |reply| results::Message::Log(attempt.job, reply);
-            let place = self.services.ask(&self.services.results, ask).await;
-            drop(turn);
-            let place = match place {
-                Ok(Some(LogPlace::Growing(now, _))) if now == attempt => continue,
-                Ok(place) => place,
-                Err(gone) => return self.refuse(RefusalCode::Internal, &gone.to_string()).await,
-            };
-            // What another attempt wrote is no continuation of this.
-            return match place.and_then(|place| place.kept_of(attempt)) {
-                Some(kept) => self.kept(kept, offset).await,
-                None => {
-                    let text = format!("\nrebuilder: attempt {attempt} was lost\n");
-                    self.row(Response::Chunk(text.into())).await
-                }
-            };
-        }
-    }
-
     /// Sends a blob from `offset` on; the offset at its end.
-    async fn blob(&mut self, blob: Blob, mut offset: u64) -> Result<u64, Left> {
+    pub(super) async fn blob(&mut self, blob: Blob, mut offset: u64) -> Result<u64, Left> {
         loop {
             let mut turn = self.turn().await?;
             let read = self.services.read_blob(blob.clone(), offset, TURN).await;

@@ -1,6 +1,7 @@
 //! The coordinator: owns packages, queue and results.
 
 mod answer;
+mod attempts;
 pub mod blobs;
 pub mod endpoint;
 pub mod feed;

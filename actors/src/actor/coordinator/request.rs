@@ -100,7 +100,8 @@ fn is_order(request: &Request) -> bool {
         | Request::Quarantine
         | Request::Troubles
         | Request::Faults(_)
-        | Request::PackagesOfAny(_) => false,
+        | Request::PackagesOfAny(_)
+        | Request::History(_) => false,
     }
 }
 
@@ -138,6 +139,7 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
         Request::Packages(filter) => to.packages(vec![filter]).await,
         Request::PackagesOfAny(filters) => to.packages(filters).await,
         Request::Log { filter, follow } => to.log(filter, follow).await,
+        Request::History(filter) => to.history(filter).await,
         Request::Difference { filter } => to.difference(filter).await,
         Request::Attestation { filter } => to.attestation(filter).await,
         Request::Quarantine => {

@@ -3,6 +3,7 @@
 //! longer.
 
 use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -19,7 +20,7 @@ use crate::domain::results::{
 use crate::port::{Clock, Monotonic};
 use crate::protocol::stored::{DifferenceRecord, ReportRecord};
 use crate::protocol::wire::v1::ctl::{PackageFilter, Profile, Status, Trouble};
-use crate::protocol::{BuildId, InputId};
+use crate::protocol::{AttemptId, BuildId, InputId};
 
 /// To the results.
 pub enum Message {
@@ -84,6 +85,12 @@ pub enum Message {
     Profiles(oneshot::Sender<Vec<Profile>>),
     /// Where the newest log of a job is.
     Log(InputId, oneshot::Sender<Option<LogPlace>>),
+    /// Answered when the place of a job changes, or an attempt at it is reported.
+    Watch(InputId, oneshot::Sender<()>),
+    /// How an attempt ended, in one line.
+    Ending(AttemptId, oneshot::Sender<Option<String>>),
+    /// The accepted reports of a job that are listed: their numbers, newest first.
+    History(InputId, oneshot::Sender<Vec<u64>>),
     /// The difference kept for an artifact of a build.
     Difference(BuildId, String, oneshot::Sender<Option<DifferenceRecord>>),
     /// Number of the report that is shown for a job.
@@ -115,6 +122,8 @@ pub struct State {
     /// Who waits for the next one. The queue was asked once for all of them, so nothing waits in
     /// its mailbox but that one message.
     waiting: Vec<oneshot::Sender<Arc<Moment>>>,
+    /// Readers that follow a log: one for each job that a stream of theirs is about.
+    watchers: BTreeMap<InputId, Vec<oneshot::Sender<()>>>,
 }
 
 /// Facts that are folded in before others have their turn.
@@ -147,7 +156,7 @@ impl Actor for ResultsActor {
             Ok(())
         })))?;
         let model = ReadModel::new(arguments.seed);
-        Ok(State { model, arguments, moment: None, waiting: Vec::new() })
+        Ok(State { model, arguments, moment: None, waiting: Vec::new(), watchers: BTreeMap::new() })
     }
 
     async fn handle(
@@ -161,11 +170,23 @@ impl Actor for ResultsActor {
         // A reader that went away is no error.
         match message {
             Message::Facts(Facts(facts)) => {
+                let mut moved = BTreeSet::new();
                 for (number, fact) in facts.into_iter().enumerate() {
                     if number % FACTS_MAX == FACTS_MAX - 1 {
                         tokio::task::yield_now().await;
                     }
+                    let job = match &fact {
+                        Fact::Placed(job, _) => Some(*job),
+                        Fact::Accepted(record, _) => Some(record.attempt.job),
+                        _ => None,
+                    };
+                    moved.extend(job.filter(|job| state.watchers.contains_key(job)));
                     model.follow(fact);
+                }
+                // Only when all of them are folded in: a report and the place that follows from it
+                // come together.
+                for watcher in moved.iter().filter_map(|job| state.watchers.remove(job)).flatten() {
+                    let _ = watcher.send(());
                 }
             }
             Message::Sync(profile, sync) => model.sync_state(profile, sync),
@@ -191,7 +212,14 @@ impl Actor for ResultsActor {
             }
             Message::Troubles(reply) => drop(reply.send(model.troubles())),
             Message::Profiles(reply) => drop(reply.send(model.profiles())),
-            Message::Log(job, reply) => drop(reply.send(model.log(job))),
+            Message::Log(job, reply) => drop(reply.send(model.log(job, now))),
+            Message::Watch(job, reply) => {
+                let watchers = state.watchers.entry(job).or_default();
+                watchers.retain(|watcher| !watcher.is_closed());
+                watchers.push(reply);
+            }
+            Message::Ending(attempt, reply) => drop(reply.send(model.ending(attempt))),
+            Message::History(job, reply) => drop(reply.send(model.history(job))),
             Message::Difference(build, file, reply) => {
                 let _ = reply.send(model.difference(build, &file).cloned());
             }

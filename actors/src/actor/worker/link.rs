@@ -18,6 +18,7 @@ use crate::domain::worker::{Effect, Event, Machine};
 use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Network};
 use crate::protocol::AttemptId;
 use crate::protocol::stored::Spooled;
+use crate::protocol::text::counted_len;
 use crate::protocol::wire::v1::coordinator::Message as FromCoordinator;
 use crate::protocol::wire::v1::worker::{Condition, Message as ToCoordinator};
 use crate::protocol::wire::{self, CloseCode, Offer};
@@ -218,7 +219,8 @@ impl State {
             self.logs.insert(*attempt, Arc::new(Log::kept(*attempt, logs, spooled.log_bytes)));
         }
         if !entries.is_empty() {
-            tracing::info!(target: "rebuilder", "{} reports wait in the spool", entries.len());
+            let reports = counted_len(entries.len(), "report");
+            tracing::info!(target: "rebuilder", "still in the spool: {reports}");
         }
         self.machine = Some(Machine::new(self.arguments.offer.slots, entries));
         self.connect(myself, Duration::ZERO);

@@ -461,25 +461,11 @@ fn outcome(judgement: &Judgement, report: &AttemptReport) -> Outcome {
 fn describe(label: &str, report: &AttemptReport, outcome: &Outcome) -> String {
     let attempt = report.attempt;
     match outcome {
+        // By its name: scripts of operators look for it behind these words.
         Outcome::Fault(Fault { kind, detail }) => {
-            format!("{label} attempt {attempt} ended in a fault of ours: {kind}: {detail}")
+            let name = kind.name();
+            format!("{label} attempt {attempt} ended in a fault of ours: {name}: {detail}")
         }
-        Outcome::BuildFailed { reason } => {
-            format!("{label} attempt {attempt} BuildFailed: {reason}")
-        }
-        Outcome::Verdicts(rows) => {
-            let count = |v: Verdict| rows.iter().filter(|(_, verdict, _)| *verdict == v).count();
-            let names = [
-                (Verdict::Reproduced, "Reproduced"),
-                (Verdict::Differs, "Differs"),
-                (Verdict::Missing, "Missing"),
-            ];
-            let parts: Vec<String> = names
-                .iter()
-                .filter(|(v, _)| count(*v) > 0)
-                .map(|(v, name)| format!("{} {name}", count(*v)))
-                .collect();
-            format!("{label} attempt {attempt}: {}", parts.join(", "))
-        }
+        other => format!("{label} attempt {attempt}: {}", other.in_words()),
     }
 }

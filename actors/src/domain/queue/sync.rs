@@ -12,6 +12,7 @@ use crate::port::{Doubt, Group};
 use crate::protocol::stored::{
     self, ArchivesRecord, JobRecord, Membership, ProfileRecord, Record, StoredPlace, Waiting,
 };
+use crate::protocol::text::counted_len;
 use crate::protocol::{
     Archive, Artifact, ArtifactId, Epoch, FaultKind, IndexState, InputId, JobKey, QueueId,
     SourceId, UtcMillis,
@@ -258,8 +259,8 @@ impl Queue {
             self.wake_unavailable(now, &profile, effects);
         }
         let text = format!(
-            "profile {profile} synced in {took_ms} ms: {} jobs, {} left the index",
-            named.len(),
+            "profile {profile} synced in {took_ms} ms: {}, {} left the index",
+            counted_len(named.len(), "job"),
             gone.len()
         );
         Self::line(effects, now, false, text);

@@ -1,7 +1,7 @@
 use super::{envelope, statement};
 use crate::protocol::{Ending, Fault, SignedReport};
 
-/// What a report says, for a line of log: `2 reproduced, 1 differs`, `build failed: …`, or the kind
+/// What a report says, for a line of log: `2 reproduced, 1 differs`, `build-failed: …`, or the kind
 /// of the fault and its detail. Signatures are not looked at: it is for whoever made it. `None`:
 /// it cannot be read.
 pub fn outcome(signed: &SignedReport) -> Option<String> {
@@ -9,7 +9,7 @@ pub fn outcome(signed: &SignedReport) -> Option<String> {
     let content = statement::decode(&opened).ok()?;
     Some(match &content.report.attempted.ending {
         Ending::Fault(Fault { kind, detail }) => format!("{kind}: {detail}"),
-        Ending::BuildFailed { reason } => format!("build failed: {reason}"),
+        Ending::BuildFailed { reason } => format!("build-failed: {reason}"),
         Ending::Built(files) => {
             // Exactly the files that were reproduced have a link.
             let is_linked = |file: &str| signed.links.iter().any(|link| *link.file == *file);

@@ -12,6 +12,7 @@ use crate::protocol::stored::{
 use crate::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Profile, Subject, Trouble,
 };
+use crate::protocol::wire::v1::history::ATTEMPTS_MAX;
 use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, Sha256, UtcMillis};
 
 /// What readers are shown.
@@ -54,6 +55,8 @@ pub(super) struct View {
     best: Option<(u64, Arc<ReportRecord>)>,
     /// The newest of all, faults included.
     newest: Option<(u64, Arc<ReportRecord>)>,
+    /// Numbers of the newest reports, ascending: at most [`ATTEMPTS_MAX`].
+    reports: Vec<u64>,
     flaky: bool,
 }
 
@@ -103,13 +106,15 @@ pub enum LogPlace {
     Growing(AttemptId, Option<KeptLog>),
     /// No attempt runs.
     Kept(KeptLog),
+    /// The next attempt begins as soon as a worker is free; the newest log that is kept.
+    Awaited(Option<KeptLog>),
 }
 
 impl LogPlace {
     /// The log of this attempt, if it is the newest that is kept.
     pub fn kept_of(self, attempt: AttemptId) -> Option<KeptLog> {
         let kept = match self {
-            Self::Growing(_, kept) => kept,
+            Self::Growing(_, kept) | Self::Awaited(kept) => kept,
             Self::Kept(kept) => Some(kept),
         };
         kept.filter(|kept| kept.attempt == attempt)
@@ -200,7 +205,8 @@ impl ReadModel {
             }
             return;
         }
-        let view = View { job, stand: None, best: None, newest: None, flaky: false };
+        let view =
+            View { job, stand: None, best: None, newest: None, reports: Vec::new(), flaky: false };
         self.tally.count(&view, true);
         self.jobs.insert(id, view);
         for (sequence, record) in self.early.remove(&id).unwrap_or_default() {
@@ -236,6 +242,11 @@ impl ReadModel {
             self.early.entry(record.attempt.job).or_default().push((sequence, record));
             return;
         };
+        if let Err(at) = view.reports.binary_search(&sequence) {
+            view.reports.insert(at, sequence);
+            let over = view.reports.len().saturating_sub(ATTEMPTS_MAX);
+            view.reports.drain(..over);
+        }
         if view.newest.as_ref().is_none_or(|(newest, _)| *newest < sequence) {
             view.newest = Some((sequence, record.clone()));
         }
@@ -351,8 +362,8 @@ impl ReadModel {
         self.differences.get(&(build, file.into()))
     }
 
-    /// Where the newest log of a job is; `None`: there was no attempt.
-    pub fn log(&self, job: InputId) -> Option<LogPlace> {
+    /// Where the newest log of a job is at `now`; `None`: there was no attempt, and none comes now.
+    pub fn log(&self, job: InputId, now: UtcMillis) -> Option<LogPlace> {
         let view = self.jobs.get(&job)?;
         let kept = view.newest.as_ref().map(|(_, record)| KeptLog {
             attempt: record.attempt,
@@ -362,7 +373,26 @@ impl ReadModel {
         if let JobPlace::Running(epoch) = view.job_place() {
             return Some(LogPlace::Growing(AttemptId { job, epoch: Epoch(epoch) }, kept));
         }
+        let place = view.stand.as_ref().map(|stand| &stand.place);
+        if let Some(StoredPlace::Queued { due, .. }) = place
+            && *due <= now
+            && view.job.is_wanted()
+        {
+            return Some(LogPlace::Awaited(kept));
+        }
         kept.map(LogPlace::Kept)
+    }
+
+    /// How an attempt ended, in one line; `None`: it has no report, or not the newest one.
+    pub fn ending(&self, attempt: AttemptId) -> Option<String> {
+        let newest = self.jobs.get(&attempt.job)?.newest_report()?;
+        (newest.attempt == attempt).then(|| newest.outcome.in_words())
+    }
+
+    /// Numbers of the reports of a job that are listed, newest first; of an unknown job none.
+    pub fn history(&self, job: InputId) -> Vec<u64> {
+        let view = self.jobs.get(&job);
+        view.map(|view| view.reports.iter().rev().copied().collect()).unwrap_or_default()
     }
 
     /// Number of the report that is shown for a job.

@@ -13,6 +13,7 @@ use crate::protocol::{
 };
 
 const JOB: InputId = InputId(1);
+const NOW: UtcMillis = UtcMillis(1_000);
 
 fn job() -> Fact {
     let artifact = Artifact {
@@ -204,7 +205,7 @@ fn facts_fold_to_the_same_in_any_order_and_twice() {
     facts.iter().rev().chain(&facts).cloned().for_each(|fact| backward.follow(fact));
     assert_eq!(shown(&forward), shown(&backward));
     assert!(shown(&forward).has_difference && !shown(&forward).flaky);
-    assert_eq!(forward.log(JOB), Some(LogPlace::Kept(kept(1))));
+    assert_eq!(forward.log(JOB, NOW), Some(LogPlace::Kept(kept(1))));
 }
 
 fn kept(epoch: u32) -> KeptLog {
@@ -216,19 +217,55 @@ fn kept(epoch: u32) -> KeptLog {
 fn a_log_is_never_taken_for_that_of_another_attempt() {
     let mut model = ReadModel::default();
     model.follow(job());
-    assert_eq!(model.log(JOB), None);
+    assert_eq!(model.log(JOB, NOW), None);
     model.follow(running(1));
     let [first, second] = [1, 2].map(|epoch| AttemptId { job: JOB, epoch: Epoch(epoch) });
-    assert_eq!(model.log(JOB), Some(LogPlace::Growing(first, None)));
+    assert_eq!(model.log(JOB, NOW), Some(LogPlace::Growing(first, None)));
     model.follow(report(1, verdict(Verdict::Differs), EnvironmentKnowledge::Suite));
     model.follow(running(2));
-    let place = model.log(JOB).unwrap();
+    let place = model.log(JOB, NOW).unwrap();
     assert_eq!(place, LogPlace::Growing(second, Some(kept(1))));
     assert_eq!(place.clone().kept_of(first), Some(kept(1)));
     assert_eq!(place.kept_of(second), None);
     // The second is lost: what is kept is still the first's.
     model.follow(placed(queued(0)));
-    assert_eq!(model.log(JOB).unwrap().kept_of(second), None);
+    assert_eq!(model.log(JOB, NOW).unwrap().kept_of(second), None);
+}
+
+#[test]
+fn an_attempt_is_awaited_where_its_time_has_come() {
+    let mut model = ReadModel::default();
+    model.follow(job());
+    model.follow(placed(queued(NOW.0)));
+    assert_eq!(model.log(JOB, NOW), Some(LogPlace::Awaited(None)));
+    model.follow(placed(queued(NOW.0 + 1)));
+    assert_eq!(model.log(JOB, NOW), None, "it is delayed");
+    model.follow(report(1, verdict(Verdict::Differs), EnvironmentKnowledge::Suite));
+    model.follow(placed(StoredPlace::Decided));
+    assert_eq!(model.log(JOB, NOW), Some(LogPlace::Kept(kept(1))));
+    let [first, second] = [1, 2].map(|epoch| AttemptId { job: JOB, epoch: Epoch(epoch) });
+    assert_eq!(model.ending(first).as_deref(), Some("1 differs"));
+    assert_eq!(model.ending(second), None);
+    // An operator pushes it: the next attempt is the one to follow.
+    model.follow(placed(queued(0)));
+    assert_eq!(model.log(JOB, NOW), Some(LogPlace::Awaited(Some(kept(1)))));
+    model.follow(placed(StoredPlace::Dropped));
+    assert_eq!(model.log(JOB, NOW), Some(LogPlace::Kept(kept(1))));
+}
+
+#[test]
+fn a_history_has_the_newest_reports_first_each_once() {
+    let mut model = ReadModel::default();
+    assert_eq!(model.history(JOB), [0; 0]);
+    model.follow(job());
+    let reported = |number| report(number, verdict(Verdict::Differs), EnvironmentKnowledge::Suite);
+    for number in [2, 1, 3, 2] {
+        model.follow(reported(number));
+    }
+    assert_eq!(model.history(JOB), [3, 2, 1]);
+    (4..200).for_each(|number| model.follow(reported(number)));
+    let newest: Vec<u64> = (150..200).rev().collect();
+    assert_eq!(model.history(JOB), newest);
 }
 
 #[test]
@@ -299,7 +336,7 @@ fn a_fault_shows_from_the_first_one_on_with_its_number_and_next_try() {
     assert_eq!((row.status, row.verdict), (PackageStatus::Unknown, None));
     assert_eq!(row.fault, Some(FaultKind::FetchFailed));
     assert_eq!(row.reason.as_deref(), Some("cannot fetch http://m/x: refused"));
-    let text = "FetchFailed: cannot fetch http://m/x: refused".to_owned();
+    let text = "fetch-failed: cannot fetch http://m/x: refused".to_owned();
     let (subject, next) = (Subject::Job(JOB), Some(UtcMillis(15_000)));
     assert_eq!(faults(&model), [Trouble { subject, text, times: 1, next }]);
 
@@ -321,7 +358,7 @@ fn a_fault_shows_from_the_first_one_on_with_its_number_and_next_try() {
         Stand { place: parked, epoch: Epoch(8), faults: 8, fault: None },
     ));
     let row = &faults(&model)[0];
-    assert_eq!((row.text.as_str(), row.times), ("DiskFull: no space", 8));
+    assert_eq!((row.text.as_str(), row.times), ("disk-full: no space", 8));
     assert_eq!(row.next, Some(UtcMillis(9)));
 
     model.follow(placed(queued(0)));
@@ -336,7 +373,7 @@ fn after_a_restart_the_newest_report_tells_of_the_fault() {
     model.follow(failing(3, 60_000, None));
     assert_eq!(faults(&model), [], "nothing is known of it");
     model.follow(report(1, Outcome::Fault(missing), EnvironmentKnowledge::Recorded));
-    assert_eq!(faults(&model)[0].text, "BackendMissing: no gpgv");
+    assert_eq!(faults(&model)[0].text, "backend-missing: no gpgv");
     // A verdict is shown as it is, whatever a later attempt met.
     model.follow(report(2, verdict(Verdict::Differs), EnvironmentKnowledge::Recorded));
     assert_eq!((shown(&model).status, shown(&model).fault), (PackageStatus::Differs, None));

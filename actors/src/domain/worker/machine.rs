@@ -5,6 +5,7 @@ use crate::domain::report;
 use crate::planted::{self, Bug};
 use crate::port::Monotonic;
 use crate::protocol::stored::Spooled;
+use crate::protocol::text::counted_len;
 use crate::protocol::wire::v1::coordinator::{Answer, Message as FromCoordinator};
 use crate::protocol::wire::v1::worker::{Condition, Message, Report, Running, Status};
 use crate::protocol::{Assignment, AttemptId, GrantNumber, SignedReport, Stage};
@@ -252,11 +253,11 @@ impl Machine {
         self.running.insert(attempt, running);
         let key = &assignment.key;
         let text = format!(
-            "attempt {attempt}: {} {} ({}), {} files",
+            "attempt {attempt}: {} {} ({}), {}",
             key.source,
             key.version,
             key.architecture,
-            assignment.artifacts.len()
+            counted_len(assignment.artifacts.len(), "file")
         );
         effects.push(Effect::Notice(text));
         effects.push(Effect::Start(assignment));

@@ -42,6 +42,26 @@ pub enum Outcome {
     Fault(Fault),
 }
 
+impl Outcome {
+    /// In one line: `2 reproduced, 1 differs`, `build-failed: …`, or the fault and its detail.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Fault(Fault { kind, detail }) => format!("{kind}: {detail}"),
+            Self::BuildFailed { reason } => format!("build-failed: {reason}"),
+            Self::Verdicts(rows) => {
+                let count = |v: Verdict| rows.iter().filter(|(_, said, _)| *said == v).count();
+                let all = [Verdict::Reproduced, Verdict::Differs, Verdict::Missing];
+                let counts = all.map(|verdict| (count(verdict), verdict)).into_iter();
+                let parts = counts.filter(|(count, _)| *count > 0);
+                parts
+                    .map(|(count, verdict)| format!("{count} {verdict}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            }
+        }
+    }
+}
+
 impl Versioned for ReportRecord {
     const VERSION: u8 = 1;
 }

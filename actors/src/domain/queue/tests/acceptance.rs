@@ -202,7 +202,7 @@ fn what_workers_say_cannot_steer_the_terminal() {
     let (session, granted) = harness.ready(1);
     let ending = crate::protocol::Ending::BuildFailed { reason: "\u{1b}[2J\nok".into() };
     let (_, effects) = harness.report(session, 1, &granted[0], ending);
-    assert!(effects.notices.iter().any(|line| line.text.ends_with("BuildFailed: ?[2J?ok")));
+    assert!(effects.notices.iter().any(|line| line.text.ends_with("build-failed: ?[2J?ok")));
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn a_worker_whose_attempts_all_fail_is_set_aside_and_its_jobs_go_elsewhere() {
     let troubles = harness.queue.moment(harness.now).troubles;
     assert_eq!(
         (troubles[0].times, troubles[0].text.as_str()),
-        (4, "set aside: WorkerFailed: as told")
+        (4, "set aside: worker-failed: as told")
     );
     assert_eq!(troubles[0].next, Some(harness.now.utc.plus(Duration::from_secs(60))));
     assert_eq!(assignments(&harness.status(session, 4, &[], &[])), [], "whatever it says");

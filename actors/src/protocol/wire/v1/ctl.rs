@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::history::PastAttempt;
 use crate::protocol::{
     AttemptId, BuildId, Evidence, FaultKind, InputId, JobKey, PublicKey, Sha256, Stage, UtcMillis,
     Verdict, WorkerId,
@@ -93,6 +94,9 @@ pub enum Request {
         /// A package that one of them chooses is chosen.
         filters: Vec<PackageFilter>,
     },
+    /// The attempts at the one job that matches, newest first: at most the newest
+    /// [`ATTEMPTS_MAX`](super::history::ATTEMPTS_MAX) whose reports were accepted.
+    History(PackageFilter),
 }
 
 /// Which artifacts; every field that is given must match.
@@ -186,6 +190,8 @@ pub enum Response {
     },
     /// One row of [`Request::Troubles`] and [`Request::Faults`].
     Trouble(Trouble),
+    /// One row of [`Request::History`].
+    Attempt(PastAttempt),
 }
 
 /// Something that somebody should know of.

@@ -1,11 +1,12 @@
 //! The bytes of version 1. A test that fails here means that two releases no longer understand each
 //! other: make a new version instead of changing the literal.
 
-use super::{coordinator, ctl, upload, worker};
+use super::{coordinator, ctl, history, upload, worker};
 use crate::protocol::wire::{decode, encode};
 use crate::protocol::{
-    Archive, Artifact, Assignment, AttemptId, AttemptLimits, BuildInput, Epoch, GrantNumber,
-    IndexTrust, InputId, JobKey, RemoteFile, Sha256, SignedReport, Stage,
+    Archive, Artifact, Assignment, AttemptId, AttemptLimits, BuildId, BuildInput, Epoch, Fault,
+    FaultKind, GrantNumber, IndexTrust, InputId, JobKey, RemoteFile, Sha256, SignedReport, Stage,
+    UtcMillis, WorkerId,
 };
 
 const ATTEMPT: AttemptId = AttemptId { job: InputId(7), epoch: Epoch(2) };
@@ -80,6 +81,19 @@ fn ctl_messages() {
     let filter = ctl::PackageFilter { name: Some("ucf".into()), ..Default::default() };
     check(&ctl::Request::QueuePushAny { filters: vec![filter], priority: -5 }, GOLDEN[18]);
     check(&ctl::Request::QueueDropAny { filters: Vec::new() }, GOLDEN[19]);
+    check(&ctl::Request::History(ctl::PackageFilter::default()), GOLDEN[20]);
+    let fault = Fault { kind: FaultKind::DiskFull, detail: "x".into() };
+    let attempt = history::PastAttempt {
+        attempt: ATTEMPT,
+        worker: WorkerId(7),
+        worker_name: "w".into(),
+        accepted_at: UtcMillis(1),
+        started_at: UtcMillis(2),
+        finished_at: UtcMillis(3),
+        build: Some(BuildId(9)),
+        outcome: history::PastOutcome::Fault(fault),
+    };
+    check(&ctl::Response::Attempt(attempt), GOLDEN[21]);
 }
 
 fn assignment() -> Assignment {
@@ -116,7 +130,7 @@ fn assignment() -> Assignment {
     }
 }
 
-const GOLDEN: [&str; 20] = [
+const GOLDEN: [&str; 22] = [
     "0005010e0202ac02010e02808080800400",
     "010e02027b7d00",
     concat!(
@@ -142,4 +156,6 @@ const GOLDEN: [&str; 20] = [
     "10010000010600000000",
     "1101010375636600000000000009",
     "1200",
+    "1300000000000000",
+    "0c0e020e0177020406011202030178",
 ];

@@ -5,6 +5,7 @@
 
 pub mod coordinator;
 pub mod ctl;
+pub mod history;
 pub mod upload;
 pub mod worker;
 

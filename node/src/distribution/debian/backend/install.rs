@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use rebuilder_actors::protocol::text::counted_len;
 use rebuilder_actors::protocol::{FaultKind, Sha256};
 use tokio::time::timeout;
 
@@ -59,8 +60,8 @@ impl Chroot<'_> {
         let bytes_max = self.settings.package_bytes_max;
         let provided = cache.provide(&packages, bytes_max, archives);
         let (count, bytes) = self.unless_cancelled(provided).await?;
-        let total = packages.len();
-        say(self.progress, format!("{total} packages, {count} of them fetched ({bytes} bytes)"));
+        let total = counted_len(packages.len(), "package");
+        say(self.progress, format!("{total}, {count} of them fetched ({bytes} bytes)"));
         let run = ["apt-get", "-q", "--no-download"];
         let step = Step::root(directory, run.into_iter().chain(arguments.iter().copied()));
         let (status, tail) = self.logged(step).await?;

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use rebuilder_actors::port::Progress;
+use rebuilder_actors::protocol::text::counted_len;
 use rebuilder_actors::protocol::{FaultKind, RemoteFile, Sha256};
 
 use super::chroot::say;
@@ -51,7 +52,8 @@ pub(super) async fn fetch(
         total += file.size;
     }
     let (name, version, files) = (&control.source, &control.version, control.files.len());
-    say(progress, format!("source {name} {version}: {files} files, {total} bytes"));
+    let files = counted_len(files, "file");
+    say(progress, format!("source {name} {version}: {files}, {total} bytes"));
     Ok(Source { control, dsc, sha256: digest.sha256 })
 }
 
