@@ -113,7 +113,13 @@ impl<'a> Problems<'a> {
         let span = error.span();
         let Some(rest) = error.message().strip_prefix("unknown field ") else {
             let written = span.clone().and_then(|span| self.text.get(span)).unwrap_or_default();
-            let message = plain(error.message(), written);
+            let message = match path.last() {
+                // What makes a signup secret would make no invitation.
+                Some(key) if key == "invitation" && error.message().contains("openssl") => {
+                    INVITATION.to_owned()
+                }
+                _ => plain(error.message(), written),
+            };
             let key = path.last().filter(|key| !message.contains(&format!("`{key}`")));
             let key = key.map_or_else(String::new, |key| format!("`{key}`: "));
             return self.add(span, format!("{key}{message}"));
@@ -184,6 +190,10 @@ fn place(text: &str, at: usize) -> Place {
     let column = column.min(shown.chars().count() + 1);
     Place { line, column, text: shown }
 }
+
+/// Said of a token that is too short to be one.
+const INVITATION: &str = "this is no invitation: copy the whole line that `rebuilder-ctl worker \
+                          invite` printed";
 
 /// Keys of the peer's configuration and of earlier ones, and what to write instead. The peer's
 /// older spellings in a profile are understood and do not stand here.

@@ -87,6 +87,15 @@ fn what_a_file_names_must_be_there() {
     let elsewhere = format!("{alone}[coordinator]\nsignup_secret = '{SECRET}'\n");
     let error = load(&elsewhere, Role::Worker).unwrap_err();
     assert!(error.contains("a worker does not read that of [coordinator]"), "{error}");
+    for token in ["rebuilder1;c:1", "rebuilder1;c:1;ab;AAAAAAAAAAA;AAAAAAAAAAAAAAAA", SECRET, ""] {
+        let invited = format!("[worker]\ninvitation = '{token}'\n");
+        let error = load(&invited, Role::Worker).unwrap_err();
+        let is_named =
+            error.contains("invitation") && error.contains("`rebuilder-ctl worker invite`");
+        assert!(is_named || error.contains("the invitation's key"), "{error}");
+        assert!(!error.contains("openssl"), "{error}");
+        assert!(token.is_empty() || !error.contains(token), "{error}");
+    }
     let key = "ab".repeat(32);
     assert!(load(&format!("{alone}coordinator_key = '{key}'\n"), Role::Worker).is_ok());
     std::fs::write(folder.path().join("coordinator.pub"), &key).unwrap();

@@ -143,6 +143,12 @@ fn check_beside(
             ))
         }));
     }
+    if role == Role::Worker
+        && let WorkerEnrolment::Invitation(token) = &worker.enrolment
+        && let Err(message) = crate::role::check_invitation(token.reveal())
+    {
+        problems.add(None, format!("`invitation` in [worker]: {message}"));
+    }
     // A coordinator that proved itself once is known from then on.
     let is_known = worker.coordinator_key.is_some()
         || worker.work_dir.join(crate::role::KNOWN_COORDINATOR).exists();

@@ -19,4 +19,5 @@ pub use error::{DAMAGED, RoleError};
 pub use expected::Expected;
 pub(crate) use own_key::check as check_key;
 pub use run::{Options, run};
+pub(crate) use secret::check_invitation;
 pub(crate) use worker::PINNED as KNOWN_COORDINATOR;

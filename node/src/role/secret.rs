@@ -10,6 +10,14 @@ pub(super) struct Invitation {
     pub(super) secret: Secret,
 }
 
+/// Says what is wrong with a token, without using it.
+///
+/// # Errors
+/// It was not printed by `rebuilder-ctl worker invite`, or not copied whole.
+pub(crate) fn check_invitation(token: &str) -> Result<(), String> {
+    Invitation::parse(token).map(drop)
+}
+
 impl Invitation {
     /// Reads a token as `rebuilder-ctl worker invite` prints it.
     pub(super) fn parse(token: &str) -> Result<Self, String> {

@@ -36,7 +36,10 @@ pub(super) async fn ailment(
         return Some(error.to_string());
     }
     tried.err().map(|reason| {
-        format!("{reason}: the backend `debian` needs root, and namespaces of users and mounts")
+        format!(
+            "{reason}: the backend `debian` needs root, and namespaces of users and mounts, which \
+             the kernel refuses inside a chroot"
+        )
     })
 }
 
