@@ -6,6 +6,8 @@
 
 #[cfg(feature = "runtime")]
 pub mod actor;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod domain;
 pub mod planted;
 pub mod port;

@@ -134,6 +134,8 @@ bugs! {
     CopiedMachineLetIn = "copied-machine-let-in", Core;
     /// A worker whose attempts all end in faults of its own is given work as any other.
     FailingWorkerKept = "failing-worker-kept", Core;
+    /// The store takes commits of a process that it was taken from.
+    FenceForgotten = "fence-forgotten", Cluster;
     /// A fault is kept as a verdict, with a build.
     FaultIsVerdict = "fault-is-verdict", Core;
 }

@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use rebuilder_actors::port::{Batch, Store as _};
+use rebuilder_actors::port::{Batch, StoreOwner};
 use rebuilder_actors::protocol::stored::{Record, ReportRecord};
 use rebuilder_actors::protocol::{Sha256, SignedReport};
 use rebuilder_node::data_dir::DataDir;
@@ -325,7 +325,8 @@ fn no_damage_is_silent(engine: Engine) -> String {
 fn jobs_of_lost_verdicts_are_built_again(harness: &Harness, folder: &Path) {
     let (data, lost) = (folder.join("c"), 3);
     let dir = DataDir::open(&data).unwrap();
-    let mut raw = harness.engine.open(&dir, StoreOptions::default()).unwrap();
+    let raw = harness.engine.open(&dir, StoreOptions::default()).unwrap();
+    let mut raw = StoreOwner::take(raw, None).unwrap();
     let mut batch = Batch::default();
     for number in 0..lost {
         batch.delete(ReportRecord::key(11 + number));

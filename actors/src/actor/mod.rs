@@ -14,8 +14,10 @@ mod derived;
 mod open;
 mod owned;
 mod supervisor;
+#[cfg(test)]
+mod testing;
 pub mod worker;
 
 pub use open::Open;
 pub use owned::Returned;
-pub use supervisor::{Restarts, TreeEnd, damage_in};
+pub use supervisor::{Restarts, TreeEnd};

@@ -29,6 +29,25 @@ pub enum TreeEnd {
         /// Which file, what is wrong with it, and the way out.
         reason: String,
     },
+    /// Another process took the store over: started again this one would take it back, and so on
+    /// for ever. It exits with a code that its manager is told not to restart.
+    TakenOver {
+        /// Which store, and the tokens.
+        reason: String,
+    },
+}
+
+impl TreeEnd {
+    /// The end of a tree at this error of a child; `None`: a restart may help.
+    pub fn of(error: &ActorProcessingErr) -> Option<Self> {
+        let error = error.downcast_ref::<StoreError>()?;
+        let reason = error.to_string();
+        match error {
+            StoreError::Damaged { .. } => Some(Self::Damaged { reason }),
+            StoreError::TakenOver { .. } => Some(Self::TakenOver { reason }),
+            _ => None,
+        }
+    }
 }
 
 /// How often children may be restarted. Restart is not retry: only the queue retries work.
@@ -91,14 +110,14 @@ pub(super) trait Tree: Send {
 /// Starts what failed again, with all after it, as often as that is allowed; ends the tree then, or
 /// at once where no restart helps.
 pub(super) async fn restart<T: Tree>(tree: &mut T, me: &ActorRef<T::Msg>, event: SupervisionEvent) {
-    let mut damage = match &event {
-        SupervisionEvent::ActorFailed(_, error) => damage_in(error),
+    let mut end = match &event {
+        SupervisionEvent::ActorFailed(_, error) => TreeEnd::of(error),
         _ => None,
     };
     let Some((at, mut last)) = tree.children().failed(event) else { return };
     tree.children().stop(at).await;
     let mut explained = tree.is_explained();
-    while damage.is_none() {
+    while end.is_none() {
         let now = tree.now();
         if !core::mem::take(&mut explained) && !tree.children().restarts.allow(now) {
             break;
@@ -106,17 +125,13 @@ pub(super) async fn restart<T: Tree>(tree: &mut T, me: &ActorRef<T::Msg>, event:
         match tree.start(me).await {
             Ok(()) => return,
             Err(error) => {
-                damage = damage_in(&error);
+                end = TreeEnd::of(&error);
                 last = error.to_string();
             }
         }
         tree.children().stop(at).await;
     }
-    let end = match damage {
-        Some(reason) => TreeEnd::Damaged { reason },
-        None => TreeEnd::GaveUp { reason: last },
-    };
-    stop(tree, me, end).await;
+    stop(tree, me, end.unwrap_or(TreeEnd::GaveUp { reason: last })).await;
 }
 
 /// Ends a tree, its children in reverse order.
@@ -124,12 +139,6 @@ pub(super) async fn stop<T: Tree>(tree: &mut T, me: &ActorRef<T::Msg>, end: Tree
     tree.children().stop(0).await;
     tree.children().end(end);
     me.stop(None);
-}
-
-/// The text of an error that is damage of what is stored: no restart mends it.
-pub fn damage_in(error: &ActorProcessingErr) -> Option<String> {
-    let error = error.downcast_ref::<StoreError>()?;
-    matches!(error, StoreError::Damaged { .. }).then(|| error.to_string())
 }
 
 /// The name of a child in its tree, and the type of what it is sent.

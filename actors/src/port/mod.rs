@@ -23,7 +23,9 @@ pub use network::{
 };
 pub use signer::Signer;
 pub use spool::{Spool, SpoolError};
-pub use store::{Batch, Op, Store, StoreError};
+pub use store::{
+    Batch, Fence, Op, ReadStore, Snapshot, Store, StoreError, StoreOwner, StoreRead, StoreReader,
+};
 
 /// A boxed future, so that ports can be trait objects.
 pub type BoxFuture<'a, T> = core::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

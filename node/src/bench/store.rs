@@ -4,7 +4,7 @@ use core::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use rebuilder_actors::port::{Batch, Clock as _, Store, StoreError};
+use rebuilder_actors::port::{Batch, Clock as _, Store, StoreError, StoreOwner, StoreRead};
 
 use super::process;
 use crate::clock::SystemClock;
@@ -87,10 +87,10 @@ fn measure(path: &Path, plan: StoreBenchPlan) -> Result<StoreBench, StoreError> 
     let clock = SystemClock::new();
     let options = StoreOptions { cache_bytes: plan.cache_bytes, ..StoreOptions::default() };
     let dir = DataDir::open(path)?;
-    let mut store = store::open(plan.engine, &dir, options)?;
+    let mut store = StoreOwner::take(store::open(plan.engine, &dir, options)?, None)?;
     let mut next = 0;
-    let single = commits(&mut *store, &clock, plan.singles, 1, &mut next)?;
-    let group = commits(&mut *store, &clock, plan.groups, GROUP, &mut next)?;
+    let single = commits(&mut store, &clock, plan.singles, 1, &mut next)?;
+    let group = commits(&mut store, &clock, plan.groups, GROUP, &mut next)?;
 
     let mut load = Duration::ZERO;
     let numbers: Vec<u32> = (0..plan.records).collect();
@@ -125,7 +125,7 @@ fn measure(path: &Path, plan: StoreBenchPlan) -> Result<StoreBench, StoreError> 
 }
 
 fn commits(
-    store: &mut dyn Store,
+    store: &mut StoreOwner<Box<dyn Store>>,
     clock: &SystemClock,
     count: u32,
     batches: usize,

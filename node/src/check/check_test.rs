@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rebuilder_actors::port::Store as _;
-use rebuilder_actors::port::{Batch, StoreError};
+use rebuilder_actors::port::{Batch, StoreError, StoreOwner, StoreRead as _};
 use rebuilder_actors::protocol::stored::{self, InvitationRecord, Record};
 use rebuilder_actors::protocol::{Sha256, UtcMillis};
 use rebuilder_transport::key_file::{self, Access};
@@ -24,7 +23,8 @@ fn checked(path: &Path) -> Findings {
 fn filled(path: &Path, records: u8) {
     let dir = DataDir::open(path).unwrap();
     key_file::load_or_create(&path.join("coordinator.key"), Access::Owner).unwrap();
-    let mut store = store::open(Engine::Sled, &dir, StoreOptions::default()).unwrap();
+    let store = store::open(Engine::Sled, &dir, StoreOptions::default()).unwrap();
+    let mut store = StoreOwner::take(store, None).unwrap();
     for number in 0..records {
         let secret_sha256 = Sha256([number; 32]);
         let record = InvitationRecord { secret_sha256, expires: UtcMillis(9), used_by: None };
@@ -56,7 +56,8 @@ fn a_record_behind_the_back_of_the_store_is_named_and_the_rest_is_salvaged() {
     assert!(findings.problems.is_empty(), "{findings:?}");
     {
         let dir = DataDir::open(top.path()).unwrap();
-        let mut raw = SledStore::open(&dir, StoreOptions::default()).unwrap();
+        let raw = SledStore::open(&dir, StoreOptions::default()).unwrap();
+        let mut raw = StoreOwner::take(raw, None).unwrap();
         let mut batch = Batch::default();
         batch.delete(InvitationRecord::key([5; 8]));
         raw.commit(&[batch]).unwrap();

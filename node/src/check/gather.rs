@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rebuilder_actors::port::Store;
+use rebuilder_actors::port::StoreRead;
 use rebuilder_actors::protocol::stored::{
     self, ArchivesRecord, Counters, DifferenceRecord, InvitationRecord, JobRecord, JobState,
     QuarantineRecord, Record, RecordError, ReportRecord, WorkerRecord,
@@ -32,7 +32,7 @@ pub(super) struct Gathered {
 
 impl Gathered {
     /// Reads what `store` gives.
-    pub(super) fn of(store: &dyn Store) -> Self {
+    pub(super) fn of(store: &dyn StoreRead) -> Self {
         let mut gathered = Self::default();
         let tables = [
             Counters::TABLE,
@@ -57,7 +57,7 @@ impl Gathered {
         self.jobs.len() + self.states.len() + self.reports.len() + self.workers.len()
     }
 
-    fn table(&mut self, store: &dyn Store, table: u8) {
+    fn table(&mut self, store: &dyn StoreRead, table: u8) {
         let mut last = vec![table];
         let scanned = store.scan(&[table], &[table], &mut |key, value| {
             last = key.to_vec();

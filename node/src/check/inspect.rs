@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rebuilder_actors::actor::coordinator::store::{scan_records, scan_table};
 use rebuilder_actors::domain::queue::{Restored, Whole};
 use rebuilder_actors::domain::report::verify_countersigned;
-use rebuilder_actors::port::{Store, StoreError};
+use rebuilder_actors::port::{StoreError, StoreRead};
 use rebuilder_actors::protocol::stored::{
     self, DifferenceRecord, JobState, Record, ReportRecord, WorkerRecord,
 };
@@ -25,7 +25,7 @@ struct Named {
 
 /// Reads all records, and all blobs that they name.
 pub(super) fn store(
-    store: &dyn Store,
+    store: &dyn StoreRead,
     dir: &DataDir,
     findings: &mut Findings,
 ) -> Result<(), CheckError> {
@@ -53,7 +53,7 @@ pub(super) fn store(
 }
 
 fn records(
-    store: &dyn Store,
+    store: &dyn StoreRead,
     dir: &DataDir,
     findings: &mut Findings,
 ) -> Result<Vec<Named>, StoreError> {
@@ -103,7 +103,7 @@ fn records(
 }
 
 /// Keys of all workers, by their number.
-pub(super) fn workers(store: &dyn Store) -> Result<BTreeMap<WorkerId, PublicKey>, StoreError> {
+pub(super) fn workers(store: &dyn StoreRead) -> Result<BTreeMap<WorkerId, PublicKey>, StoreError> {
     let mut workers = BTreeMap::new();
     scan_records(store, |key, record: WorkerRecord| {
         workers.insert(record.id, key);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rebuilder_actors::port::{Batch, Clock as _, Store as _, StoreError};
+use rebuilder_actors::port::{Batch, Clock as _, StoreError, StoreOwner};
 
 use super::gather::Gathered;
 use super::inspect;
@@ -32,7 +32,7 @@ pub(super) fn run(dir: &DataDir, findings: &mut Findings) -> Result<(), CheckErr
     let rebuilt = rebuild(gathered, coordinator_public(dir.path()), now);
     let Rebuilt { records, said, lost } = rebuilt;
     let fresh = DataDir::open(&work::folder(dir, "new"))?;
-    let mut store = store::open(engine, &fresh, OPTIONS)?;
+    let mut store = StoreOwner::take(store::open(engine, &fresh, OPTIONS)?, None)?;
     for records in records.chunks(RECORDS_A_COMMIT) {
         let mut batch = Batch::default();
         for (key, value) in records {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ractor::{Actor as _, ActorRef, SpawnErr};
 use rebuilder_actors::actor::TreeEnd;
 use rebuilder_actors::actor::coordinator::syncs::Profile;
-use rebuilder_actors::actor::coordinator::{Coordinator, Message, Parts, damage_in};
+use rebuilder_actors::actor::coordinator::{Coordinator, Message, Parts};
 use rebuilder_actors::port::{IndexReader, Network};
 use rebuilder_actors::protocol::PublicKey;
 use rebuilder_transport::{Limits, system};
@@ -98,9 +98,10 @@ impl Running {
         let (end, ended) = oneshot::channel();
         let (tree, _) = Coordinator::spawn(None, Coordinator, (parts, end)).await.map_err(
             |error| match &error {
-                SpawnErr::StartupFailed(cause) => match damage_in(cause) {
-                    Some(reason) => RoleError::Damaged(reason),
-                    None => RoleError::Start(error.to_string()),
+                SpawnErr::StartupFailed(cause) => match TreeEnd::of(cause) {
+                    Some(TreeEnd::Damaged { reason }) => RoleError::Damaged(reason),
+                    Some(TreeEnd::TakenOver { reason }) => RoleError::TakenOver(reason),
+                    _ => RoleError::Start(error.to_string()),
                 },
                 _ => RoleError::Start(error.to_string()),
             },

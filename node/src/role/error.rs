@@ -55,6 +55,9 @@ pub enum RoleError {
     /// What is stored is damaged; another start finds the same.
     #[error("{0}")]
     Damaged(String),
+    /// Another coordinator took the store over; this one must not take it back.
+    #[error("{0}")]
+    TakenOver(String),
     /// Not every job came to an end.
     #[error("interrupted")]
     Interrupted,
@@ -86,7 +89,7 @@ impl RoleError {
             // EX_SOFTWARE of sysexits.h.
             Self::GaveUp(_) => 70,
             // EX_NOPERM of sysexits.h.
-            Self::Refused(_) => 77,
+            Self::Refused(_) | Self::TakenOver(_) => 77,
             // 128 and the number of the signal.
             Self::HungUp => 129,
             Self::Interrupted | Self::Forced(_) => 130,

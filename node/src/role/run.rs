@@ -128,6 +128,7 @@ fn ended(end: Option<TreeEnd>) -> Result<(), RoleError> {
     match end {
         Some(TreeEnd::GaveUp { reason }) => Err(RoleError::GaveUp(reason)),
         Some(TreeEnd::Damaged { reason }) => Err(RoleError::Damaged(reason)),
+        Some(TreeEnd::TakenOver { reason }) => Err(RoleError::TakenOver(reason)),
         Some(TreeEnd::Refused { reason }) => Err(RoleError::Refused(reason.text)),
         Some(TreeEnd::Stopped) => Ok(()),
         None => Err(RoleError::GaveUp("the tree ended without a word".into())),

@@ -1,10 +1,14 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use rebuilder_actors::port::{Batch, Store, StoreError};
+use rebuilder_actors::port::{
+    Batch, Fence, ReadStore, Snapshot, Store, StoreError, StoreRead, StoreReader,
+};
 use rebuilder_actors::protocol::Sha256;
 use rebuilder_actors::protocol::stored::{self, Record, SumsRecord};
 
+use super::database_store::Visit;
 use super::head::{Found, Head, HeadFile};
 use super::summed::{SummedStore, Sums};
 use super::sums::{self, record_digest, table_of};
@@ -83,10 +87,10 @@ impl<S: SummedStore> CheckedStore<S> {
         Ok((Self { inner, engine, tally, head, broken: None }, opened))
     }
 
-    fn commit_all(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+    fn commit_all(&mut self, fence: Fence, batches: &[Batch]) -> Result<(), StoreError> {
         let before = self.tally.sums.generation;
         // A failure may leave the tally ahead of what is stored: then nothing is written any more.
-        self.inner.commit_summed(batches, &mut self.tally)?;
+        self.inner.commit_summed(fence, batches, &mut self.tally)?;
         if self.tally.sums.generation == before {
             return Ok(());
         }
@@ -140,15 +144,25 @@ impl Sums for Tally {
 }
 
 impl<S: SummedStore> Store for CheckedStore<S> {
-    fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+    fn take_over(&mut self, held: Option<Fence>) -> Result<Fence, StoreError> {
+        self.inner.take_over(held)
+    }
+
+    fn commit(&mut self, fence: Fence, batches: &[Batch]) -> Result<(), StoreError> {
         if let Some(error) = &self.broken {
             return Err(error.clone());
         }
-        let done = self.commit_all(batches);
+        let done = self.commit_all(fence, batches);
         self.broken = done.as_ref().err().cloned();
         done
     }
 
+    fn reader(&self) -> StoreReader {
+        Arc::new(CheckedReader(self.inner.reader()))
+    }
+}
+
+impl<S: SummedStore> StoreRead for CheckedStore<S> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         if *key == *SumsRecord::key(()) {
             return Ok(None);
@@ -171,6 +185,30 @@ impl<S: SummedStore> Store for CheckedStore<S> {
     }
 }
 
+/// A reader that is not shown the record of the sums.
+struct CheckedReader<R>(R);
+
+impl<R: std::ops::Deref<Target: StoreRead>> StoreRead for CheckedReader<R> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if *key == *SumsRecord::key(()) { Ok(None) } else { self.0.get(key) }
+    }
+
+    fn scan(&self, prefix: &[u8], from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let sums = SumsRecord::key(());
+        self.0.scan(prefix, from, &mut |key, value| *key == *sums || visit(key, value))
+    }
+
+    fn place(&self) -> String {
+        self.0.place()
+    }
+}
+
+impl ReadStore for CheckedReader<StoreReader> {
+    fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Ok(Box::new(CheckedReader(self.0.snapshot()?)))
+    }
+}
+
 /// Makes the sums of a store that has none. A crash between its steps leaves a head that says that
 /// the sums are being made.
 fn adopt<S: SummedStore>(
@@ -183,7 +221,8 @@ fn adopt<S: SummedStore>(
     let sums = SumsRecord { generation: 1, ..found.sums.clone() };
     let mut batch = Batch::default();
     batch.put(SumsRecord::key(()), stored::write(&sums));
-    inner.commit(&[batch])?;
+    let fence = inner.take_over(None)?;
+    inner.commit(fence, &[batch])?;
     Ok(sums)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use rebuilder_actors::port::{Batch, Store as _, StoreError};
+use rebuilder_actors::port::{Batch, Store, StoreError, StoreOwner};
 use rebuilder_actors::protocol::SignedReport;
 use rebuilder_actors::protocol::stored::{Record, ReportRecord, SumsRecord};
 
@@ -17,8 +17,14 @@ fn places(folder: &Path) -> Places {
     Places { engine: folder.join("db"), head: folder.join("store.head"), has_sums: false }
 }
 
-fn open(memory: &Memory, folder: &Path) -> Result<CheckedStore<Memory>, StoreError> {
-    CheckedStore::open(memory.clone(), &places(folder)).map(|(store, _)| store)
+fn open(memory: &Memory, folder: &Path) -> Result<StoreOwner<CheckedStore<Memory>>, StoreError> {
+    let (store, _) = CheckedStore::open(memory.clone(), &places(folder))?;
+    StoreOwner::take(store, None)
+}
+
+fn boxed(memory: &Memory, folder: &Path) -> StoreOwner<Box<dyn Store>> {
+    let (store, _) = CheckedStore::open(memory.clone(), &places(folder)).unwrap();
+    StoreOwner::take(Box::new(store) as Box<dyn Store>, None).unwrap()
 }
 
 /// A report and its signed bytes, with a change of its job.
@@ -64,7 +70,7 @@ proptest! {
     fn any_history_reads_like_an_ordered_map(steps in conformance::history()) {
         let top = tempfile::tempdir().unwrap();
         let memory = Memory::default();
-        conformance::check_history(&steps, || Box::new(open(&memory, top.path()).unwrap()));
+        conformance::check_history(&steps, || boxed(&memory, top.path()));
     }
 
     #[test]
@@ -96,7 +102,7 @@ proptest! {
 fn order_within_a_commit_holds() {
     let top = tempfile::tempdir().unwrap();
     let memory = Memory::default();
-    conformance::check_order_within_a_commit(Box::new(open(&memory, top.path()).unwrap()));
+    conformance::check_order_within_a_commit(boxed(&memory, top.path()));
     open(&memory, top.path()).unwrap();
 }
 
@@ -226,8 +232,8 @@ fn half_a_head_is_believed_only_where_the_engine_is_ahead() {
 #[test]
 fn a_store_of_a_release_before_gets_its_sums() {
     let top = tempfile::tempdir().unwrap();
-    let mut memory = Memory::default();
-    memory.commit(&[report(1), report(2)]).unwrap();
+    let memory = Memory::default();
+    StoreOwner::take(memory.clone(), None).unwrap().commit(&[report(1), report(2)]).unwrap();
     let (store, opened) = CheckedStore::open(memory.clone(), &places(top.path())).unwrap();
     assert_eq!(opened, Opened::Adopted { records: 6 });
     drop(store);
@@ -235,8 +241,8 @@ fn a_store_of_a_release_before_gets_its_sums() {
     assert_eq!(opened, Opened::Whole);
     // A hole that was there before is not adopted.
     let top = tempfile::tempdir().unwrap();
-    let mut memory = Memory::default();
-    memory.commit(&[report(1), report(3)]).unwrap();
+    let memory = Memory::default();
+    StoreOwner::take(memory.clone(), None).unwrap().commit(&[report(1), report(3)]).unwrap();
     let error = open(&memory, top.path()).unwrap_err().to_string();
     assert!(error.contains("without report 2; without signed report 2"), "{error}");
 }
@@ -245,8 +251,8 @@ fn a_store_of_a_release_before_gets_its_sums() {
 #[test]
 fn an_adoption_that_breaks_off_begins_again() {
     let top = tempfile::tempdir().unwrap();
-    let mut memory = Memory::default();
-    memory.commit(&[report(1)]).unwrap();
+    let memory = Memory::default();
+    StoreOwner::take(memory.clone(), None).unwrap().commit(&[report(1)]).unwrap();
     drop(open(&memory, top.path()).unwrap());
     let head = top.path().join("store.head");
     let birth = super::head::Head::BIRTH;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use rebuilder_actors::port::{Batch, Op, Store};
+use rebuilder_actors::port::{Batch, Op, Store, StoreOwner, StoreRead};
 
 type Model = BTreeMap<Bytes, Bytes>;
 
@@ -60,7 +60,7 @@ pub fn history() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// Runs `steps` on what `open` opens, and compares all that can be read after each.
-pub fn check_history(steps: &[Step], mut open: impl FnMut() -> Box<dyn Store>) {
+pub fn check_history(steps: &[Step], mut open: impl FnMut() -> StoreOwner<Box<dyn Store>>) {
     let mut model = Model::new();
     let mut store = open();
     for step in steps {
@@ -74,10 +74,10 @@ pub fn check_history(steps: &[Step], mut open: impl FnMut() -> Box<dyn Store>) {
                 store = open();
             }
         }
-        check_content(&*store, &model);
+        check_content(&store, &model);
     }
     drop(store);
-    check_content(&*open(), &model);
+    check_content(&open(), &model);
 }
 
 fn apply(model: &mut Model, batches: &[Batch]) {
@@ -89,7 +89,7 @@ fn apply(model: &mut Model, batches: &[Batch]) {
     }
 }
 
-fn check_content(store: &dyn Store, model: &Model) {
+fn check_content(store: &dyn StoreRead, model: &Model) {
     assert_eq!(scanned(store, b"", b"", usize::MAX), *model);
     for (key, value) in model {
         assert_eq!(store.get(key).unwrap().as_ref(), Some(value));
@@ -115,7 +115,7 @@ fn check_content(store: &dyn Store, model: &Model) {
 }
 
 /// What a scan gives, in its order, until `most` keys were seen.
-fn scanned(store: &dyn Store, prefix: &[u8], from: &[u8], most: usize) -> Model {
+fn scanned(store: &dyn StoreRead, prefix: &[u8], from: &[u8], most: usize) -> Model {
     let mut keys = Vec::new();
     let mut seen = Model::new();
     let mut visit = |key: &[u8], value: &[u8]| {
@@ -129,7 +129,7 @@ fn scanned(store: &dyn Store, prefix: &[u8], from: &[u8], most: usize) -> Model 
 }
 
 /// The same key set, deleted and set again inside one batch and across those of one commit.
-pub fn check_order_within_a_commit(mut store: Box<dyn Store>) {
+pub fn check_order_within_a_commit(mut store: StoreOwner<Box<dyn Store>>) {
     let mut first = Batch::default();
     first.put(&b"k"[..], &b"1"[..]);
     first.delete(&b"k"[..]);
@@ -148,7 +148,7 @@ pub fn check_order_within_a_commit(mut store: Box<dyn Store>) {
 }
 
 /// A commit with something over the limits is refused whole, and harms nothing.
-pub fn check_limits(mut open: impl FnMut() -> Box<dyn Store>) {
+pub fn check_limits(mut open: impl FnMut() -> StoreOwner<Box<dyn Store>>) {
     let mut good = Batch::default();
     good.put(vec![b'k'; 256], vec![1; 1 << 20]);
     let mut model = Model::new();
@@ -159,6 +159,6 @@ pub fn check_limits(mut open: impl FnMut() -> Box<dyn Store>) {
         bad.put(&b"other"[..], &b"x"[..]);
         bad.put(vec![b'x'; key], vec![1; value]);
         open().commit(&[bad]).unwrap_err();
-        check_content(&*open(), &model);
+        check_content(&open(), &model);
     }
 }

@@ -5,18 +5,21 @@ use std::path::Path;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use rebuilder_actors::port::{Batch, Store, StoreError};
+use rebuilder_actors::port::{Batch, Store, StoreError, StoreOwner};
+
+use rebuilder_actors::conformance as port;
 
 use super::conformance::{self, Step};
-use super::{Engine, MAX_KEY, StoreOptions};
+use super::memory::Memory;
+use super::{Engine, MAX_KEY, RoomStore, StoreOptions};
 use crate::data_dir::DataDir;
 
 fn try_open(engine: Engine, path: &Path) -> Result<Box<dyn Store>, StoreError> {
     engine.open(&DataDir::open(path)?, StoreOptions::default())
 }
 
-fn open(engine: Engine, path: &Path) -> Box<dyn Store> {
-    try_open(engine, path).unwrap()
+fn open(engine: Engine, path: &Path) -> StoreOwner<Box<dyn Store>> {
+    StoreOwner::take(try_open(engine, path).unwrap(), None).unwrap()
 }
 
 proptest! {
@@ -38,6 +41,26 @@ fn order_and_limits_hold() {
         conformance::check_order_within_a_commit(open(engine, &top.path().join("a")));
         conformance::check_limits(|| open(engine, &top.path().join("b")));
     }
+}
+
+#[test]
+fn readers_see_one_moment_and_only_the_last_owner_writes() {
+    for engine in Engine::ALL {
+        let top = tempfile::tempdir().unwrap();
+        let open = |name| try_open(engine, &top.path().join(name)).unwrap();
+        port::store_readers(&mut || open("readers"));
+        port::store_fences(&mut || open("fences"), false);
+        // As a coordinator opens it: no wrapper loses a reader.
+        let open = |name| {
+            let dir = DataDir::open(&top.path().join(name)).unwrap();
+            let store = super::open(engine, &dir, StoreOptions::default()).unwrap();
+            Box::new(RoomStore::new(store, dir.path().to_owned())) as Box<dyn Store>
+        };
+        port::store_readers(&mut || open("checked readers"));
+        port::store_fences(&mut || open("checked fences"), false);
+    }
+    let memory = Memory::default();
+    port::store_fences(&mut || Box::new(memory.clone()), true);
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rebuilder_actors::port::{Batch, Store, StoreError};
+use rebuilder_actors::port::{Batch, Store, StoreError, StoreOwner, StoreRead};
 
 use super::database_store::{Database, DatabaseStore, StoreOptions, create};
 use super::engine::Engine;
@@ -97,7 +97,7 @@ fn run<F: Database, T: Database>(
         (true, false) => {
             drop(create::<T>(&fresh, options)?);
             let former = open::<F>(dir, &from, options)?;
-            copy(&former, &mut open::<T>(dir, &fresh, options)?)?;
+            copy(&former, open::<T>(dir, &fresh, options)?)?;
             // Opened again, so that what is compared comes from the file.
             let new = open::<T>(dir, &fresh, options)?;
             let records = compare((&former, &from), (&new, &fresh))?;
@@ -124,7 +124,8 @@ fn open<D: Database>(
     DatabaseStore::open_folder(dir, folder.to_owned(), options)
 }
 
-fn copy(from: &dyn Store, to: &mut dyn Store) -> Result<(), StoreError> {
+fn copy<T: Store>(from: &dyn StoreRead, to: T) -> Result<(), StoreError> {
+    let mut to = StoreOwner::take(to, None)?;
     let mut batch = Batch::default();
     let mut bytes = 0;
     let mut failed = Ok(());
@@ -143,8 +144,8 @@ fn copy(from: &dyn Store, to: &mut dyn Store) -> Result<(), StoreError> {
 
 /// Reads both from end to end; returns how many records each has.
 fn compare(
-    (from, from_folder): (&dyn Store, &Path),
-    (to, to_folder): (&dyn Store, &Path),
+    (from, from_folder): (&dyn StoreRead, &Path),
+    (to, to_folder): (&dyn StoreRead, &Path),
 ) -> Result<u64, ConvertError> {
     let difference = match first_difference(from, to)? {
         Some(difference) => Some(difference),
@@ -163,7 +164,10 @@ fn compare(
 }
 
 /// The first record of `all` that is not in `other`; `None` when each is.
-fn first_difference(all: &dyn Store, other: &dyn Store) -> Result<Option<String>, StoreError> {
+fn first_difference(
+    all: &dyn StoreRead,
+    other: &dyn StoreRead,
+) -> Result<Option<String>, StoreError> {
     let mut found = Ok(None);
     all.scan(b"", b"", &mut |key, value| {
         found = other.get(key).map(|there| match there {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rebuilder_actors::port::{Batch, Store};
+use rebuilder_actors::port::{Batch, Store, StoreOwner};
 
 use super::power_load::{self, Content};
 use super::{ConvertError, Converted, Engine, StoreOptions, convert};
@@ -19,9 +19,10 @@ const TO: &str = "STORE_CONVERT_TO";
 /// Of the store that is converted: some 600 records, values of up to 160 KB among them.
 const BATCHES: u64 = 60;
 
-fn open(engine: Engine, path: &Path) -> Result<Box<dyn Store>, String> {
+fn open(engine: Engine, path: &Path) -> Result<StoreOwner<Box<dyn Store>>, String> {
     let dir = DataDir::open(path).map_err(|error| error.to_string())?;
-    engine.open(&dir, StoreOptions::default()).map_err(|error| error.to_string())
+    let store = engine.open(&dir, StoreOptions::default());
+    store.and_then(|store| StoreOwner::take(store, None)).map_err(|error| error.to_string())
 }
 
 /// Makes a store; returns what is in it.

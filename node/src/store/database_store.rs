@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rebuilder_actors::port::{Batch, Op, Store, StoreError};
+use rebuilder_actors::port::{Batch, Fence, Op, Store, StoreError, StoreRead, StoreReader};
+use rebuilder_actors::protocol::stored::{FenceRecord, Record as _};
 
 use super::engine::{self, Engine};
+use super::fence;
 use super::layout::{MAX_KEY, MAX_VALUE};
 use super::summed::{NoSums, SummedStore, Sums};
 use crate::data_dir::{DataDir, io_error};
@@ -58,11 +60,14 @@ pub(super) trait Database: Sized + Send + 'static {
     /// Makes all changes as one, durably, with the record of `sums`, which is told of each.
     fn commit(&mut self, changes: &Changes<'_>, sums: &mut dyn Sums) -> Result<(), StoreError>;
 
-    /// As [`Store::get`].
+    /// As [`StoreRead::get`].
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
-    /// As [`Store::scan`].
+    /// As [`StoreRead::scan`].
     fn scan(&self, prefix: &[u8], from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
+    /// As [`Store::reader`].
+    fn reader(&self) -> StoreReader;
 }
 
 /// The port `Store` on a database in a data directory. Keys are at most 256 bytes, values at most
@@ -108,6 +113,11 @@ impl<D: Database> DatabaseStore<D> {
         Ok(Self { database, folder, broken: None, _dir: dir.clone() })
     }
 
+    /// The token of whoever took the store over last.
+    fn stored_fence(&self) -> Result<Option<Fence>, StoreError> {
+        fence::read(&self.place(), self.database.get(&FenceRecord::key(()))?)
+    }
+
     fn commit_all(&mut self, batches: &[Batch], sums: &mut dyn Sums) -> Result<(), StoreError> {
         for op in batches.iter().flat_map(|batch| &batch.0) {
             check(op, &self.folder)?;
@@ -133,27 +143,50 @@ impl<D: Database> DatabaseStore<D> {
 }
 
 impl<D: Database> SummedStore for DatabaseStore<D> {
-    fn commit_summed(&mut self, batches: &[Batch], sums: &mut dyn Sums) -> Result<(), StoreError> {
+    fn commit_summed(
+        &mut self,
+        fence: Fence,
+        batches: &[Batch],
+        sums: &mut dyn Sums,
+    ) -> Result<(), StoreError> {
         if let Some(error) = &self.broken {
             return Err(error.clone());
         }
-        let done = self.commit_all(batches, sums);
+        let done = fence::check(&self.place(), fence, self.stored_fence())
+            .and_then(|()| self.commit_all(batches, sums));
         self.broken = done.as_ref().err().cloned();
         done
     }
 }
 
 impl<D: Database> Store for DatabaseStore<D> {
-    fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
-        self.commit_summed(batches, &mut NoSums)
+    fn take_over(&mut self, held: Option<Fence>) -> Result<Fence, StoreError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        let next = fence::next(&self.place(), held, self.stored_fence()?)?;
+        let (key, value) = fence::record(next);
+        let done = self.database.commit(&Changes::from([(&key[..], Some(&value))]), &mut NoSums);
+        self.broken = done.as_ref().err().cloned();
+        done.map(|()| next)
     }
 
+    fn commit(&mut self, fence: Fence, batches: &[Batch]) -> Result<(), StoreError> {
+        self.commit_summed(fence, batches, &mut NoSums)
+    }
+
+    fn reader(&self) -> StoreReader {
+        fence::hidden(self.database.reader())
+    }
+}
+
+impl<D: Database> StoreRead for DatabaseStore<D> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.database.get(key)
+        fence::get(key, || self.database.get(key))
     }
 
     fn scan(&self, prefix: &[u8], from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        self.database.scan(prefix, from, visit)
+        fence::scan(visit, |visit| self.database.scan(prefix, from, visit))
     }
 
     fn place(&self) -> String {
@@ -195,6 +228,10 @@ fn check(op: &Op, folder: &Path) -> Result<(), StoreError> {
         Op::Put { key, value } => (key.len(), value.len()),
         Op::Delete { key } => (key.len(), 0),
     };
+    if fence::is_its_key(op) {
+        let reason = "that is where the store keeps the number of its owner".to_owned();
+        return Err(StoreError::Io { action: "write", path: folder.display().to_string(), reason });
+    }
     if key <= MAX_KEY && value <= MAX_VALUE {
         return Ok(());
     }

@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rebuilder_actors::port::StoreOwner;
+
 use super::power_load::{self, Content};
 use super::{Engine, StoreOptions};
 use crate::data_dir::DataDir;
@@ -91,7 +93,8 @@ fn starts(engine: Engine) -> ([Node; 2], Content) {
     let top = tempfile::tempdir().unwrap();
     let data = top.path().join("data");
     let dir = DataDir::open(&data).unwrap();
-    let mut store = engine.open(&dir, StoreOptions::default()).unwrap();
+    let store = engine.open(&dir, StoreOptions::default()).unwrap();
+    let mut store = StoreOwner::take(store, None).unwrap();
     let mut content = Content::new();
     for number in 1..=BATCHES {
         store.commit(&[power_load::batch(number)]).unwrap();

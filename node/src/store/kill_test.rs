@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rebuilder_actors::port::{Batch, Store};
+use rebuilder_actors::port::{Batch, Store, StoreOwner, StoreRead};
 
 use super::{Engine, StoreOptions};
 use crate::data_dir::DataDir;
@@ -19,8 +19,9 @@ const COMMITS_MIN: usize = 12;
 /// Keys of a batch: one commit writes all of them with its number.
 const KEYS: u64 = 5;
 
-fn open(engine: Engine, path: &Path) -> Box<dyn Store> {
-    engine.open(&DataDir::open(path).unwrap(), StoreOptions::default()).unwrap()
+fn open(engine: Engine, path: &Path) -> StoreOwner<Box<dyn Store>> {
+    let store = engine.open(&DataDir::open(path).unwrap(), StoreOptions::default()).unwrap();
+    StoreOwner::take(store, None).unwrap()
 }
 
 /// The batch `number` sets the same keys as every other, and adds one of its own.
@@ -37,7 +38,7 @@ fn batch(number: u64) -> Batch {
 }
 
 /// Reads back the number of the last batch that is there, and checks that all before it are.
-fn last_whole(store: &dyn Store) -> u64 {
+fn last_whole(store: &dyn StoreRead) -> u64 {
     let mut numbers = Vec::new();
     store
         .scan(b"n", b"n", &mut |key, value| {

@@ -5,16 +5,19 @@ mod checked;
 mod convert;
 mod database_store;
 mod engine;
+mod fence;
 mod head;
 mod layout;
 mod opening;
 mod redb_store;
 mod room;
+mod sled_reader;
 mod sled_store;
 mod summed;
 mod sums;
 mod survey;
 mod synchronous;
+mod versions;
 
 #[cfg(test)]
 mod checked_test;

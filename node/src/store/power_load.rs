@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use rebuilder_actors::port::{Batch, Op, Store, StoreError};
+use rebuilder_actors::port::{Batch, Op, StoreError, StoreRead};
 
 use crate::testing::power_cut::Numbers;
 
@@ -71,7 +71,7 @@ pub fn apply(content: &mut Content, number: u64) {
 }
 
 /// The number of the last batch in `store`; 0 when there is none.
-pub fn last(store: &dyn Store) -> Result<u64, StoreError> {
+pub fn last(store: &dyn StoreRead) -> Result<u64, StoreError> {
     let value = store.get(LAST)?;
     let number =
         |value: Bytes| value.first_chunk::<8>().map_or(u64::MAX, |n| u64::from_be_bytes(*n));
@@ -79,7 +79,7 @@ pub fn last(store: &dyn Store) -> Result<u64, StoreError> {
 }
 
 /// The first thing in `store` that is not as `content` says; `None` when all is.
-pub fn difference(store: &dyn Store, content: &Content) -> Option<String> {
+pub fn difference(store: &dyn StoreRead, content: &Content) -> Option<String> {
     let mut expected = content.iter().peekable();
     let mut wrong = None;
     let scanned = store.scan(b"", b"", &mut |key, found| {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use rebuilder_actors::port::Store;
+use rebuilder_actors::port::{Store, StoreOwner};
 
 use super::power_load::{self, Content};
 use super::{Engine, StoreOptions};
@@ -106,9 +106,10 @@ impl Extent {
     }
 }
 
-fn open(engine: Engine, path: &Path) -> Result<Box<dyn Store>, String> {
+fn open(engine: Engine, path: &Path) -> Result<StoreOwner<Box<dyn Store>>, String> {
     let dir = DataDir::open(path).map_err(|e| format!("its folder does not open: {e}"))?;
     let store = engine.open(&dir, StoreOptions::default());
+    let store = store.and_then(|store| StoreOwner::take(store, None));
     store.map_err(|e| format!("it does not open: {e}"))
 }
 
@@ -119,7 +120,7 @@ fn child_that_loads() {
     let setting = |name| std::env::var(name).ok().and_then(|n: String| n.parse::<u64>().ok());
     let mut store = open(Engine::asked_by(ENGINE), &top.join("data")).unwrap();
     // What a new owner finds, it acts upon: it must stay.
-    let first = power_load::last(&*store).unwrap();
+    let first = power_load::last(&store).unwrap();
     tell(&first.to_string());
     let end = first + setting(BATCHES).unwrap();
     let mut random = Numbers::new(end);
@@ -166,14 +167,14 @@ fn fault(
 ) -> Result<(), String> {
     let mut store = open(engine, path)?;
     let read = |e| format!("it cannot be read: {e}");
-    let last = power_load::last(&*store).map_err(read)?;
+    let last = power_load::last(&store).map_err(read)?;
     if !(acknowledged..=acknowledged + GROUP).contains(&last) {
         return Err(format!("batch {acknowledged} was acknowledged, the last one is {last}"));
     }
     for number in acknowledged + 1..=last {
         power_load::apply(&mut content, number);
     }
-    if let Some(difference) = power_load::difference(&*store, &content) {
+    if let Some(difference) = power_load::difference(&store, &content) {
         return Err(format!("it should be as after batch {last}: {difference}"));
     }
     // It goes on.
@@ -182,7 +183,7 @@ fn fault(
     power_load::apply(&mut content, last + 1);
     power_load::apply(&mut content, last + 2);
     drop(store);
-    let difference = power_load::difference(&*open(engine, path)?, &content);
+    let difference = power_load::difference(&open(engine, path)?, &content);
     difference.map_or(Ok(()), |d| Err(format!("opened once more, after batch {}: {d}", last + 2)))
 }
 

@@ -1,15 +1,19 @@
 use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
-use rebuilder_actors::port::StoreError;
+use rebuilder_actors::port::{ReadStore, Snapshot, StoreError, StoreRead, StoreReader};
 use redb::{Builder, Durability, ReadOnlyTable, ReadableDatabase as _, TableDefinition};
 
 use super::database_store::{Changes, Database, DatabaseStore, StoreOptions, Visit, when_released};
 use super::engine::Engine;
+use super::sled_reader::closed;
 use super::summed::{NoSums, Sums};
 use crate::data_dir::io_error;
 use crate::durable;
@@ -33,10 +37,33 @@ const FILE: &str = "db.redb";
 /// redb's database in a folder.
 #[derive(Debug)]
 pub struct RedbDatabase {
+    rows: Arc<Rows>,
+}
+
+/// What is in the database, for its owner and, as long as that is there, for readers.
+#[derive(Debug)]
+struct Rows {
     /// `None` only while it is dropped.
     db: Option<redb::Database>,
     path: PathBuf,
+    /// Tables as of the moments of snapshots. They lie here, so that all end with the owner: one
+    /// alone would keep the file locked.
+    snapshots: Mutex<Snapshots>,
 }
+
+#[derive(Default)]
+struct Snapshots {
+    tables: BTreeMap<u64, Arc<Table>>,
+    last: u64,
+}
+
+impl fmt::Debug for Snapshots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} snapshots", self.tables.len())
+    }
+}
+
+type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 impl Database for RedbDatabase {
     const ENGINE: Engine = Engine::Redb;
@@ -57,20 +84,21 @@ impl Database for RedbDatabase {
         let is_held =
             |error: &redb::DatabaseError| matches!(error, redb::DatabaseError::DatabaseAlreadyOpen);
         let db = guarded("open", &path, || Ok(when_released(open, is_held)?))?;
-        let mut database = Self { db: Some(db), path };
+        let rows = Rows { db: Some(db), path, snapshots: Mutex::default() };
+        let mut database = Self { rows: Arc::new(rows) };
         if create {
             database.commit(&Changes::new(), &mut NoSums)?;
         }
         // The table must be there: it was made when the database was.
-        database.rows(|_| Ok(()))?;
+        database.rows.table()?;
         durable::sync_dir(folder).map_err(|e| io_error("sync", folder, &e))?;
         Ok(database)
     }
 
     fn commit(&mut self, changes: &Changes<'_>, sums: &mut dyn Sums) -> Result<(), StoreError> {
         let mut refused = Ok(());
-        guarded("write", &self.path, || {
-            let mut write = self.db().begin_write()?;
+        guarded("write", &self.rows.path, || {
+            let mut write = self.rows.db().begin_write()?;
             write.set_durability(Durability::Immediate)?;
             write.set_two_phase_commit(true);
             let mut rows = write.open_table(ROWS)?;
@@ -97,15 +125,50 @@ impl Database for RedbDatabase {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.rows(|rows| {
-            let value = rows.get(key)?;
+        self.rows.get(&self.rows.table()?, key)
+    }
+
+    fn scan(&self, prefix: &[u8], from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.rows.scan(&self.rows.table()?, prefix, from, visit)
+    }
+
+    fn reader(&self) -> StoreReader {
+        let place = self.rows.path.display().to_string();
+        Arc::new(RedbReader { rows: Arc::downgrade(&self.rows), place })
+    }
+}
+
+impl Rows {
+    fn db(&self) -> &redb::Database {
+        self.db.as_ref().expect("it is there until it is dropped")
+    }
+
+    fn snapshots(&self) -> MutexGuard<'_, Snapshots> {
+        // A panic while the lock is held cannot leave a map half changed.
+        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The table as of the last commit.
+    fn table(&self) -> Result<Table, StoreError> {
+        guarded("read", &self.path, || Ok(self.db().begin_read()?.open_table(ROWS)?))
+    }
+
+    fn get(&self, table: &Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        guarded("read", &self.path, || {
+            let value = table.get(key)?;
             Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
         })
     }
 
-    fn scan(&self, prefix: &[u8], from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+    fn scan(
+        &self,
+        table: &Table,
+        prefix: &[u8],
+        from: &[u8],
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
         let start = prefix.max(from);
-        let mut range = self.rows(|rows| Ok(rows.range(start..)?))?;
+        let mut range = guarded("read", &self.path, || Ok(table.range(start..)?))?;
         loop {
             // A panic of `visit` is not redb's.
             let row = guarded("read", &self.path, || Ok(range.next().transpose()?))?;
@@ -118,28 +181,94 @@ impl Database for RedbDatabase {
     }
 }
 
-impl RedbDatabase {
-    fn db(&self) -> &redb::Database {
-        self.db.as_ref().expect("it is there until it is dropped")
-    }
-
-    /// Reads from the table as of the last commit.
-    fn rows<T>(
-        &self,
-        read: impl FnOnce(&ReadOnlyTable<&[u8], &[u8]>) -> Result<T, redb::Error>,
-    ) -> Result<T, StoreError> {
-        guarded("read", &self.path, || read(&self.db().begin_read()?.open_table(ROWS)?))
-    }
-}
-
-impl Drop for RedbDatabase {
+impl Drop for Rows {
     fn drop(&mut self) {
+        self.snapshots().tables.clear();
         // It writes once more, and nobody is there who could be told what fails: the next open
         // finds out. A panic in here would end the process when another one is under way.
         let db = self.db.take();
         if catch_unwind(AssertUnwindSafe(|| drop(db))).is_err() {
             tracing::warn!(path = %self.path.display(), "redb panicked while it closed the store");
         }
+    }
+}
+
+/// Reads redb beside its owner: redb keeps the pages of every transaction that is being read, and
+/// shows a commit once its second sync is over.
+struct RedbReader {
+    rows: Weak<Rows>,
+    place: String,
+}
+
+impl RedbReader {
+    fn rows(&self) -> Result<Arc<Rows>, StoreError> {
+        self.rows.upgrade().ok_or_else(|| closed(&self.place))
+    }
+}
+
+impl StoreRead for RedbReader {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let rows = self.rows()?;
+        rows.get(&rows.table()?, key)
+    }
+
+    fn scan(&self, prefix: &[u8], from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let rows = self.rows()?;
+        rows.scan(&rows.table()?, prefix, from, visit)
+    }
+
+    fn place(&self) -> String {
+        self.place.clone()
+    }
+}
+
+impl ReadStore for RedbReader {
+    fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let rows = self.rows()?;
+        let table = Arc::new(rows.table()?);
+        let mut snapshots = rows.snapshots();
+        snapshots.last += 1;
+        let number = snapshots.last;
+        snapshots.tables.insert(number, table);
+        let reader = Self { rows: self.rows.clone(), place: self.place.clone() };
+        Ok(Box::new(RedbSnapshot { reader, number }))
+    }
+}
+
+struct RedbSnapshot {
+    reader: RedbReader,
+    number: u64,
+}
+
+impl Drop for RedbSnapshot {
+    fn drop(&mut self) {
+        if let Some(rows) = self.reader.rows.upgrade() {
+            rows.snapshots().tables.remove(&self.number);
+        }
+    }
+}
+
+impl RedbSnapshot {
+    fn table(&self) -> Result<(Arc<Rows>, Arc<Table>), StoreError> {
+        let rows = self.reader.rows()?;
+        let table = rows.snapshots().tables.get(&self.number).cloned();
+        table.map(|table| (rows, table)).ok_or_else(|| closed(&self.reader.place))
+    }
+}
+
+impl StoreRead for RedbSnapshot {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let (rows, table) = self.table()?;
+        rows.get(&table, key)
+    }
+
+    fn scan(&self, prefix: &[u8], from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let (rows, table) = self.table()?;
+        rows.scan(&table, prefix, from, visit)
+    }
+
+    fn place(&self) -> String {
+        self.reader.place.clone()
     }
 }
 

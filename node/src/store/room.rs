@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nix::sys::statvfs::statvfs;
-use rebuilder_actors::port::{Batch, Store, StoreError};
+use rebuilder_actors::port::{Batch, Fence, Store, StoreError, StoreRead, StoreReader};
 
 /// A store that begins no commit while its disk is nearly full.
 ///
@@ -50,11 +50,21 @@ impl<S: Store> RoomStore<S> {
 }
 
 impl<S: Store> Store for RoomStore<S> {
-    fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
-        self.wait_for_room();
-        self.store.commit(batches)
+    fn take_over(&mut self, held: Option<Fence>) -> Result<Fence, StoreError> {
+        self.store.take_over(held)
     }
 
+    fn commit(&mut self, fence: Fence, batches: &[Batch]) -> Result<(), StoreError> {
+        self.wait_for_room();
+        self.store.commit(fence, batches)
+    }
+
+    fn reader(&self) -> StoreReader {
+        self.store.reader()
+    }
+}
+
+impl<S: Store> StoreRead for RoomStore<S> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.store.get(key)
     }
@@ -104,6 +114,7 @@ mod tests {
         let dir = DataDir::open(folder.path()).unwrap();
         let store = open(Engine::Sled, &dir, StoreOptions::default()).unwrap();
         let mut store = RoomStore::new(store, folder.path().to_owned());
+        let fence = store.take_over(None).unwrap();
         // Whoever finds damage names the engine's file.
         assert!(store.place().starts_with(folder.path().to_str().unwrap()), "{}", store.place());
         let put = |key: &'static str| {
@@ -111,14 +122,14 @@ mod tests {
             batch.put(key, "value");
             [batch]
         };
-        store.commit(&put("before")).unwrap();
+        store.commit(fence, &put("before")).unwrap();
         store.missing = |_| MISSING.load(Ordering::SeqCst);
         store.pause = Duration::from_millis(5);
         assert_eq!(store.get(b"before").unwrap().as_deref(), Some(&b"value"[..]));
         let (done, is_done) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                store.commit(&put("after")).unwrap();
+                store.commit(fence, &put("after")).unwrap();
                 done.send(()).unwrap();
             });
             assert!(is_done.recv_timeout(Duration::from_millis(300)).is_err());

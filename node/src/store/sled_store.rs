@@ -1,17 +1,20 @@
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use rebuilder_actors::port::StoreError;
+use rebuilder_actors::port::{StoreError, StoreReader};
 
 use super::database_store::{Changes, Database, DatabaseStore, StoreOptions, Visit, when_released};
 use super::engine::Engine;
 use super::layout::{self, Head, RESTS};
+use super::sled_reader::SledReader;
 use super::summed::Sums;
 use super::synchronous::make_synchronous;
+use super::versions::Versions;
 use crate::data_dir::io_error;
 
 /// The port `Store` on sled, in the folder `store` of a data directory.
@@ -27,11 +30,20 @@ pub type SledStore = DatabaseStore<SledDatabase>;
 /// sled's database in a folder.
 #[derive(Debug)]
 pub struct SledDatabase {
-    db: sled::Db,
+    rows: Arc<Rows>,
     /// The file that sled writes, opened before its first commit so that no error of writing back
     /// escapes `fdatasync`.
     file: File,
+}
+
+/// What is in the database, for its owner and, as long as that is there, for readers.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub(super) db: sled::Db,
     folder: PathBuf,
+    /// Held for writing while a commit is applied, which readers see after its sync alone, and for
+    /// reading while some rows are read: a reader waits for no sync, and the owner for a page.
+    pub(super) versions: RwLock<Versions>,
 }
 
 impl Database for SledDatabase {
@@ -44,63 +56,92 @@ impl Database for SledDatabase {
         }
         let db = open_sled(folder, options)?;
         let file = sync_all(folder, options)?;
-        Ok(Self { db, file, folder: folder.to_owned() })
+        let rows = Rows { db, folder: folder.to_owned(), versions: RwLock::default() };
+        Ok(Self { rows: Arc::new(rows), file })
     }
 
     fn commit(&mut self, changes: &Changes<'_>, sums: &mut dyn Sums) -> Result<(), StoreError> {
-        self.apply(changes, sums)?;
+        let rows = &*self.rows;
+        rows.apply(changes, sums)?;
         // The next changes may cut the file where moved pages were, so that the pages must be safe
         // where they are now.
-        self.db.flush().map_err(|e| store_error("write", &self.folder, e))?;
-        self.file.sync_data().map_err(|e| io_error("sync", &self.folder.join("db"), &e))
+        rows.db.flush().map_err(|e| store_error("write", &rows.folder, e))?;
+        self.file.sync_data().map_err(|e| io_error("sync", &rows.folder.join("db"), &e))?;
+        rows.write().synced();
+        Ok(())
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        match self.row(&layout::to_stored(key))? {
-            Some(row) => self.join(key, &self.head(key, &row)?).map(Some),
-            None => Ok(None),
-        }
+        self.rows.value(key)
     }
 
     fn scan(&self, prefix: &[u8], from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         let start = layout::to_stored(prefix.max(from));
         let prefix = layout::to_stored(prefix);
-        for row in self.db.range(&*start..) {
-            let (key, value) = row.map_err(|e| store_error("read", &self.folder, e))?;
+        for row in self.rows.db.range(&*start..) {
+            let (key, value) = row.map_err(|e| store_error("read", &self.rows.folder, e))?;
             if !key.starts_with(&prefix) || key.starts_with(RESTS) {
                 break;
             }
-            if self.visit(&key, &value, visit)?.is_break() {
+            if self.rows.visit(&key, &value, visit)?.is_break() {
                 break;
             }
         }
         Ok(())
     }
+
+    fn reader(&self) -> StoreReader {
+        Arc::new(SledReader::new(&self.rows))
+    }
 }
 
-impl SledDatabase {
+impl Rows {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Versions> {
+        // A panic while it is held cannot leave it half changed.
+        self.versions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Versions> {
+        self.versions.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn place(&self) -> String {
+        self.folder.join(SledDatabase::ENGINE.file()).display().to_string()
+    }
+
     /// Applies changes of different keys as one.
     fn apply(&self, changes: &Changes<'_>, sums: &mut dyn Sums) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
+        let mut replaced = Vec::with_capacity(changes.len() + 1);
         for (key, value) in changes {
             let stored_key = layout::to_stored(key);
             let row = self.row(&stored_key)?;
-            let before = row.as_ref().map(|row| self.head(key, row)).transpose()?;
+            let head = row.as_ref().map(|row| self.head(key, row)).transpose()?;
+            let before = head.as_ref().map(|head| self.join(key, head)).transpose()?;
             let after = value.map(|value| &value[..]);
-            match &before {
-                None => sums.change(key, None, after)?,
-                Some(Head::Whole(value)) => sums.change(key, Some(value), after)?,
-                Some(cut) => sums.change(key, Some(&self.join(key, cut)?), after)?,
-            }
-            put(&mut batch, (key, &stored_key), before.as_ref(), after);
+            sums.change(key, before.as_deref(), after)?;
+            put(&mut batch, (key, &stored_key), head.as_ref(), after);
+            replaced.push((Bytes::copy_from_slice(key), before));
         }
         if let Some((key, value)) = sums.record() {
             let stored_key = layout::to_stored(&key);
             let row = self.row(&stored_key)?;
-            let before = row.as_ref().map(|row| self.head(&key, row)).transpose()?;
-            put(&mut batch, (&key, &stored_key), before.as_ref(), Some(&value));
+            let head = row.as_ref().map(|row| self.head(&key, row)).transpose()?;
+            let before = head.as_ref().map(|head| self.join(&key, head)).transpose()?;
+            put(&mut batch, (&key, &stored_key), head.as_ref(), Some(&value));
+            replaced.push((key.into(), before));
         }
+        let mut versions = self.write();
+        versions.begin(replaced);
         self.db.apply_batch(batch).map_err(|e| store_error("write", &self.folder, e))
+    }
+
+    /// The value that the database has at `key`.
+    pub(super) fn value(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        match self.row(&layout::to_stored(key))? {
+            Some(row) => self.join(key, &self.head(key, &row)?).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn row(&self, stored_key: &[u8]) -> Result<Option<sled::IVec>, StoreError> {
@@ -148,6 +189,35 @@ impl SledDatabase {
             cut @ Head::Cut { .. } => visit(&key, &self.join(&key, &cut)?),
         };
         Ok(if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    }
+
+    /// Up to `rows` rows, or a little more than `bytes` bytes, of what the database has from the
+    /// key `start` on that begins with `prefix`; whether there may be more.
+    pub(super) fn page(
+        &self,
+        prefix: &[u8],
+        start: Bound<&[u8]>,
+        rows: usize,
+        bytes: usize,
+    ) -> Result<(BTreeMap<Bytes, Bytes>, bool), StoreError> {
+        let start = start.map(layout::to_stored);
+        let prefix = layout::to_stored(prefix);
+        let (mut page, mut length) = (BTreeMap::new(), 0);
+        for row in self.db.range::<Bytes, _>((start, Bound::Unbounded)) {
+            let (key, value) = row.map_err(|e| store_error("read", &self.folder, e))?;
+            if !key.starts_with(&prefix) || key.starts_with(RESTS) {
+                return Ok((page, false));
+            }
+            let _all = self.visit(&key, &value, &mut |key, value| {
+                length += key.len() + value.len();
+                page.insert(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+                true
+            })?;
+            if page.len() == rows || length >= bytes {
+                return Ok((page, true));
+            }
+        }
+        Ok((page, false))
     }
 }
 
@@ -262,14 +332,15 @@ fn abort_on_panics_of_sled(folder: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use rebuilder_actors::port::{Batch, Store as _};
+    use rebuilder_actors::port::{Batch, StoreOwner, StoreRead as _};
 
     use super::*;
     use crate::data_dir::DataDir;
     use crate::store::MAX_KEY;
 
-    fn open(path: &Path) -> SledStore {
-        SledStore::open(&DataDir::open(path).unwrap(), StoreOptions::default()).unwrap()
+    fn open(path: &Path) -> StoreOwner<SledStore> {
+        let dir = DataDir::open(path).unwrap();
+        StoreOwner::take(SledStore::open(&dir, StoreOptions::default()).unwrap(), None).unwrap()
     }
 
     /// sled never syncs the files that it puts there: it must never need any.
@@ -312,7 +383,7 @@ mod tests {
         let mut batch = Batch::default();
         batch.put(&b"key"[..], vec![9; 5000]);
         store.commit(&[batch]).unwrap();
-        store.database.db.remove(layout::rest_key(b"key", 1)).unwrap();
+        store.database.rows.db.remove(layout::rest_key(b"key", 1)).unwrap();
         assert!(matches!(store.get(b"key"), Err(StoreError::Damaged { .. })));
         let scanned = store.scan(b"", b"", &mut |_, _| true);
         assert!(matches!(scanned, Err(StoreError::Damaged { .. })));

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use rebuilder_actors::port::{Batch, Store, StoreError};
+use rebuilder_actors::port::{Batch, Fence, Store, StoreError};
 
 /// Follows what a store changes, for a record that lies in the same atomic writes.
 pub(super) trait Sums {
@@ -28,12 +28,22 @@ pub(super) trait SummedStore: Store {
     ///
     /// # Errors
     /// As [`Store::commit`], and those of `sums`.
-    fn commit_summed(&mut self, batches: &[Batch], sums: &mut dyn Sums) -> Result<(), StoreError>;
+    fn commit_summed(
+        &mut self,
+        fence: Fence,
+        batches: &[Batch],
+        sums: &mut dyn Sums,
+    ) -> Result<(), StoreError>;
 }
 
 impl<S: SummedStore + ?Sized> SummedStore for Box<S> {
-    fn commit_summed(&mut self, batches: &[Batch], sums: &mut dyn Sums) -> Result<(), StoreError> {
-        (**self).commit_summed(batches, sums)
+    fn commit_summed(
+        &mut self,
+        fence: Fence,
+        batches: &[Batch],
+        sums: &mut dyn Sums,
+    ) -> Result<(), StoreError> {
+        (**self).commit_summed(fence, batches, sums)
     }
 }
 

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use rebuilder_actors::port::{Store, StoreError};
+use rebuilder_actors::port::{StoreError, StoreRead};
 use rebuilder_actors::protocol::stored::{
     self, ChainRecord, Record, ReportRecord, SumsRecord, TableSum,
 };
@@ -31,7 +31,11 @@ impl Survey {
     ///
     /// # Errors
     /// Those of the store; `Damaged` when the record of the sums cannot be read.
-    pub fn of(store: &impl Store, places: &Places, lengths: [u64; 2]) -> Result<Self, StoreError> {
+    pub fn of(
+        store: &impl StoreRead,
+        places: &Places,
+        lengths: [u64; 2],
+    ) -> Result<Self, StoreError> {
         let mut survey = Self::default();
         survey.mark(lengths);
         let sums = SumsRecord::key(());

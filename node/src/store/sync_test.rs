@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use rebuilder_actors::port::{Batch, Store as _};
+use rebuilder_actors::port::{Batch, StoreOwner};
 
 use super::{SledStore, StoreOptions};
 use crate::data_dir::DataDir;
@@ -18,7 +18,8 @@ const MARK: &str = "acknowledged commit";
 fn child_that_is_traced() {
     let Some(path) = std::env::var_os(CHILD) else { return };
     let dir = DataDir::open(Path::new(&path)).unwrap();
-    let mut store = SledStore::open(&dir, StoreOptions::default()).unwrap();
+    let store = SledStore::open(&dir, StoreOptions::default()).unwrap();
+    let mut store = StoreOwner::take(store, None).unwrap();
     for number in 0..COMMITS {
         // Small ones, large ones that fill segments, and one whose values are cut.
         let (records, size) = match number {

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rebuilder_actors::port::{Batch, BlobError, BlobName, Blobs as _, Spool as _, Store};
+use rebuilder_actors::port::{
+    Batch, BlobError, BlobName, Blobs as _, Spool as _, Store, StoreOwner, StoreRead,
+};
 use rebuilder_actors::protocol::Sha256;
 
 use crate::blobs::FileBlobs;
@@ -49,9 +51,10 @@ fn redb_child() {
 fn store_child(engine: Engine) {
     let Some((path, ballast)) = child() else { return };
     let dir = DataDir::open(&path).unwrap();
-    let open = || engine.open(&dir, StoreOptions::default()).unwrap();
+    let open =
+        || StoreOwner::take(engine.open(&dir, StoreOptions::default()).unwrap(), None).unwrap();
     let mut store = open();
-    let commit = |store: &mut dyn Store, number: u32| {
+    let commit = |store: &mut StoreOwner<Box<dyn Store>>, number: u32| {
         let mut batch = Batch::default();
         for key in 0..200_u32 {
             let key = [number.to_be_bytes(), key.to_be_bytes()].concat();
@@ -61,18 +64,18 @@ fn store_child(engine: Engine) {
     };
     let mut number = 0;
     let error = loop {
-        match commit(&mut *store, number) {
+        match commit(&mut store, number) {
             Ok(()) => number += 1,
             Err(error) => break error,
         }
     };
     assert!(error.to_string().contains("No space left"), "{error}");
     assert!(number > 3, "only {number} commits fit");
-    assert_eq!(commit(&mut *store, number), Err(error));
+    assert_eq!(commit(&mut store, number), Err(error));
     drop(store);
     std::fs::remove_file(ballast).unwrap();
     let mut store = open();
-    let whole = |store: &dyn Store| {
+    let whole = |store: &dyn StoreRead| {
         let mut rows = 0_u32;
         let mut count = |_: &[u8], _: &[u8]| {
             rows += 1;
@@ -82,10 +85,10 @@ fn store_child(engine: Engine) {
         assert_eq!(rows % 200, 0, "a batch is torn");
         rows / 200
     };
-    let found = whole(&*store);
+    let found = whole(&store);
     assert!(found == number || found == number + 1, "{found} of {number} commits are there");
-    commit(&mut *store, found).unwrap();
-    assert_eq!(whole(&*store), found + 1);
+    commit(&mut store, found).unwrap();
+    assert_eq!(whole(&store), found + 1);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::blobs::{BlobDisk, SimulatedBlobs};
 use super::disk::{Later, SimulatedDisk};
+use super::event::ClusterEvent;
 use super::machine::{Machine, Seeded, kill};
 use super::mirror::{Distribution, Mirror, PROFILES};
 use super::network::SimulatedNetwork;
@@ -98,7 +99,11 @@ impl CoordinatorNode {
                 self.process = Some(Process { scope, tree, network: endpoint });
                 tokio::spawn(async move {
                     let reason = match ended.await {
-                        Ok(TreeEnd::GaveUp { reason } | TreeEnd::Damaged { reason }) => reason,
+                        Ok(
+                            TreeEnd::GaveUp { reason }
+                            | TreeEnd::Damaged { reason }
+                            | TreeEnd::TakenOver { reason },
+                        ) => reason,
                         Ok(TreeEnd::Refused { reason }) => reason.to_string(),
                         Ok(TreeEnd::Stopped) => "stopped".into(),
                         Err(_) => return,
@@ -175,6 +180,12 @@ impl CoordinatorNode {
         lock(&self.blobs).power_cut(&mut random);
         self.world.observe(&Observation::CoordinatorCrashed);
         true
+    }
+
+    /// Another process takes the store over, and is gone again.
+    pub(super) fn taken_over(&self) {
+        let fence = lock(&self.store).take_over();
+        self.world.see(Node::Coordinator, &ClusterEvent::TookOver(fence.0));
     }
 
     /// Asks the process to end in order; it is told of as every end.

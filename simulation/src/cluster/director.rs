@@ -37,6 +37,8 @@ enum DirectorEvent {
     Empty(Node),
     Publish,
     ClockStep(Node),
+    /// Somebody starts another coordinator on the same store, which ends again.
+    TakeOver,
     Heal,
 }
 
@@ -178,6 +180,7 @@ impl Director {
             self.again(Trouble::ClockSteps, DirectorEvent::ClockStep(node));
         }
         self.again(Trouble::Publishing, DirectorEvent::Publish);
+        self.again(Trouble::Takeovers, DirectorEvent::TakeOver);
     }
 
     /// Plans the next time that something of its kind happens, where there is such trouble.
@@ -188,7 +191,7 @@ impl Director {
         let options = &self.world.options;
         let about = match happening {
             DirectorEvent::Crash(_) => options.crash_secs,
-            DirectorEvent::Stop(_) => 3 * options.crash_secs,
+            DirectorEvent::Stop(_) | DirectorEvent::TakeOver => 3 * options.crash_secs,
             DirectorEvent::Cut(_) => options.partition_secs,
             DirectorEvent::Publish => 200,
             _ => 900,
@@ -246,6 +249,10 @@ impl Director {
             DirectorEvent::Publish => {
                 self.distribution.change(&mut self.random);
                 self.again(Trouble::Publishing, happening);
+            }
+            DirectorEvent::TakeOver => {
+                self.coordinator.taken_over();
+                self.again(Trouble::Takeovers, happening);
             }
             DirectorEvent::ClockStep(node) => {
                 let step = i64::try_from(self.random.of(0..7_200_000)).unwrap_or(0) - 3_600_000;

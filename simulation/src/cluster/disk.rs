@@ -25,7 +25,7 @@ pub(super) enum Fate {
 
 /// A machine's disk as one process meets it.
 pub(super) struct SimulatedDisk {
-    world: Arc<Cluster>,
+    pub(super) world: Arc<Cluster>,
     pub(super) scope: Arc<ProcessScope>,
     random: Mutex<RandomStream>,
     /// No space is left; of the machine.

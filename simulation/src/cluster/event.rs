@@ -23,6 +23,10 @@ pub enum ClusterEvent {
     ToldToStop(usize, u64, AttemptId),
     /// A hostile worker has not read for so long, and its connection is there.
     StillThere(Duration),
+    /// A process took the coordinator's store over, with this token.
+    TookOver(u64),
+    /// Batches of a process with this token reached the coordinator's store.
+    Wrote(u64),
     /// A worker's builder began.
     Began(AttemptId),
     /// A worker's builder ended, and what it truly made; false: it lies about it.

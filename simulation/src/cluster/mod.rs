@@ -50,3 +50,5 @@ pub const SIMULATOR: Simulator = Simulator {
 
 #[cfg(test)]
 mod cluster_test;
+#[cfg(test)]
+mod conformance_test;

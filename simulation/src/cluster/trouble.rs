@@ -10,9 +10,12 @@ macro_rules! faults {
             /// Every one.
             pub const ALL: &[Self] = &[$(Self::$fault),+];
 
-            /// True for what peers do on purpose; such trouble is drawn from a stream of its own.
+            /// True for what others do on purpose; such trouble is drawn from a stream of its own.
             pub fn is_hostile(self) -> bool {
-                matches!(self, Self::Strangers | Self::DeafWorkers | Self::StatusFloods)
+                matches!(
+                    self,
+                    Self::Strangers | Self::DeafWorkers | Self::StatusFloods | Self::Takeovers
+                )
             }
 
             /// As it is called on a command line.
@@ -83,6 +86,8 @@ faults! {
     StatusFloods = "status-floods";
     /// Readers ask many things at once, read no answer and leave, or do not even end to ask.
     Bursts = "bursts";
+    /// Another process takes the coordinator's store over while it runs.
+    Takeovers = "takeovers";
 }
 
 #[cfg(test)]

@@ -130,7 +130,11 @@ impl WorkerNode {
                 self.process = Some(Process { scope, tree, network: endpoint, port });
                 tokio::spawn(async move {
                     let reason = match ended.await {
-                        Ok(TreeEnd::GaveUp { reason } | TreeEnd::Damaged { reason }) => reason,
+                        Ok(
+                            TreeEnd::GaveUp { reason }
+                            | TreeEnd::Damaged { reason }
+                            | TreeEnd::TakenOver { reason },
+                        ) => reason,
                         Ok(TreeEnd::Refused { reason }) => reason.to_string(),
                         Ok(TreeEnd::Stopped) => "stopped".into(),
                         Err(_) => return,

@@ -9,7 +9,7 @@ use super::blobs::{self, log_part};
 use super::store;
 use crate::domain::queue::Whole;
 use crate::planted::{self, Bug};
-use crate::port::{BlobName, Store, StoreError};
+use crate::port::{BlobName, StoreError, StoreRead};
 use crate::protocol::stored::{DifferenceRecord, JobState, ReportRecord, StoredPlace};
 use crate::protocol::{AttemptId, Sha256};
 
@@ -51,7 +51,7 @@ struct Kept {
 
 impl Kept {
     /// Nothing is to go before all was found: a report that is missing names a log, too.
-    fn read(store: &dyn Store) -> Result<Self, StoreError> {
+    fn read(store: &dyn StoreRead) -> Result<Self, StoreError> {
         let (mut sealed, mut parts) = (Vec::new(), BTreeSet::new());
         let mut whole = Whole::default();
         store::scan_records(store, |(), counters| whole.counters(counters))?;

@@ -34,6 +34,5 @@ pub use services::{Blob, Gone, Services};
 pub use standings::Standings;
 
 pub use super::open::Open;
-pub use super::supervisor::damage_in;
 pub use tree::{Coordinator, Message, Parts};
 pub use turn::Reading;

@@ -1,11 +1,9 @@
 //! The queue with receivers and followers that are neither sessions nor the results: whoever takes
 //! the messages can be one.
 
-use std::collections::BTreeMap;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,9 +13,10 @@ use super::super::store::{self, StoreActor};
 use super::super::{Quarantine, Refusals, Standings};
 use super::*;
 use crate::actor::derived::accepts;
+use crate::actor::testing::{AtOnce, Memory};
 use crate::domain::queue::tests::harness::{START, groups, offer, public};
 use crate::domain::queue::{Event, Fact, Join, Order, SessionId, Settings};
-use crate::port::{Batch, Blocking, Clock, Monotonic, Op, Store, StoreError};
+use crate::port::{Clock, Monotonic, StoreOwner};
 use crate::protocol::wire::BootId;
 use crate::protocol::wire::v1::worker::Status;
 use crate::protocol::{GrantNumber, IndexState, Sha256, UtcMillis};
@@ -102,51 +101,6 @@ impl Actor for Exports {
     }
 }
 
-#[derive(Clone, Default)]
-struct Memory(Arc<Mutex<BTreeMap<Bytes, Bytes>>>);
-
-impl Store for Memory {
-    fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
-        let mut content = self.0.lock().unwrap();
-        for op in batches.iter().flat_map(|batch| &batch.0) {
-            match op {
-                Op::Put { key, value } => drop(content.insert(key.clone(), value.clone())),
-                Op::Delete { key } => drop(content.remove(key)),
-            }
-        }
-        Ok(())
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.0.lock().unwrap().get(key).cloned())
-    }
-
-    fn scan(
-        &self,
-        prefix: &[u8],
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
-    ) -> Result<(), StoreError> {
-        let content = self.0.lock().unwrap();
-        let mut found = content.range(Bytes::copy_from_slice(from.max(prefix))..);
-        let _ = found.all(|(key, value)| key.starts_with(prefix) && visit(key, value));
-        Ok(())
-    }
-
-    fn place(&self) -> String {
-        "memory".to_owned()
-    }
-}
-
-/// Blocks nobody.
-struct AtOnce;
-
-impl Blocking for AtOnce {
-    fn run(&self, work: Box<dyn FnOnce() + Send>) {
-        work();
-    }
-}
-
 /// A moment that stays.
 struct Still;
 
@@ -161,8 +115,8 @@ impl Clock for Still {
 }
 
 async fn start(memory: &Memory) -> ActorRef<queue::Message> {
-    let arguments =
-        store::Arguments { store: Box::new(memory.clone()), blocking: Arc::new(AtOnce) };
+    let store = StoreOwner::take(memory.open(), None).unwrap();
+    let arguments = store::Arguments { store, blocking: Arc::new(AtOnce) };
     let (store, _) = Actor::spawn(None, StoreActor, arguments).await.unwrap();
     let clock: Arc<dyn Clock> = Arc::new(Still);
     let mut settings = Settings::default();

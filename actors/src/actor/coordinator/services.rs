@@ -12,7 +12,7 @@ use super::turn::Reading;
 use super::{blobs, queue, results, store, syncs};
 use crate::domain::places::PlaceLimits;
 use crate::domain::queue::Moment;
-use crate::port::{BlobError, BlobName, Clock, Entropy, Signer};
+use crate::port::{BlobError, BlobName, Blocking, Clock, Entropy, Signer, StoreRead, StoreReader};
 use crate::protocol::wire::BootId;
 use crate::protocol::wire::v1::ctl::Status;
 use crate::protocol::{PublicKey, Sha256};
@@ -20,8 +20,12 @@ use crate::protocol::{PublicKey, Sha256};
 /// What every session is given: the other actors, and what it needs of the world.
 #[derive(Clone)]
 pub struct Services {
-    /// The database.
+    /// The database, for what is to be written.
     pub store: ActorRef<store::Message>,
+    /// Reads it without waiting for what is to be written.
+    pub reader: StoreReader,
+    /// Where that may block.
+    pub blocking: Arc<dyn Blocking>,
     /// Logs and differences.
     pub blobs: ActorRef<blobs::Message>,
     /// Jobs and workers.
@@ -79,6 +83,22 @@ impl Services {
     ) -> Result<T, Gone> {
         let (reply, answer) = oneshot::channel();
         actor.cast(message(reply)).map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Reads from the store beside its owner.
+    ///
+    /// # Errors
+    /// The read panicked; a failed one says so itself.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn StoreRead) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        let reader = self.reader.clone();
+        self.blocking.run(Box::new(move || {
+            let _ = reply.send(read(&*reader));
+        }));
         answer.await.map_err(|_| Gone)
     }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::actor::owned::{Owned, Returned};
-use crate::port::{Batch, Blocking, Store, StoreError};
+use crate::port::{Batch, Blocking, Store, StoreError, StoreOwner, StoreRead};
 use crate::protocol::stored::{self, Record};
 
 /// Reads; an error means that the store failed.
-pub type Read = Box<dyn FnOnce(&dyn Store) -> Result<(), StoreError> + Send>;
+pub type Read = Box<dyn FnOnce(&dyn StoreRead) -> Result<(), StoreError> + Send>;
 
 /// To the store.
 pub enum Message {
@@ -25,7 +25,7 @@ pub enum Message {
     /// Read, after all writes before it.
     Read(Read),
     /// A group of work ended.
-    Back(Returned<dyn Store, Result<(), StoreError>>),
+    Back(Returned<StoreOwner<Box<dyn Store>>, Result<(), StoreError>>),
     /// The pause between two groups is over.
     Go,
 }
@@ -43,8 +43,8 @@ impl core::fmt::Debug for Message {
 
 /// What it is given.
 pub struct Arguments {
-    /// The database.
-    pub store: Box<dyn Store>,
+    /// The database, taken over.
+    pub store: StoreOwner<Box<dyn Store>>,
     /// Where it may block.
     pub blocking: Arc<dyn Blocking>,
 }
@@ -56,7 +56,7 @@ pub struct StoreActor;
 /// group follows another for [`PAUSE`] longer: a commit costs the disk and the processor about the
 /// same whatever it holds. A commit that finds the store idle never waits.
 pub struct State {
-    store: Owned<dyn Store, Work>,
+    store: Owned<StoreOwner<Box<dyn Store>>, Work>,
     paused: bool,
 }
 
@@ -79,7 +79,7 @@ impl Actor for StoreActor {
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let Arguments { store, blocking } = arguments;
-        Ok(State { store: Owned::new(store, blocking), paused: false })
+        Ok(State { store: Owned::new(Box::new(store), blocking), paused: false })
     }
 
     async fn handle(
@@ -117,10 +117,13 @@ impl State {
 }
 
 /// Commits runs of batches together; a read sees all that came before it.
-fn carry_out(store: &mut dyn Store, group: VecDeque<Work>) -> Result<(), StoreError> {
+fn carry_out(
+    store: &mut StoreOwner<Box<dyn Store>>,
+    group: VecDeque<Work>,
+) -> Result<(), StoreError> {
     let mut batches = Vec::new();
     let mut dones = Vec::new();
-    let flush = |store: &mut dyn Store,
+    let flush = |store: &mut StoreOwner<Box<dyn Store>>,
                  batches: &mut Vec<Batch>,
                  dones: &mut Vec<Box<dyn FnOnce() + Send>>| {
         if !batches.is_empty() {
@@ -152,7 +155,7 @@ fn carry_out(store: &mut dyn Store, group: VecDeque<Work>) -> Result<(), StoreEr
 /// # Errors
 /// Those of the medium; `Damaged` at the first record that cannot be read, with its key.
 pub fn scan_records<R: Record>(
-    store: &dyn Store,
+    store: &dyn StoreRead,
     mut take: impl FnMut(R::Key, R),
 ) -> Result<(), StoreError> {
     scan_table(store, R::TABLE, |key, value| {
@@ -165,7 +168,7 @@ pub fn scan_records<R: Record>(
 /// # Errors
 /// Those of the medium; `Damaged` at the first record that `take` refuses, with its key.
 pub fn scan_table<E: core::fmt::Display>(
-    store: &dyn Store,
+    store: &dyn StoreRead,
     table: u8,
     mut take: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
 ) -> Result<(), StoreError> {
@@ -182,3 +185,7 @@ pub fn scan_table<E: core::fmt::Display>(
         Err(StoreError::Damaged { path, reason })
     })
 }
+
+#[cfg(test)]
+#[path = "store_test.rs"]
+mod tests;

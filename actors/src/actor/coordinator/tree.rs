@@ -16,7 +16,8 @@ use crate::actor::supervisor::{self, ChildName, Children, Tree, TreeEnd};
 use crate::domain::places::PlaceLimits;
 use crate::domain::queue::Settings;
 use crate::port::{
-    BlobError, Blobs, Blocking, Clock, Entropy, Monotonic, Network, Signer, Store, StoreError,
+    BlobError, Blobs, Blocking, Clock, Entropy, Fence, Monotonic, Network, Signer, Store,
+    StoreError, StoreOwner, StoreRead, StoreReader,
 };
 use crate::protocol::PublicKey;
 use crate::protocol::stored::{EnrolledBy, QuarantineRecord, WorkerRecord};
@@ -90,6 +91,10 @@ pub struct State {
     standings: Arc<Standings>,
     refusals: Arc<Refusals>,
     reading: Arc<Reading>,
+    /// The token with which this process owns the store; `None`: it was not opened yet.
+    fence: Option<Fence>,
+    /// Of the store that is open.
+    reader: Option<StoreReader>,
     /// Outlives restarts.
     sessions: Arc<AtomicU64>,
 }
@@ -117,6 +122,8 @@ impl Actor for Coordinator {
             quarantine: Arc::default(),
             children: Children::new(ended),
             services: None,
+            fence: None,
+            reader: None,
             sessions: Arc::default(),
         };
         state.start(&myself).await?;
@@ -182,6 +189,7 @@ impl Tree for State {
         };
         let queue = queue::QueueActor;
         let queue = self.children.get_or_spawn(me.clone(), &QUEUE, queue, arguments).await?;
+        let reader = self.reader.clone().ok_or("the store is not open")?;
         let arguments = results::Arguments {
             store: store.clone(),
             queue: queue.clone(),
@@ -199,7 +207,7 @@ impl Tree for State {
         };
         let syncs = syncs::SyncsActor;
         let syncs = self.children.get_or_spawn(me.clone(), &SYNCS, syncs, arguments).await?;
-        let services = self.services(store, blobs, queue, results, syncs);
+        let services = self.services((store, reader), blobs, queue, results, syncs);
         self.services = Some(services.clone());
         let sessions = sessions::SessionsActor;
         let sessions =
@@ -218,9 +226,11 @@ impl State {
         if let Some(store) = self.children.get(&STORE) {
             return Ok(store);
         }
-        let store = (self.parts.store)()?;
-        self.restore_quarantine(store.as_ref())?;
-        self.standings = Arc::new(self.restore_standings(store.as_ref())?);
+        let store = StoreOwner::take((self.parts.store)()?, self.fence)?;
+        self.fence = Some(store.fence());
+        self.reader = Some(store.reader());
+        self.restore_quarantine(&store)?;
+        self.standings = Arc::new(self.restore_standings(&store)?);
         let arguments = store::Arguments { store, blocking: self.parts.blocking.clone() };
         self.children.spawn(me.get_cell(), &STORE, store::StoreActor, arguments).await
     }
@@ -243,7 +253,7 @@ impl State {
 
     fn services(
         &self,
-        store: ActorRef<store::Message>,
+        (store, reader): (ActorRef<store::Message>, StoreReader),
         blobs: ActorRef<blobs::Message>,
         queue: ActorRef<queue::Message>,
         results: ActorRef<results::Message>,
@@ -252,6 +262,8 @@ impl State {
         let parts = self.parts.clone();
         Services {
             store,
+            reader,
+            blocking: parts.blocking,
             blobs,
             queue,
             results,
@@ -276,7 +288,7 @@ impl State {
 
     /// Keys that may work, by the records of those that were let in. The list in the configuration
     /// does not bring back what was revoked.
-    fn restore_standings(&self, store: &dyn Store) -> Result<Standings, ActorProcessingErr> {
+    fn restore_standings(&self, store: &dyn StoreRead) -> Result<Standings, ActorProcessingErr> {
         let mut enrolled = self.parts.settings.enrolment.authorized.clone();
         store::scan_records(store, |key, record: WorkerRecord| {
             if record.revoked_at.is_some() {
@@ -290,7 +302,7 @@ impl State {
     }
 
     /// Messages that were set aside before this process, or before the store failed.
-    fn restore_quarantine(&self, store: &dyn Store) -> Result<(), ActorProcessingErr> {
+    fn restore_quarantine(&self, store: &dyn StoreRead) -> Result<(), ActorProcessingErr> {
         let (mut records, mut last) = (Vec::<QuarantineRecord>::new(), 0);
         store::scan_records(store, |sequence, record| {
             last = sequence;

@@ -8,6 +8,7 @@
 mod archives;
 mod counters;
 mod difference;
+mod fence;
 mod invitation;
 mod job;
 mod job_state;
@@ -26,6 +27,7 @@ mod worker;
 pub use archives::ArchivesRecord;
 pub use counters::Counters;
 pub use difference::DifferenceRecord;
+pub use fence::FenceRecord;
 pub use invitation::InvitationRecord;
 pub use job::{JobRecord, Membership};
 pub use job_state::{Grant, JobState, StoredPlace, Waiting};

@@ -3,6 +3,7 @@
 mod deaf_workers_are_closed;
 mod known_keys_get_in;
 mod nothing_leaves_before_its_commit;
+mod only_the_owner_writes;
 mod orders_to_stop_come_once;
 mod slots_are_respected;
 mod statuses_are_paced;
@@ -38,6 +39,7 @@ pub(super) fn all() -> Vec<Box<dyn Property>> {
     vec![
         Box::new(deaf_workers_are_closed::DeafWorkersAreClosed),
         Box::new(known_keys_get_in::KnownKeysGetIn),
+        Box::new(only_the_owner_writes::OnlyTheOwnerWrites::default()),
         Box::new(orders_to_stop_come_once::OrdersToStopComeOnce::default()),
         Box::new(statuses_are_paced::StatusesArePaced::default()),
         Box::new(nothing_leaves_before_its_commit::NothingLeavesBeforeItsCommit::default()),
