@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ractor::ActorRef;
-use rebuilder_actors::actor::coordinator::{Gone, Message, Services, results};
+use rebuilder_actors::actor::coordinator::{Gone, Message, Services};
 use rebuilder_actors::domain::architecture;
+use rebuilder_actors::domain::results::ReadModel;
 use rebuilder_actors::protocol::UtcMillis;
 use rebuilder_actors::protocol::text::{counted, printable};
 use rebuilder_actors::protocol::wire::v1::ctl::{
@@ -111,7 +112,7 @@ async fn look(tree: &ActorRef<Message>, until: &Until<'_>) -> Result<Look, Gone>
     tree.cast(Message::Services(reply)).map_err(|_| Gone)?;
     let services = answer.await.map_err(|_| Gone)?;
     // The profiles first: what a sync brought is in the status that is asked for after its end.
-    let profiles = services.ask(&services.results, results::Message::Profiles).await?;
+    let profiles = services.views.look(ReadModel::profiles).await?;
     // Rows of profiles that are no longer configured never have a next sync.
     let ended = profiles.iter().filter(|profile| profile.next_at.is_some()).count();
     let synced = ended >= until.profiles;
@@ -144,8 +145,8 @@ fn is_due_again(profile: &Profile, now: UtcMillis) -> bool {
 async fn unfit(services: &Services, workers: &[Worker]) -> Result<Option<String>, Gone> {
     let (mut asked, mut after) = (BTreeSet::new(), None);
     loop {
-        let ask = |reply| results::Message::Queue { planned: false, after, limit: 500, reply };
-        let page = services.ask(&services.results, ask).await?;
+        let now = services.clock.utc();
+        let page = services.views.look_at(|model| model.queue(now, false, after, 500)).await?;
         for Queued { key, place, .. } in page.rows {
             if place == ShownPlace::Ready {
                 asked.insert((key.backend.to_string(), key.architecture.to_string()));
@@ -174,10 +175,10 @@ async fn unexplained(services: &Services, workers: &[Worker]) -> Result<usize, G
     let (mut count, mut after) = (0, None);
     loop {
         let status = Some(PackageStatus::Differs);
-        let filters = [PackageFilter { status, ..PackageFilter::default() }].into();
-        let ask = |reply| results::Message::Packages { filters, after, limit: 500, reply };
+        let filters = [PackageFilter { status, ..PackageFilter::default() }];
+        let page = services.views.look(|model| model.packages(&filters, after, 500)).await?;
         // A filter without a name is always understood.
-        let page = services.ask(&services.results, ask).await?.map_err(|_| Gone)?;
+        let page = page.map_err(|_| Gone)?;
         let here = |package: &&Package| workers.iter().any(|w| Some(w.id) == package.worker);
         count += page.rows.iter().filter(|p| !p.has_difference).filter(here).count();
         match page.next {

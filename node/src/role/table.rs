@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
-use rebuilder_actors::actor::coordinator::{Services, results};
+use rebuilder_actors::actor::coordinator::Services;
 use rebuilder_actors::protocol::text::printable;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Subject, Trouble,
@@ -59,8 +59,7 @@ async fn faults(services: &Services) -> Result<BTreeMap<InputId, Trouble>, RoleE
     let (mut faults, mut after) = (BTreeMap::new(), None);
     loop {
         let filter = PackageFilter::default();
-        let ask = |reply| results::Message::Faults { filter, after, reply };
-        let page = services.ask(&services.results, ask).await;
+        let page = services.views.look(|model| model.faults(&filter, after)).await;
         let page = page.map_err(|gone| RoleError::GaveUp(gone.to_string()))?;
         let page = page.map_err(|error| RoleError::GaveUp(error.to_string()))?;
         for trouble in page.rows {
@@ -91,9 +90,8 @@ async fn waits(services: &Services, unfit: Option<&str>) -> Result<String, RoleE
 async fn packages(services: &Services) -> Result<Vec<Package>, RoleError> {
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
-        let filters = [PackageFilter::default()].into();
-        let ask = |reply| results::Message::Packages { filters, after, limit: 500, reply };
-        let page = services.ask(&services.results, ask).await;
+        let filters = [PackageFilter::default()];
+        let page = services.views.look(|model| model.packages(&filters, after, 500)).await;
         let page = page.map_err(|gone| RoleError::GaveUp(gone.to_string()))?;
         let page = page.map_err(|error| RoleError::GaveUp(error.to_string()))?;
         rows.extend(page.rows);

@@ -3,15 +3,14 @@
 use core::future::{Future as _, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
-use std::sync::Arc;
 
 use super::matches::{Found, Matches};
 use super::services::{Blob, Gone, Services};
 use super::turn::{Reader, Turn};
-use super::{queue, results, store};
+use super::{queue, store};
 use crate::domain::queue::Order;
 use crate::domain::report;
-use crate::domain::results::{FaultPage, PackagePage};
+use crate::domain::results::{FaultPage, PackagePage, ReadModel};
 use crate::port::FrameSend;
 use crate::protocol::stored::{self, Record};
 use crate::protocol::wire::v1::ctl::{Package, PackageFilter, RefusalCode, Response};
@@ -101,7 +100,7 @@ impl Answering {
 
     pub(super) async fn profiles(&mut self) -> Outcome {
         let mut turn = self.turn().await?;
-        let rows = self.services.ask(&self.services.results, results::Message::Profiles).await;
+        let rows = self.services.views.look(ReadModel::profiles).await;
         turn.made();
         match rows {
             Ok(rows) => self.rows(rows.into_iter().map(Response::Profile).collect()).await,
@@ -113,7 +112,7 @@ impl Answering {
     pub(super) async fn troubles(&mut self) -> Outcome {
         let mut turn = self.turn().await?;
         let moment = self.services.moment(self.reader.moment_age()).await;
-        let profiles = self.services.ask(&self.services.results, results::Message::Troubles).await;
+        let profiles = self.services.views.look(ReadModel::troubles).await;
         turn.made();
         match (moment, profiles) {
             (Ok(moment), Ok(profiles)) => {
@@ -131,9 +130,7 @@ impl Answering {
         let mut after = None;
         loop {
             let mut turn = self.turn().await?;
-            let filter = filter.clone();
-            let ask = |reply| results::Message::Faults { filter, after, reply };
-            let page = self.services.ask(&self.services.results, ask).await;
+            let page = self.services.views.look(|model| model.faults(&filter, after)).await;
             turn.made();
             let FaultPage { rows, next } = match page {
                 Ok(Ok(page)) => page,
@@ -156,8 +153,9 @@ impl Answering {
         loop {
             let mut turn = self.turn().await?;
             let limit = left.min(PAGE);
-            let ask = |reply| results::Message::Queue { planned, after, limit, reply };
-            let page = self.services.ask(&self.services.results, ask).await;
+            let now = self.services.clock.utc();
+            let page = |model: &mut ReadModel| model.queue(now, planned, after, limit);
+            let page = self.services.views.look_at(page).await;
             turn.made();
             let page = match page {
                 Ok(page) => page,
@@ -196,13 +194,10 @@ impl Answering {
     /// The jobs that any of the filters matches. Where that fails the answer is sent and `None` is
     /// returned: nothing is done to a part of them.
     async fn jobs(&mut self, filters: Vec<PackageFilter>) -> Result<Option<Vec<InputId>>, Left> {
-        let filters: Arc<[PackageFilter]> = filters.into();
         let (mut jobs, mut after) = (Vec::new(), None);
         loop {
             let mut turn = self.turn().await?;
-            let filters = filters.clone();
-            let ask = |reply| results::Message::Jobs { filters, after, reply };
-            let page = self.services.ask(&self.services.results, ask).await;
+            let page = self.services.views.look(|model| model.matching_jobs(&filters, after)).await;
             turn.made();
             let page = match page {
                 Ok(Ok(page)) => page,
@@ -224,7 +219,6 @@ impl Answering {
     }
 
     pub(super) async fn packages(&mut self, filters: Vec<PackageFilter>) -> Outcome {
-        let filters: Arc<[PackageFilter]> = filters.into();
         let mut after = None;
         loop {
             let mut turn = self.turn().await?;
@@ -244,12 +238,10 @@ impl Answering {
 
     async fn page(
         &mut self,
-        filters: &Arc<[PackageFilter]>,
+        filters: &[PackageFilter],
         after: Option<InputId>,
     ) -> Result<PackagePage, (RefusalCode, String)> {
-        let filters = filters.clone();
-        let ask = |reply| results::Message::Packages { filters, after, limit: PAGE, reply };
-        let page = self.services.ask(&self.services.results, ask).await;
+        let page = self.services.views.look(|model| model.packages(filters, after, PAGE)).await;
         page.map_err(|gone| (RefusalCode::Internal, gone.to_string()))?
             .map_err(|error| (RefusalCode::Invalid, error.to_string()))
     }
@@ -262,7 +254,7 @@ impl Answering {
         of_job: bool,
     ) -> Result<Option<Package>, Left> {
         let mut matches = Matches::new(&filter, of_job);
-        let filters: Arc<[PackageFilter]> = [filter].into();
+        let filters = [filter.clone()];
         let mut after = None;
         loop {
             let turn = self.turn().await?;
@@ -298,9 +290,8 @@ impl Answering {
         let turn = self.turn().await?;
         let record = match package.build {
             Some(build) => {
-                let file = package.file.clone();
-                let ask = |reply| results::Message::Difference(build, file, reply);
-                self.services.ask(&self.services.results, ask).await.ok().flatten()
+                let kept = |model: &ReadModel| model.difference(build, &package.file).cloned();
+                self.services.views.look(kept).await.ok().flatten()
             }
             None => None,
         };
@@ -347,8 +338,8 @@ impl Answering {
     async fn signed(&mut self, package: &Package) -> Result<Option<SignedReport>, String> {
         let gone = |gone: Gone| gone.to_string();
         let services = &self.services;
-        let ask = |reply| results::Message::Shown(package.job, reply);
-        let shown = services.ask(&services.results, ask).await.map_err(gone)?;
+        let shown = services.views.look(|model| model.shown_report(package.job)).await;
+        let shown = shown.map_err(gone)?;
         let Some(sequence) = shown else { return Ok(None) };
         let value = services
             .ask(&services.store, |reply| {

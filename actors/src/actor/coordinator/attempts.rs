@@ -4,6 +4,7 @@ use core::future::{Future as _, poll_fn};
 use core::pin::Pin;
 use core::task::Poll;
 use core::time::Duration;
+
 use tokio::sync::oneshot;
 
 use super::answer::{Answering, Left, Outcome};
@@ -44,8 +45,8 @@ impl Answering {
 
     async fn place(&mut self, job: InputId) -> Result<Option<LogPlace>, Left> {
         let turn = self.turn().await?;
-        let ask = |reply| results::Message::Log(job, reply);
-        let place = self.services.ask(&self.services.results, ask).await;
+        let now = self.services.clock.utc();
+        let place = self.services.views.look(|model| model.log(job, now)).await;
         drop(turn);
         match place {
             Ok(place) => Ok(place),
@@ -133,8 +134,7 @@ impl Answering {
     async fn past_attempts(&mut self, job: InputId) -> Result<Vec<PastAttempt>, String> {
         let gone = |gone: Gone| gone.to_string();
         let services = &self.services;
-        let ask = |reply| results::Message::History(job, reply);
-        let numbers = services.ask(&services.results, ask).await.map_err(gone)?;
+        let numbers = services.views.look(|model| model.history(job)).await.map_err(gone)?;
         let moment = services.moment(self.reader.moment_age()).await.map_err(gone)?;
         let read = |reply: oneshot::Sender<Result<Vec<Option<bytes::Bytes>>, StoreError>>| {
             store::Message::Read(Box::new(move |store| {
@@ -173,8 +173,7 @@ impl Answering {
 
     /// The last line of a log that is followed: how its attempt ended.
     async fn ending(&mut self, attempt: AttemptId) -> Outcome {
-        let ask = |reply| results::Message::Ending(attempt, reply);
-        let ending = self.services.ask(&self.services.results, ask).await.ok().flatten();
+        let ending = self.services.views.look(|model| model.ending(attempt)).await.ok().flatten();
         let ending = ending.unwrap_or_else(|| "a later attempt was reported".to_owned());
         self.say(&format!("attempt {attempt} ended: {ending}")).await
     }

@@ -26,6 +26,7 @@ pub mod syncs;
 mod tree;
 mod turn;
 mod upload;
+mod views;
 pub mod watched;
 
 pub use quarantine::{Decision as QuarantineDecision, Quarantine};
@@ -36,3 +37,4 @@ pub use standings::Standings;
 pub use super::open::Open;
 pub use tree::{Coordinator, Message, Parts};
 pub use turn::Reading;
+pub use views::{Published, Views};

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
-use super::feed::{Asker, Facts, Feed, Follower, Now as WorkersNow};
+use super::feed::{Asker, Feed, Follower, Now as WorkersNow};
 use super::quarantine::{Decision, Quarantine};
 use super::receiver::{self, Receiver};
 use super::refusals::{Kind, Refusals};
 use super::standings::Standings;
+use super::views::Published;
 use super::{reader, store};
 use crate::actor::alarm::Alarm;
 use crate::domain::queue::{
@@ -118,6 +119,8 @@ pub struct Arguments {
     pub standings: Arc<Standings>,
     /// What is refused, for the log.
     pub refusals: Arc<Refusals>,
+    /// Numbers what is published.
+    pub published: Arc<Published>,
     /// See [`Wrap`].
     pub wrap: Wrap,
 }
@@ -179,12 +182,13 @@ impl Actor for QueueActor {
             let _ = me.cast(Message::Restored(Box::new(restored)));
             Ok(())
         })))?;
+        let feed = Feed::new(arguments.published.clone());
         Ok(State {
             arguments,
             queue: None,
             early: Vec::new(),
             tickets: VecDeque::new(),
-            feed: Feed::default(),
+            feed,
             sessions: BTreeMap::new(),
             requests: BTreeMap::new(),
             next_request: 0,
@@ -386,7 +390,7 @@ impl State {
             }
         }
         if let Some(follower) = ticket.only {
-            let _ = follower.send_message(Facts(ticket.facts));
+            self.feed.publish_to(&follower, ticket.facts);
         } else {
             self.feed.publish(ticket.facts);
         }

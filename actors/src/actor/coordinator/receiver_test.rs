@@ -94,7 +94,7 @@ impl Actor for Exports {
     async fn handle(
         &self,
         _: ActorRef<Facts>,
-        Facts(facts): Facts,
+        Facts { facts, .. }: Facts,
         told: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         Ok(told.send(facts)?)
@@ -128,6 +128,7 @@ async fn start(memory: &Memory) -> ActorRef<queue::Message> {
         quarantine: Arc::<Quarantine>::default(),
         standings: Arc::<Standings>::default(),
         refusals: Arc::new(Refusals::new(clock)),
+        published: Arc::default(),
         wrap: Arc::new(|queue| Box::new(queue)),
     };
     Actor::spawn(None, QueueActor, arguments).await.unwrap().0

@@ -1,6 +1,5 @@
-//! Follows what is durable and answers readers: reads never block the queue. Each answer is a page
-//! that costs about a millisecond, whatever was asked for, so that no reader blocks another for
-//! longer.
+//! Follows what is durable and folds it into what readers look at (`views`).
+//! Knows how the workers are, as the queue last told.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,44 +9,23 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
 use super::feed::{Facts, Now};
+use super::views::Fold;
 use super::{queue, store};
 use crate::actor::derived::accepts;
-use crate::domain::filter::FilterError;
 use crate::domain::queue::{Fact, Moment};
-use crate::domain::results::{
-    FaultPage, JobPage, LogPlace, PackagePage, QueuePage, QueuePosition, ReadModel, SyncState,
-};
+use crate::domain::results::SyncState;
 use crate::port::{Clock, Monotonic};
+use crate::protocol::InputId;
 use crate::protocol::stored::{DifferenceRecord, ReportRecord};
-use crate::protocol::wire::v1::ctl::{PackageFilter, Profile, Status, Trouble};
-use crate::protocol::{AttemptId, BuildId, InputId};
 
 /// To the results.
 pub enum Message {
     /// What became durable.
     Facts(Facts),
+    /// What the store holds of reports.
+    Stored(Vec<Fact>),
     /// How a profile's sync goes.
     Sync(Box<str>, SyncState),
-    /// A page of artifacts.
-    Packages {
-        /// Which; any of them.
-        filters: Arc<[PackageFilter]>,
-        /// After this job.
-        after: Option<InputId>,
-        /// About so many rows.
-        limit: usize,
-        /// The page.
-        reply: oneshot::Sender<Result<PackagePage, FilterError>>,
-    },
-    /// A page of jobs.
-    Jobs {
-        /// Which; any of them.
-        filters: Arc<[PackageFilter]>,
-        /// After this job.
-        after: Option<InputId>,
-        /// The page, or the part of the filter that means nothing.
-        reply: oneshot::Sender<Result<JobPage, FilterError>>,
-    },
     /// How the workers are, as of a moment that is not older than asked for.
     Moment {
         /// Zero: not before now.
@@ -57,44 +35,8 @@ pub enum Message {
     },
     /// The queue's answer: how the workers are now.
     Now(Now),
-    /// How the coordinator is, with what its workers told at that moment.
-    Status(Arc<Moment>, oneshot::Sender<Status>),
-    /// A page of the queue.
-    Queue {
-        /// Also those that are not due, and parked ones.
-        planned: bool,
-        /// Behind this place.
-        after: Option<QueuePosition>,
-        /// At most so many rows.
-        limit: usize,
-        /// The page.
-        reply: oneshot::Sender<QueuePage>,
-    },
-    /// A page of jobs whose last attempts ended in faults.
-    Faults {
-        /// The jobs that are told of.
-        filter: PackageFilter,
-        /// After this job.
-        after: Option<InputId>,
-        /// The page.
-        reply: oneshot::Sender<Result<FaultPage, FilterError>>,
-    },
-    /// What is wrong with profiles.
-    Troubles(oneshot::Sender<Vec<Trouble>>),
-    /// All profiles.
-    Profiles(oneshot::Sender<Vec<Profile>>),
-    /// Where the newest log of a job is.
-    Log(InputId, oneshot::Sender<Option<LogPlace>>),
     /// Answered when the place of a job changes, or an attempt at it is reported.
     Watch(InputId, oneshot::Sender<()>),
-    /// How an attempt ended, in one line.
-    Ending(AttemptId, oneshot::Sender<Option<String>>),
-    /// The accepted reports of a job that are listed: their numbers, newest first.
-    History(InputId, oneshot::Sender<Vec<u64>>),
-    /// The difference kept for an artifact of a build.
-    Difference(BuildId, String, oneshot::Sender<Option<DifferenceRecord>>),
-    /// Number of the report that is shown for a job.
-    Shown(InputId, oneshot::Sender<Option<u64>>),
 }
 
 accepts!(Message, Facts, Facts);
@@ -109,14 +51,19 @@ pub struct Arguments {
     pub queue: ActorRef<queue::Message>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// The seed by which the queue shuffles.
-    pub seed: u64,
+    /// What readers look at.
+    pub fold: Fold,
 }
 
 /// What readers are shown, and what the queue was asked for.
 pub struct State {
-    model: ReadModel,
     arguments: Arguments,
+    /// True once all that the queue knew came.
+    has_all: bool,
+    /// True once the store's reports came.
+    has_stored: bool,
+    /// Of the newest facts.
+    number: u64,
     /// The newest one, and when it came.
     moment: Option<(Monotonic, Arc<Moment>)>,
     /// Who waits for the next one. The queue was asked once for all of them, so nothing waits in
@@ -126,8 +73,8 @@ pub struct State {
     watchers: BTreeMap<InputId, Vec<oneshot::Sender<()>>>,
 }
 
-/// Facts that are folded in before others have their turn.
-const FACTS_MAX: usize = 1_000;
+/// Facts that are folded in before those who look have their turn.
+const FACTS_MAX: usize = 200;
 
 /// The actor.
 pub struct ResultsActor;
@@ -152,11 +99,18 @@ impl Actor for ResultsActor {
             store::scan_records(store, |(build, file), difference: DifferenceRecord| {
                 facts.push(Fact::Difference(build, file, difference));
             })?;
-            let _ = myself.cast(Message::Facts(Facts(facts)));
+            let _ = myself.cast(Message::Stored(facts));
             Ok(())
         })))?;
-        let model = ReadModel::new(arguments.seed);
-        Ok(State { model, arguments, moment: None, waiting: Vec::new(), watchers: BTreeMap::new() })
+        Ok(State {
+            arguments,
+            has_all: false,
+            has_stored: false,
+            number: 0,
+            moment: None,
+            waiting: Vec::new(),
+            watchers: BTreeMap::new(),
+        })
     }
 
     async fn handle(
@@ -165,71 +119,68 @@ impl Actor for ResultsActor {
         message: Message,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let now = state.arguments.clock.utc();
-        let model = &mut state.model;
-        // A reader that went away is no error.
         match message {
-            Message::Facts(Facts(facts)) => {
-                let mut moved = BTreeSet::new();
-                for (number, fact) in facts.into_iter().enumerate() {
-                    if number % FACTS_MAX == FACTS_MAX - 1 {
-                        tokio::task::yield_now().await;
-                    }
-                    let job = match &fact {
-                        Fact::Placed(job, _) => Some(*job),
-                        Fact::Accepted(record, _) => Some(record.attempt.job),
-                        _ => None,
-                    };
-                    moved.extend(job.filter(|job| state.watchers.contains_key(job)));
-                    model.follow(fact);
-                }
-                // Only when all of them are folded in: a report and the place that follows from it
-                // come together.
+            Message::Facts(Facts { facts, number, is_all }) => {
+                let moved = state.watched(&facts);
+                state.fold(facts).await;
+                state.number = state.number.max(number);
+                state.has_all |= is_all;
+                state.caught_up();
+                // Only when all of them can be looked at: a report and the place that follows from
+                // it come together.
                 for watcher in moved.iter().filter_map(|job| state.watchers.remove(job)).flatten() {
                     let _ = watcher.send(());
                 }
             }
-            Message::Sync(profile, sync) => model.sync_state(profile, sync),
-            Message::Packages { filters, after, limit, reply } => {
-                let _ = reply.send(model.packages(&filters, after, limit));
-                // A page is a millisecond of work: others are not to wait for several.
-                tokio::task::yield_now().await;
+            Message::Stored(facts) => {
+                state.fold(facts).await;
+                state.has_stored = true;
+                state.caught_up();
             }
-            Message::Jobs { filters, after, reply } => {
-                let _ = reply.send(model.matching_jobs(&filters, after));
-                tokio::task::yield_now().await;
+            Message::Sync(profile, sync) => {
+                state.arguments.fold.change(|model| model.sync_state(profile, sync));
             }
             Message::Moment { age_max, reply } => state.moment(&myself, age_max, reply)?,
             Message::Now(Now(moment)) => state.now_is(Arc::new(*moment)),
-            Message::Status(moment, reply) => drop(reply.send(model.status(now, &moment))),
-            Message::Queue { planned, after, limit, reply } => {
-                let _ = reply.send(model.queue(now, planned, after, limit));
-                tokio::task::yield_now().await;
-            }
-            Message::Faults { filter, after, reply } => {
-                let _ = reply.send(model.faults(&filter, after));
-                tokio::task::yield_now().await;
-            }
-            Message::Troubles(reply) => drop(reply.send(model.troubles())),
-            Message::Profiles(reply) => drop(reply.send(model.profiles())),
-            Message::Log(job, reply) => drop(reply.send(model.log(job, now))),
             Message::Watch(job, reply) => {
                 let watchers = state.watchers.entry(job).or_default();
                 watchers.retain(|watcher| !watcher.is_closed());
                 watchers.push(reply);
             }
-            Message::Ending(attempt, reply) => drop(reply.send(model.ending(attempt))),
-            Message::History(job, reply) => drop(reply.send(model.history(job))),
-            Message::Difference(build, file, reply) => {
-                let _ = reply.send(model.difference(build, &file).cloned());
-            }
-            Message::Shown(job, reply) => drop(reply.send(model.shown_report(job))),
         }
         Ok(())
     }
 }
 
 impl State {
+    /// Jobs that somebody watches and of which one of these tells.
+    fn watched(&self, facts: &[Fact]) -> BTreeSet<InputId> {
+        let jobs = facts.iter().filter_map(|fact| match fact {
+            Fact::Placed(job, _) => Some(*job),
+            Fact::Accepted(record, _) => Some(record.attempt.job),
+            _ => None,
+        });
+        jobs.filter(|job| self.watchers.contains_key(job)).collect()
+    }
+
+    async fn fold(&mut self, facts: Vec<Fact>) {
+        let mut facts = facts.into_iter().peekable();
+        while facts.peek().is_some() {
+            self.arguments.fold.change(|model| {
+                facts.by_ref().take(FACTS_MAX).for_each(|fact| model.follow(fact));
+            });
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Reports come from the store, all else from the queue: before both were there, a reader would
+    /// take for unbuilt what was built.
+    fn caught_up(&self) {
+        if self.has_all && self.has_stored {
+            self.arguments.fold.caught_up(self.number);
+        }
+    }
+
     fn moment(
         &mut self,
         me: &ActorRef<Message>,

@@ -1,14 +1,18 @@
 use core::time::Duration;
-use ractor::ActorRef;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+
+use ractor::ActorRef;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::quarantine::Quarantine;
 use super::refusals::Refusals;
 use super::standings::Standings;
 use super::turn::Reading;
+
+pub use super::views::Gone;
+use super::views::Views;
 use super::{blobs, queue, results, store, syncs};
 use crate::domain::places::PlaceLimits;
 use crate::domain::queue::Moment;
@@ -30,8 +34,10 @@ pub struct Services {
     pub blobs: ActorRef<blobs::Message>,
     /// Jobs and workers.
     pub queue: ActorRef<queue::Message>,
-    /// What readers are shown.
+    /// Folds in what readers are shown, and asks the queue how the workers are.
     pub results: ActorRef<results::Message>,
+    /// What readers are shown.
+    pub views: Views,
     /// The profiles' syncs.
     pub syncs: ActorRef<syncs::Message>,
     /// Messages set aside.
@@ -65,11 +71,6 @@ pub struct Services {
     /// Bytes of one difference that are taken.
     pub difference_bytes_max: u64,
 }
-
-/// An actor that is gone: its tree is being restarted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the coordinator is restarting; try again")]
-pub struct Gone;
 
 impl Services {
     /// Asks an actor and waits; for tasks only, never for an actor's handler.
@@ -116,8 +117,8 @@ impl Services {
     /// The results are gone.
     pub async fn status(&self, age_max: Duration) -> Result<Status, Gone> {
         let moment = self.moment(age_max).await?;
-        let status = self.ask(&self.results, |reply| results::Message::Status(moment, reply));
-        let mut status = status.await?;
+        let now = self.clock.utc();
+        let mut status = self.views.look_at(|model| model.status(now, &moment)).await?;
         let set_aside = self.quarantine.records().len();
         status.quarantined = u32::try_from(set_aside).unwrap_or(u32::MAX);
         Ok(status)

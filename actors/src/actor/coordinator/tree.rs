@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::quarantine::Quarantine;
@@ -10,6 +10,7 @@ use super::refusals::Refusals;
 use super::services::Services;
 use super::standings::Standings;
 use super::turn::Reading;
+use super::views::{self, Published, Views};
 use super::{blobs, endpoint, gc, queue, results, sessions, store, syncs};
 use crate::actor::open::Open;
 use crate::actor::supervisor::{self, ChildName, Children, Tree, TreeEnd};
@@ -87,6 +88,10 @@ pub struct State {
     quarantine: Arc<Quarantine>,
     children: Children,
     services: Option<Services>,
+    /// Of the results that are alive.
+    views: Option<Views>,
+    /// Outlives restarts.
+    published: Arc<Published>,
     /// Read from the store, and followed since.
     standings: Arc<Standings>,
     refusals: Arc<Refusals>,
@@ -124,6 +129,8 @@ impl Actor for Coordinator {
             services: None,
             fence: None,
             reader: None,
+            views: None,
+            published: Arc::default(),
             sessions: Arc::default(),
         };
         state.start(&myself).await?;
@@ -185,19 +192,13 @@ impl Tree for State {
             quarantine: self.quarantine.clone(),
             standings: self.standings.clone(),
             refusals: self.refusals.clone(),
+            published: self.published.clone(),
             wrap: parts.wrap.clone(),
         };
         let queue = queue::QueueActor;
         let queue = self.children.get_or_spawn(me.clone(), &QUEUE, queue, arguments).await?;
         let reader = self.reader.clone().ok_or("the store is not open")?;
-        let arguments = results::Arguments {
-            store: store.clone(),
-            queue: queue.clone(),
-            clock: parts.clock.clone(),
-            seed: parts.settings.seed,
-        };
-        let results = results::ResultsActor;
-        let results = self.children.get_or_spawn(me.clone(), &RESULTS, results, arguments).await?;
+        let (results, views) = self.start_results(me.clone(), &store, &queue).await?;
         let arguments = syncs::Arguments {
             profiles: parts.profiles.clone(),
             store: store.clone(),
@@ -207,7 +208,7 @@ impl Tree for State {
         };
         let syncs = syncs::SyncsActor;
         let syncs = self.children.get_or_spawn(me.clone(), &SYNCS, syncs, arguments).await?;
-        let services = self.services((store, reader), blobs, queue, results, syncs);
+        let services = self.services((store, reader), (blobs, queue, syncs), (results, views));
         self.services = Some(services.clone());
         let sessions = sessions::SessionsActor;
         let sessions =
@@ -235,6 +236,29 @@ impl State {
         self.children.spawn(me.get_cell(), &STORE, store::StoreActor, arguments).await
     }
 
+    async fn start_results(
+        &mut self,
+        me: ActorCell,
+        store: &ActorRef<store::Message>,
+        queue: &ActorRef<queue::Message>,
+    ) -> Result<(ActorRef<results::Message>, Views), ActorProcessingErr> {
+        if let Some(results) = self.children.get(&RESULTS)
+            && let Some(views) = self.views.clone()
+        {
+            return Ok((results, views));
+        }
+        let (fold, views) = views::views(self.parts.settings.seed, self.published.clone());
+        self.views = Some(views.clone());
+        let arguments = results::Arguments {
+            store: store.clone(),
+            queue: queue.clone(),
+            clock: self.parts.clock.clone(),
+            fold,
+        };
+        let results = self.children.spawn(me, &RESULTS, results::ResultsActor, arguments);
+        Ok((results.await?, views))
+    }
+
     async fn start_blobs(
         &mut self,
         me: &ActorRef<Message>,
@@ -254,10 +278,12 @@ impl State {
     fn services(
         &self,
         (store, reader): (ActorRef<store::Message>, StoreReader),
-        blobs: ActorRef<blobs::Message>,
-        queue: ActorRef<queue::Message>,
-        results: ActorRef<results::Message>,
-        syncs: ActorRef<syncs::Message>,
+        (blobs, queue, syncs): (
+            ActorRef<blobs::Message>,
+            ActorRef<queue::Message>,
+            ActorRef<syncs::Message>,
+        ),
+        (results, views): (ActorRef<results::Message>, Views),
     ) -> Services {
         let parts = self.parts.clone();
         Services {
@@ -267,6 +293,7 @@ impl State {
             blobs,
             queue,
             results,
+            views,
             syncs,
             quarantine: self.quarantine.clone(),
             clock: parts.clock,

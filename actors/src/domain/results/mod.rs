@@ -2,6 +2,7 @@
 
 mod artifact;
 mod faults;
+mod index;
 mod queue_view;
 mod read_model;
 mod standings;
@@ -11,6 +12,8 @@ pub use faults::FaultPage;
 pub use queue_view::{QueuePage, QueuePosition};
 pub use read_model::{JobPage, KeptLog, LogPlace, NOTHING, PackagePage, ReadModel, SyncState};
 
+#[cfg(test)]
+mod index_test;
 #[cfg(test)]
 mod queue_view_test;
 #[cfg(test)]

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::artifact::{contradict, rank, shown};
+use super::index::{Candidates, Index};
 use super::standings::Standings;
 use super::tally::Tally;
 use crate::domain::filter::{FilterError, PackageMatch};
@@ -21,6 +22,7 @@ pub struct ReadModel {
     pub(super) jobs: BTreeMap<InputId, View>,
     pub(super) standings: Standings,
     tally: Tally,
+    index: Index,
     /// Reports whose job is not known yet, by job: facts of both kinds may come in any order.
     early: BTreeMap<InputId, Vec<(u64, Arc<ReportRecord>)>>,
     differences: BTreeMap<(BuildId, Box<str>), DifferenceRecord>,
@@ -194,8 +196,12 @@ impl ReadModel {
         if let Some(view) = self.jobs.get_mut(&id) {
             let wanted = (view.job.is_wanted(), job.is_wanted());
             self.tally.count(view, false);
+            self.index.statuses(view, false);
+            self.index.job(&view.job, false);
             view.job = job;
             self.tally.count(view, true);
+            self.index.statuses(view, true);
+            self.index.job(&view.job, true);
             if let Some(stand) = &view.stand {
                 match wanted {
                     (true, false) => self.standings.remove(id, stand),
@@ -208,6 +214,8 @@ impl ReadModel {
         let view =
             View { job, stand: None, best: None, newest: None, reports: Vec::new(), flaky: false };
         self.tally.count(&view, true);
+        self.index.statuses(&view, true);
+        self.index.job(&view.job, true);
         self.jobs.insert(id, view);
         for (sequence, record) in self.early.remove(&id).unwrap_or_default() {
             self.accepted(record, sequence);
@@ -229,10 +237,12 @@ impl ReadModel {
             view.best.is_none() && (place_is_status(&stand.place) || view.place_is_status());
         if counts {
             self.tally.count(view, false);
+            self.index.statuses(view, false);
         }
         view.stand = Some(stand);
         if counts {
             self.tally.count(view, true);
+            self.index.statuses(view, true);
         }
     }
 
@@ -255,6 +265,7 @@ impl ReadModel {
             return;
         }
         self.tally.count(view, false);
+        self.index.statuses(view, false);
         match &view.best {
             Some((best, shown)) => {
                 view.flaky |= contradict(shown, &record);
@@ -267,6 +278,7 @@ impl ReadModel {
             None => view.best = Some((sequence, record)),
         }
         self.tally.count(view, true);
+        self.index.statuses(view, true);
     }
 
     /// Up to `limit` artifacts that any of the filters matches, after the job `after`, of whole
@@ -281,15 +293,14 @@ impl ReadModel {
         limit: usize,
     ) -> Result<PackagePage, FilterError> {
         let matchers = PackageMatch::all(filters)?;
-        let from = InputId(after.map_or(0, |id| id.0.saturating_add(1)));
         let mut rows = Vec::new();
-        for (examined, (id, view)) in self.jobs.range(from..).enumerate() {
+        for (examined, view) in self.candidates(filters, after).enumerate() {
             let memberships = view.job.memberships();
             for (membership, artifact) in matching(view, &memberships, &matchers) {
                 rows.push(self.package(view, membership, artifact));
             }
             if rows.len() >= limit || examined + 1 >= EXAMINED_MAX / filters.len().max(1) {
-                return Ok(PackagePage { rows, next: Some(*id) });
+                return Ok(PackagePage { rows, next: Some(view.job.id) });
             }
         }
         Ok(PackagePage { rows, next: None })
@@ -306,17 +317,32 @@ impl ReadModel {
         after: Option<InputId>,
     ) -> Result<JobPage, FilterError> {
         let matchers = PackageMatch::all(filters)?;
-        let from = InputId(after.map_or(0, |id| id.0.saturating_add(1)));
         let mut jobs = Vec::new();
-        for (examined, (id, view)) in self.jobs.range(from..).enumerate() {
+        for (examined, view) in self.candidates(filters, after).enumerate() {
             if matching(view, &view.job.memberships(), &matchers).next().is_some() {
-                jobs.push(*id);
+                jobs.push(view.job.id);
             }
             if examined + 1 >= EXAMINED_MAX / filters.len().max(1) {
-                return Ok(JobPage { jobs, next: Some(*id) });
+                return Ok(JobPage { jobs, next: Some(view.job.id) });
             }
         }
         Ok(JobPage { jobs, next: None })
+    }
+
+    /// Jobs behind `after`, in order, that any of the filters may match, and all that it matches.
+    fn candidates(
+        &self,
+        filters: &[PackageFilter],
+        after: Option<InputId>,
+    ) -> impl Iterator<Item = &View> {
+        let sets: Vec<Candidates<'_>> =
+            filters.iter().map(|filter| self.index.candidates(filter)).collect();
+        let mut from = Some(InputId(after.map_or(0, |id| id.0.saturating_add(1))));
+        core::iter::from_fn(move || {
+            let id = sets.iter().filter_map(|set| set.next(&self.jobs, from?)).min()?;
+            from = id.0.checked_add(1).map(InputId);
+            self.jobs.get(&id)
+        })
     }
 
     fn package(&self, view: &View, membership: &Membership, artifact: &Artifact) -> Package {
