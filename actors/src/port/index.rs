@@ -74,13 +74,13 @@ pub enum IndexRead {
 /// The artifacts of one source package in one release that were built together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// `debian`.
+    /// As the configuration of the profile names it.
     pub distribution: Box<str>,
     /// `bookworm`; `None` where the distribution has no releases.
     pub release: Option<Box<str>>,
     /// Source package.
     pub source: Box<str>,
-    /// Source version, with the binNMU suffix `+bN` where the artifacts are binNMUs.
+    /// Source version, with what tells a rebuild of the same source apart (Debian: `+bN`).
     pub version: Box<str>,
     /// Architecture of the build. In suite mode, one group covers native and `all` artifacts.
     pub architecture: Box<str>,
@@ -88,7 +88,7 @@ pub struct Group {
     pub input_name: Box<str>,
     /// How they were built.
     pub input: BuildInput,
-    /// The `.dsc` as the signed index names it; `None` where the index has no source.
+    /// The source as the signed index names it (Debian: the `.dsc`); `None` where it has none.
     pub source_file: Option<RemoteFile>,
     /// Where the environment's packages come from.
     pub archives: std::sync::Arc<Vec<Archive>>,
@@ -96,7 +96,8 @@ pub struct Group {
     pub artifacts: Vec<Artifact>,
     /// How far the index was trusted.
     pub index: IndexTrust,
-    /// Digest of the index (`InRelease`) that vouches for the artifacts.
+    /// Digest of the signed file of the index (Debian: `InRelease`) that vouches for the artifacts;
+    /// `None`: none does.
     pub index_sha256: Option<Sha256>,
 }
 

@@ -32,7 +32,8 @@ pub struct JobKey {
     pub backend: Box<str>,
     /// Source package.
     pub source: Box<str>,
-    /// Its version, with epoch and, for a binNMU, the suffix `+bN`.
+    /// Its version, with the epoch and what tells a rebuild of the same source apart (Debian:
+    /// `+bN`).
     pub version: Box<str>,
     /// Architecture of the build (`amd64`; `all` for a build of `all` artifacts only).
     pub architecture: Box<str>,
@@ -50,7 +51,7 @@ pub enum BuildInput {
         /// `None` where no index vouches for it.
         sha256: Option<Sha256>,
     },
-    /// Nothing is recorded: today's suite is assumed.
+    /// Nothing is recorded: the environment is assumed to be what the archives have now.
     Suite,
 }
 
@@ -68,8 +69,8 @@ pub struct RemoteFile {
 /// Where the packages of a build environment come from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Archive {
-    /// A suite of an archive (`{url}/dists/{suite}`), or a flat repository when `suite` ends in
-    /// `/`.
+    /// A part of an archive that is published as one (Debian: the suite `{url}/dists/{suite}`, or a
+    /// flat repository when `suite` ends in `/`).
     Suite {
         /// Base URL or `file:` URL.
         url: Box<str>,
@@ -78,8 +79,8 @@ pub enum Archive {
         /// Empty for a flat repository.
         components: Vec<Box<str>>,
     },
-    /// A service with the interface of Debian's snapshot archive, asked for versions that no suite
-    /// has.
+    /// A service that keeps all versions, asked for those that no suite has. Which interface it has
+    /// is up to the distribution (Debian: that of its snapshot archive).
     Snapshot {
         /// Base URL.
         url: Box<str>,

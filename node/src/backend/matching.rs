@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rebuilder_actors::protocol::Artifact;
 
-use crate::distribution::debian::format::{Identity, identity};
+use crate::distribution::{self, Identity, identity};
 use crate::sandbox;
 
 /// Files that may be published ones, of one build; the largest source packages make some hundreds.
@@ -100,7 +100,7 @@ pub(crate) fn is_candidate(name: &str, artifacts: &[Artifact]) -> bool {
 /// Whether files of this name are of a format that says which package they are.
 fn is_read(name: &str) -> bool {
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
-    matches!(extension, Some("deb" | "udeb" | "ddeb"))
+    extension.is_some_and(distribution::has_identity)
 }
 
 /// A file name without what archives write differently: `%3a` for `:`, and the epoch before it.

@@ -22,4 +22,4 @@ pub use worker_facts::{architectures, disk_free, memory_available, memory_total}
 #[cfg(test)]
 mod backend_test;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

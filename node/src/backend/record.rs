@@ -3,8 +3,7 @@ use std::path::Path;
 use rebuilder_actors::protocol::{Artifact, FileDigest, RemoteFile, Sha256};
 
 use super::BuildError;
-use crate::distribution::debian::backend::native_architecture;
-use crate::distribution::debian::records::{Fit, places};
+use crate::distribution::{self, Fit};
 use crate::fetch::{FetchError, Fetcher};
 
 /// Fetches the recorded input of a build to the path `to`: of the files under the names that its
@@ -17,8 +16,10 @@ pub(crate) async fn fetch(
     bytes_max: u64,
     to: &Path,
 ) -> Result<(FileDigest, String), BuildError> {
-    let candidates =
-        if sha256.is_some() { vec![url.to_owned()] } else { places(url, native_architecture()) };
+    // What an index vouches for lies where the index says.
+    let of = if sha256.is_some() { None } else { distribution::of_record(url) };
+    let (format, candidates) =
+        of.map_or_else(|| (None, vec![url.to_owned()]), |(d, p)| (Some(d), p));
     let trial = to.with_extension("trial");
     let mut best: Option<(Fit, FileDigest, String)> = None;
     let mut missing = None;
@@ -38,7 +39,7 @@ pub(crate) async fn fetch(
             .await
             .map_err(|error| BuildError::io("read", &trial, &error))?;
         // What is no record at all is not there, unless nothing else is.
-        let fit = if sha256.is_some() { Fit::Same } else { Fit::of(&record, artifacts) };
+        let fit = format.map_or(Fit::Same, |format| format.record_fit(&record, artifacts));
         if best.as_ref().is_none_or(|(known, ..)| fit > *known) {
             let kept = tokio::fs::rename(&trial, to).await;
             kept.map_err(|error| BuildError::io("rename", &trial, &error))?;
@@ -89,7 +90,7 @@ mod tests {
         let error = fetched().await.unwrap_err();
         assert!(format!("{error:?}").contains("a_1_all.buildinfo"), "{error:?}");
         // One that says nothing of files is better than none.
-        let native = native_architecture();
+        let native = distribution::debian::backend::native_architecture();
         let (native, both) = (format!("{native}.buildinfo"), format!("all-{native}.buildinfo"));
         std::fs::write(at(&format!("a_1_{native}")), "Source: a\n").unwrap();
         assert_eq!(fetched().await.unwrap().0, native);

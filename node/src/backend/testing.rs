@@ -17,18 +17,18 @@ use crate::sandbox::Cancel;
 
 /// Keeps what an attempt tells.
 #[derive(Default)]
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     log: Mutex<Vec<u8>>,
     stages: Mutex<Vec<Stage>>,
-    pub(super) cancel: Cancel,
+    pub(crate) cancel: Cancel,
 }
 
 impl Recorder {
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
     }
 
-    pub(super) fn stages(&self) -> Vec<Stage> {
+    pub(crate) fn stages(&self) -> Vec<Stage> {
         self.stages.lock().unwrap().clone()
     }
 }
@@ -52,14 +52,14 @@ impl Progress for Recorder {
 }
 
 /// A real HTTP server on loopback with some files; it counts what was asked for.
-pub(super) struct Server {
-    pub(super) base: String,
+pub(crate) struct Server {
+    pub(crate) base: String,
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let files: Arc<Mutex<BTreeMap<String, Vec<u8>>>> = Arc::default();
@@ -90,16 +90,16 @@ impl Server {
         Self { base, files, asked }
     }
 
-    pub(super) fn put(&self, path: &str, body: &[u8]) {
+    pub(crate) fn put(&self, path: &str, body: &[u8]) {
         self.files.lock().unwrap().insert(path.to_owned(), body.to_owned());
     }
 
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }
 
-pub(super) fn fetcher() -> Fetcher {
+pub(crate) fn fetcher() -> Fetcher {
     let limits = FetchLimits {
         connect: Duration::from_secs(5),
         stall: Duration::from_secs(5),
@@ -111,7 +111,7 @@ pub(super) fn fetcher() -> Fetcher {
 }
 
 /// An artifact at `{base}/{file}`.
-pub(super) fn artifact(base: &str, file: &str, sha256: Option<Sha256>) -> Artifact {
+pub(crate) fn artifact(base: &str, file: &str, sha256: Option<Sha256>) -> Artifact {
     Artifact {
         name: "hello".into(),
         version: "1-1".into(),
@@ -125,7 +125,7 @@ pub(super) fn artifact(base: &str, file: &str, sha256: Option<Sha256>) -> Artifa
 }
 
 /// Builds from the input at `url`, and compares `artifacts`.
-pub(super) fn assignment(url: &str, artifacts: Vec<Artifact>) -> Assignment {
+pub(crate) fn assignment(url: &str, artifacts: Vec<Artifact>) -> Assignment {
     Assignment {
         attempt: AttemptId { job: InputId(7), epoch: Epoch(2) },
         key: JobKey {
@@ -148,7 +148,7 @@ pub(super) fn assignment(url: &str, artifacts: Vec<Artifact>) -> Assignment {
 }
 
 /// Writes a program of `sh`.
-pub(super) fn script(path: &Path, body: &str) {
+pub(crate) fn script(path: &Path, body: &str) {
     use std::os::unix::fs::PermissionsExt as _;
 
     std::fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();

@@ -4,7 +4,9 @@ use rebuilder_actors::domain::queue::{ProfilePolicy, RetryPolicy};
 use rebuilder_actors::protocol::{AttemptLimits, PublicKey};
 
 use super::*;
-use crate::distribution::debian::index::{Environment, Release};
+use crate::distribution::debian::DebianConfig;
+use crate::distribution::debian::index::DebianSettings;
+use crate::index::{Environment, Release};
 
 pub(super) const SECRET: &str = "correct-horse-battery-staple";
 
@@ -84,7 +86,7 @@ fn a_profile_reaches_the_reader() {
         archives = [{ url = '/a', suite = './' }]";
     let (profile, warnings) = one_profile(&format!("{DEBIAN}{more}"));
     assert_eq!(warnings, [""; 0]);
-    let settings = profile.debian_index_settings();
+    let settings = DebianSettings::of(&profile);
     assert_eq!((&*settings.profile, &*settings.distribution), ("p", "debian"));
     assert_eq!(settings.source, "https://mirror.example.org/debian");
     assert_eq!(
@@ -294,7 +296,9 @@ fn a_worker_needs_somebody_to_work_for_and_something_to_work_with() {
     assert_eq!(worker.coordinator.as_deref(), Some("[::1]:8485"));
     assert_eq!((worker.slots, worker.bounds.memory_bytes_max), (2, Some(1 << 30)));
     assert_eq!(worker.enrolment, WorkerEnrolment::SignupSecret(Secret::new(SECRET.to_owned())));
-    assert_eq!(worker.debian.unwrap().tmpfs.as_deref(), Some(Path::new("/run/x")));
+    let debian: &dyn core::any::Any = &*worker.built_in["debian"];
+    let debian = debian.downcast_ref::<DebianConfig>().unwrap();
+    assert_eq!(debian.tmpfs.as_deref(), Some(Path::new("/run/x")));
     assert_eq!(worker.scripts["tails"].program, Path::new("/usr/bin/t"));
     assert_eq!((worker.diffoscope.enabled, worker.diffoscope.timeout.as_secs()), (true, 9));
     assert!(worker.architectures.iter().any(|name| name == std::env::consts::ARCH));
@@ -302,7 +306,7 @@ fn a_worker_needs_somebody_to_work_for_and_something_to_work_with() {
     assert!(parse(&both, Role::Worker).unwrap_err().contains("needs no signup secret"));
     // A script takes the place of the built-in backend of its name.
     let replaced = parse(&text.replace("tails", "debian"), Role::Worker).unwrap().worker.unwrap();
-    assert_eq!(replaced.debian, None);
+    assert!(replaced.built_in.is_empty(), "{:?}", replaced.built_in);
 }
 
 #[test]
@@ -321,14 +325,14 @@ fn what_a_profile_waives_is_named() {
     let more =
         "\ncheck_valid_until = false\naccept_suite = ['stable']\nunreadable_guard_percent = 5";
     let (waiving, warnings) = one_profile(&format!("{DEBIAN}{more}"));
-    let settings = waiving.debian_index_settings();
+    let settings = DebianSettings::of(&waiving);
     assert!(!settings.check_valid_until && settings.accept_suite == ["stable"]);
     assert_eq!(settings.unreadable_guard, 5);
     assert!(warnings[0].contains("`check_valid_until = false`"), "{warnings:?}");
     let summary = parse(&profile(&format!("{DEBIAN}{more}")), Role::Coordinator).unwrap().summary();
     assert!(summary.contains("Valid-Until") && summary.contains("may call itself"), "{summary}");
     let (usual, _) = one_profile(DEBIAN);
-    let settings = usual.debian_index_settings();
+    let settings = DebianSettings::of(&usual);
     assert!(settings.check_valid_until && settings.accept_suite.is_empty());
     assert_eq!((settings.unreadable_guard, settings.releases[0].pin), (50, None));
     let pinned = |pin: &str| {

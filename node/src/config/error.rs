@@ -130,7 +130,7 @@ impl<'a> Problems<'a> {
         }
         let tables = tables();
         let elsewhere = tables.iter().filter(|(_, keys)| keys.contains(&key));
-        let elsewhere: Vec<&str> = elsewhere.map(|(table, _)| *table).collect();
+        let elsewhere: Vec<&str> = elsewhere.map(|(table, _)| table.as_str()).collect();
         let own = path.first().map(|own| [format!("[{own}]"), format!("[{own}.\"NAME\"]")]);
         let is_inside =
             own.is_some_and(|own| elsewhere.iter().any(|table| own.contains(&(*table).into())));

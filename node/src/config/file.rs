@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rebuilder_actors::domain::sync::IncludeSpec;
 use rebuilder_actors::protocol::PublicKey;
@@ -12,6 +13,7 @@ use super::secret::Secret;
 use super::value::{
     AbsolutePath, Bound, Digest, HostPort, Listen, Place, Size, Source, Within, Word,
 };
+use crate::distribution::WorkerSettings;
 use crate::store::Engine;
 
 #[derive(Debug, Default, Deserialize)]
@@ -24,8 +26,11 @@ pub(super) struct File {
     pub(super) profile: BTreeMap<Spanned<String>, Profile>,
     pub(super) worker: Worker,
     pub(super) diffoscope: Diffoscope,
-    pub(super) debian: Debian,
     pub(super) backend: BTreeMap<Spanned<String>, Script>,
+    /// Tables of distributions, by name, each read by its distribution; those alone for which
+    /// there is to be a backend.
+    #[serde(skip)]
+    pub(super) built_in: BTreeMap<&'static str, Arc<dyn WorkerSettings>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -105,25 +110,6 @@ pub(super) struct Diffoscope {
     pub(super) timeout: Option<Within<1, 604_800>>,
     pub(super) max_bytes: Option<Size>,
     pub(super) program: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Debian {
-    pub(super) enabled: Option<bool>,
-    pub(super) cache_dir: Option<AbsolutePath>,
-    pub(super) tmpfs: Option<AbsolutePath>,
-    pub(super) tmpfs_free_bytes_min: Option<Size>,
-    pub(super) keyrings: Option<Vec<AbsolutePath>>,
-    pub(super) base_max_age_hours: Option<Within<1, 87_600>>,
-    pub(super) base_include: Option<Vec<Word>>,
-    pub(super) release_check_secs: Option<Within<0, 604_800>>,
-    pub(super) build_options: Option<Vec<Word>>,
-    pub(super) parallel: Option<Within<1, 4096>>,
-    pub(super) nested_namespaces: Option<bool>,
-    pub(super) source_bytes_max: Option<Size>,
-    pub(super) package_bytes_max: Option<Size>,
-    pub(super) package_cache_bytes_max: Option<Size>,
 }
 
 #[derive(Debug, Deserialize)]

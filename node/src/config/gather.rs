@@ -2,6 +2,7 @@
 //! the first error, so the text is read again without each value that was wrong.
 
 use core::mem;
+use std::collections::BTreeMap;
 
 use serde::Deserialize as _;
 use toml::Spanned;
@@ -9,6 +10,7 @@ use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
 use super::error::Problems;
 use super::file::File;
+use crate::distribution::registry;
 
 /// Errors that are shown at once: more are noise, and each costs one reading of the file.
 const PROBLEMS_MAX: usize = 100;
@@ -24,7 +26,7 @@ pub(super) fn gather(text: &str, problems: &mut Problems<'_>) -> Option<(File, V
     let (mut tree, mut left_out) = (tree, Vec::new());
     dates_as_fractions(tree.get_mut());
     while left_out.len() < PROBLEMS_MAX {
-        let error = match File::deserialize(Deserializer::from(tree.clone())) {
+        let error = match file(tree.clone()) {
             Ok(file) => return Some((file, left_out)),
             Err(error) => error,
         };
@@ -34,6 +36,18 @@ pub(super) fn gather(text: &str, problems: &mut Problems<'_>) -> Option<(File, V
         left_out.push(removed?);
     }
     None
+}
+
+/// Reads the tables of distributions by what each knows of its own, and the rest.
+fn file(mut tree: Spanned<DeTable<'_>>) -> Result<File, toml::de::Error> {
+    let mut built_in = BTreeMap::new();
+    for distribution in registry() {
+        let table = tree.get_mut().remove(distribution.name());
+        let settings = distribution.settings(table)?;
+        built_in.extend(settings.map(|settings| (distribution.name(), settings)));
+    }
+    let rest = File::deserialize(Deserializer::from(tree))?;
+    Ok(File { built_in, ..rest })
 }
 
 /// Keys from the top of the file down to one of them.

@@ -2,26 +2,40 @@
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
+use toml::Spanned;
+use toml::de::{DeValue, ValueDeserializer};
 
 use super::file;
+use crate::distribution::{Distribution, registry};
 
 /// Keys of each table by its header.
-pub(super) fn tables() -> [(&'static str, &'static [&'static str]); 9] {
-    [
+pub(super) fn tables() -> Vec<(String, &'static [&'static str])> {
+    let ours = [
         ("[coordinator]", keys::<file::Coordinator>()),
         ("[schedule]", keys::<file::Schedule>()),
         ("[limits]", keys::<file::Limits>()),
         ("[proxy]", keys::<file::Proxy>()),
         ("[profile.\"NAME\"]", keys::<file::Profile>()),
         ("[worker]", keys::<file::Worker>()),
-        ("[debian]", keys::<file::Debian>()),
         ("[diffoscope]", keys::<file::Diffoscope>()),
         ("[backend.\"NAME\"]", keys::<file::Script>()),
-    ]
+    ];
+    let ours = ours.into_iter().map(|(header, keys)| (header.to_owned(), keys));
+    let of = |distribution: &&dyn Distribution| {
+        (format!("[{}]", distribution.name()), distribution.keys())
+    };
+    ours.chain(registry().iter().map(of)).collect()
+}
+
+/// Reads a table of a distribution; what is not written has its default.
+pub(crate) fn table<T: for<'de> Deserialize<'de> + Default>(
+    given: Option<Spanned<DeValue<'_>>>,
+) -> Result<T, toml::de::Error> {
+    given.map_or_else(|| Ok(T::default()), |given| T::deserialize(ValueDeserializer::from(given)))
 }
 
 /// The names of the fields with which `T` asks to be read.
-pub(super) fn keys<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
+pub(crate) fn keys<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
     let mut fields = None;
     // It never succeeds: only the question counts.
     let _ = T::deserialize(Fields(&mut fields)).map(drop);

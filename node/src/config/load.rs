@@ -12,6 +12,7 @@ use super::profile::ProfileConfig;
 use super::secret::Secret;
 use super::value::AbsolutePath;
 use super::worker::{WorkerConfig, WorkerEnrolment};
+use crate::distribution::registry;
 use crate::fetch::Proxies;
 
 /// Where the configuration is unless the command line says otherwise.
@@ -131,17 +132,11 @@ fn check_beside(
     warnings: &mut Vec<String>,
 ) {
     if role.coordinates() {
-        warnings.extend(coordinator.profiles.iter().filter_map(missing_keyring));
+        let profiles = coordinator.profiles.iter();
+        warnings.extend(profiles.flat_map(|profile| profile.index.profile_warnings(profile)));
     }
     if role.works() {
-        let given = worker.debian.iter().flat_map(|debian| debian.keyrings.iter().flatten());
-        warnings.extend(given.filter_map(|path| {
-            let (path, reason) = (path.display(), fs::File::open(path).err()?);
-            Some(format!(
-                "no base root can be made: {path} in `keyrings` of [debian] cannot be read \
-                 ({reason}): install it, or name one that is there"
-            ))
-        }));
+        warnings.extend(worker.built_in.values().flat_map(|settings| settings.warnings()));
     }
     if role == Role::Worker
         && let WorkerEnrolment::Invitation(token) = &worker.enrolment
@@ -164,31 +159,6 @@ fn check_beside(
     }
 }
 
-/// What to say of a profile whose keyring is missing; `None`: it is there, or none is needed, or
-/// apt's sources may name others.
-fn missing_keyring(profile: &ProfileConfig) -> Option<String> {
-    let is_named = profile.keyring.is_some();
-    if !profile.check_signature || profile.source == "apt" && !is_named {
-        return None;
-    }
-    let usual =
-        || Path::new(KEYRINGS).join(format!("{}-archive-keyring.gpg", profile.distribution));
-    let keyring = profile.keyring.clone().unwrap_or_else(usual);
-    let reason = fs::File::open(&keyring).err()?;
-    let (name, shown) = (&profile.name, keyring.display());
-    let remedy = if is_named {
-        "name one that is there in `keyring`".to_owned()
-    } else {
-        let package = format!("{}-archive-keyring", profile.distribution);
-        format!("install {package}, or name another one in `keyring`")
-    };
-    Some(format!(
-        "profile `{name}` cannot be synced: its keyring {shown} cannot be read ({reason}): {remedy}"
-    ))
-}
-
-/// Where distributions install their keyrings.
-const KEYRINGS: &str = "/usr/share/keyrings";
 /// Keys whose values are secrets.
 const SECRET_KEYS: [&str; 2] = ["signup_secret", "invitation"];
 /// Bytes read of a file with a secret.
@@ -226,7 +196,7 @@ fn read(
     let mut coordinator =
         CoordinatorConfig::read(file.coordinator, sections, profiles, keeps, problems);
     coordinator.proxies = proxies.clone();
-    let backends = (file.debian, file.diffoscope);
+    let backends = (file.built_in, file.diffoscope);
     let works = role.works();
     let mut worker =
         WorkerConfig::read(file.worker, backends, file.backend, works, problems, warnings);
@@ -242,8 +212,11 @@ fn read(
         ),
         _ => {}
     }
-    if role.works() && worker.debian.is_none() && worker.scripts.is_empty() {
-        problems.add(None, "this worker has no backend: enable [debian] or add [backend.\"NAME\"]");
+    if role.works() && worker.built_in.is_empty() && worker.scripts.is_empty() {
+        let all = registry().iter().map(|distribution| format!("[{}]", distribution.name()));
+        let all = all.collect::<Vec<_>>().join(" or ");
+        let message = format!("this worker has no backend: enable {all} or add [backend.\"NAME\"]");
+        problems.add(None, message);
     }
     if keeps && coordinator.profiles.is_empty() {
         warnings.push("no [profile.\"NAME\"] is configured: nothing is followed".to_owned());

@@ -14,16 +14,18 @@ mod plain;
 mod profile;
 mod secret;
 mod summary;
-mod value;
+pub(crate) mod value;
 mod worker;
 
 pub use bounds::Bounds;
 pub use coordinator::CoordinatorConfig;
 pub use error::{ConfigError, Invalid, Place, Problem};
+pub(crate) use keys::{keys, table};
 pub use load::{Config, DEFAULT_PATH, Role};
-pub use profile::{IndexKind, ProfileConfig};
+pub use profile::ProfileConfig;
+pub(crate) use profile::words;
 pub use secret::Secret;
-pub use worker::{DebianConfig, WorkerConfig, WorkerEnrolment};
+pub use worker::{WorkerConfig, WorkerEnrolment};
 
 #[cfg(test)]
 mod config_test;

@@ -11,7 +11,8 @@ use super::confused::suspicious;
 use super::error::Problems;
 use super::file;
 use super::value::{Within, Word, is_word, not_a_word};
-use crate::distribution::debian::index::{DebianSettings, Environment, Release};
+use crate::distribution::{self, Distribution, Written, registry};
+use crate::index::{Environment, Release};
 
 /// Which packages of which distribution are followed, and how they are queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct ProfileConfig {
     /// Also names the backend that its jobs ask for.
     pub distribution: String,
     /// Who reads its index.
-    pub index: IndexKind,
+    pub index: &'static dyn Distribution,
     /// URL without its last slash, absolute path, or `apt`.
     pub source: String,
     /// In the order of the file.
@@ -60,48 +61,7 @@ pub struct ProfileConfig {
     pub policy: ProfilePolicy,
 }
 
-/// A reader of indexes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IndexKind {
-    /// Debian, and archives laid out like it.
-    Debian,
-}
-
-impl IndexKind {
-    /// All readers, by the name that `index` takes.
-    pub const ALL: &[(&str, Self)] = &[("debian", Self::Debian)];
-
-    /// As `index` names it.
-    pub fn name(self) -> &'static str {
-        let found = Self::ALL.iter().find(|(_, kind)| *kind == self);
-        found.expect("every reader has a line in `ALL`").0
-    }
-}
-
 impl ProfileConfig {
-    /// What the reader of Debian's indexes needs to know.
-    pub fn debian_index_settings(&self) -> DebianSettings {
-        DebianSettings {
-            profile: self.name.clone(),
-            distribution: self.distribution.clone(),
-            source: self.source.clone(),
-            releases: self.releases.clone(),
-            components: self.components.clone(),
-            architectures: self.architectures.clone(),
-            filter: self.filter.clone(),
-            environment: self.environment.clone(),
-            keyring: self.keyring.clone(),
-            check_signature: self.check_signature,
-            snapshots: self.snapshots.clone(),
-            archives: self.archives.clone(),
-            shrink_guard: self.shrink_guard_percent,
-            unreadable_guard: self.unreadable_guard_percent,
-            check_valid_until: self.check_valid_until,
-            accept_suite: self.accept_suite.clone(),
-            packages_max: self.packages_max,
-        }
-    }
-
     /// `None` when a problem was found that leaves nothing to work with.
     pub(super) fn read(
         name: &Spanned<String>,
@@ -119,8 +79,8 @@ impl ProfileConfig {
         let (filter, filter_spec) = filter(&file, &header, problems);
         let environment = environment(&file, &distribution, &header, problems);
         let source = source(&file, name, &header, problems);
-        if source != "apt" {
-            require_lists(&file, name, &header, problems);
+        if let Some(index) = index {
+            require_lists(&file, (name, &source), index, &header, problems);
         }
         let check_signature = file.check_signature.unwrap_or(true);
         if !check_signature {
@@ -238,8 +198,6 @@ const SHRINK_GUARD_PERCENT: u8 = 50;
 const PACKAGES_MAX: usize = 300_000;
 /// Seconds between two looks at an index, unless configured.
 const INTERVAL_SECS: u64 = 3600;
-/// Where Debian publishes what its builders recorded.
-const DEBIAN_BUILDINFOS: &str = "https://buildinfos.debian.net/buildinfo-pool";
 
 fn distribution(
     file: &file::Profile,
@@ -267,15 +225,15 @@ fn index(
     distribution: &str,
     header: &Range<usize>,
     problems: &mut Problems<'_>,
-) -> Option<IndexKind> {
+) -> Option<&'static dyn Distribution> {
     if let (Some(_), Some(old)) = (&file.index, &file.sync_method) {
         problems.add(Some(old.span()), both("sync_method", "index"));
     }
     let given = file.index.as_ref().or(file.sync_method.as_ref());
     let name = given.map_or(distribution, |given| given.get_ref());
-    let found = IndexKind::ALL.iter().find(|(known, _)| *known == name);
+    let found = distribution::named(name);
     if found.is_none() {
-        let known: Vec<_> = IndexKind::ALL.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let known: Vec<_> = registry().iter().map(|known| format!("`{}`", known.name())).collect();
         let message = format!(
             "there is no reader for the indexes of `{name}`: only archives that are laid out like \
              those of {} can be followed; if this one is, say so with `index`",
@@ -283,7 +241,7 @@ fn index(
         );
         problems.add(Some(given.map_or(header.clone(), Spanned::span)), message);
     }
-    found.map(|(_, kind)| *kind)
+    found
 }
 
 fn filter(
@@ -317,10 +275,11 @@ fn environment(
         }
         return Environment::Suite;
     }
-    let buildinfo_url = match &file.buildinfos {
-        Some(place) => place.get_ref().0.clone(),
-        None if distribution == "debian" => DEBIAN_BUILDINFOS.to_owned(),
-        None => {
+    let known = distribution::named(distribution).and_then(|known| known.records_url());
+    let buildinfo_url = match (&file.buildinfos, known) {
+        (Some(place), _) => place.get_ref().0.clone(),
+        (None, Some(known)) => known.to_owned(),
+        (None, None) => {
             let message = format!(
                 "it is not known where `{distribution}` publishes its build environments: set \
                  `buildinfos`, or `environment = \"suite\"` to assume today's"
@@ -337,23 +296,25 @@ fn environment(
 
 fn require_lists(
     file: &file::Profile,
-    name: &str,
+    (name, source): (&str, &str),
+    index: &dyn Distribution,
     header: &Range<usize>,
     problems: &mut Problems<'_>,
 ) {
-    let mut require = |there: bool, key: &str, hint: &str| {
-        if !there {
+    let releases: Vec<&str> = file.releases.iter().map(|release| &*release.name).collect();
+    for key in index.required(&Written { source, releases: &releases }) {
+        let is_there = match key {
+            "components" => !file.components.is_empty() || file.suite.is_some(),
+            "architectures" => !file.architectures.is_empty() || file.architecture.is_some(),
+            _ => !releases.is_empty(),
+        };
+        let is_confused = key == "releases" && file.suite.is_some();
+        let hint = if is_confused { " (`suite` is one of the `components`)" } else { "" };
+        if !is_there {
             let message = format!("profile `{name}` has no `{key}`{hint}");
             problems.add(Some(header.clone()), message);
         }
-    };
-    let hint = if file.suite.is_some() { " (`suite` is one of the `components`)" } else { "" };
-    require(!file.releases.is_empty(), "releases", hint);
-    let only_flat = file.releases.iter().all(|release| release.name.ends_with('/'));
-    let any = !file.components.is_empty() || file.suite.is_some();
-    require(any || only_flat, "components", "");
-    let any = !file.architectures.is_empty() || file.architecture.is_some();
-    require(any, "architectures", "");
+    }
 }
 
 /// The list, or the one value that the older spelling had.
@@ -382,7 +343,7 @@ fn archive(archive: file::Archive) -> Archive {
     }
 }
 
-pub(super) fn words(words: Vec<Word>) -> Vec<String> {
+pub(crate) fn words(words: Vec<Word>) -> Vec<String> {
     words.into_iter().map(|word| word.0).collect()
 }
 

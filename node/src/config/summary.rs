@@ -5,8 +5,8 @@ use rebuilder_actors::domain::sync::FilterSpec;
 use super::coordinator::CoordinatorConfig;
 use super::load::Config;
 use super::profile::ProfileConfig;
-use super::worker::{DebianConfig, WorkerConfig, WorkerEnrolment};
-use crate::distribution::debian::index::Environment;
+use super::worker::{WorkerConfig, WorkerEnrolment};
+use crate::index::Environment;
 
 impl Config {
     /// What holds, as `--check-config` shows it: every value that counts for the role, with
@@ -67,7 +67,7 @@ fn write_profile(out: &mut String, p: &ProfileConfig) -> fmt::Result {
     writeln!(out, "profile {}", p.name)?;
     line(out, "distribution", format_args!("{} (index: {})", p.distribution, p.index.name()))?;
     line(out, "source", &p.source)?;
-    let release = |r: &crate::distribution::debian::index::Release| match &r.source {
+    let release = |r: &crate::index::Release| match &r.source {
         Some(source) => format!("{} (from {source})", r.name),
         None => r.name.clone(),
     };
@@ -159,8 +159,8 @@ fn write_worker(out: &mut String, w: &WorkerConfig) -> fmt::Result {
     line(out, "architectures", list(&w.architectures, "none"))?;
     line(out, "tags", list(&w.tags, "none"))?;
     line(out, "a build has", w.bounds)?;
-    if let Some(debian) = &w.debian {
-        write_debian(out, debian)?;
+    for settings in w.built_in.values() {
+        line(out, "backend", settings.summary(&w.work_dir))?;
     }
     for (name, script) in &w.scripts {
         line(out, "backend", format_args!("{name}: {}", script.program.display()))?;
@@ -172,13 +172,6 @@ fn write_worker(out: &mut String, w: &WorkerConfig) -> fmt::Result {
     let (program, secs) = (d.program.display(), d.timeout.as_secs());
     let text = format!("by {program} {}, {secs} s, {} bytes", d.args.join(" "), d.bytes_max);
     line(out, "differences", text)
-}
-
-fn write_debian(out: &mut String, d: &DebianConfig) -> fmt::Result {
-    let tmpfs = d.tmpfs.as_ref().map(|path| path.display().to_string());
-    let tmpfs = tmpfs.unwrap_or_else(|| "none".to_owned());
-    let text = format!("debian: built in, cache {}, tmpfs {tmpfs}", d.cache_dir.display());
-    line(out, "backend", text)
 }
 
 fn line(out: &mut String, name: &str, value: impl Display) -> fmt::Result {

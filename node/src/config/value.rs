@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Within<const MIN: u32, const MAX: u32>(pub(super) u32);
+pub(crate) struct Within<const MIN: u32, const MAX: u32>(pub(crate) u32);
 
 impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Within<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -25,7 +25,7 @@ impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Within<MIN, MAX> 
 
 /// A SHA-256, as 64 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Digest(pub(super) Sha256);
+pub(crate) struct Digest(pub(crate) Sha256);
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// A number of bytes: `1048576`, `"1 MiB"`, `"20 GB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size(pub(super) u64);
+pub(crate) struct Size(pub(crate) u64);
 
 impl Size {
     fn parse(text: &str) -> Option<u64> {
@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for Size {
 
 /// A bound that can be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bound<T> {
+pub(crate) enum Bound<T> {
     /// Written as `"none"`.
     None,
     At(T),
@@ -124,7 +124,7 @@ macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident($inner:ty), $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub(super) struct $name(pub(super) $inner);
+        pub(crate) struct $name(pub(crate) $inner);
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -205,13 +205,13 @@ checked_text!(
 );
 
 /// A word is 1 to 64 bytes of letters, digits and a few signs.
-pub(super) fn is_word(text: &str) -> bool {
+pub(crate) fn is_word(text: &str) -> bool {
     let sign = |b: u8| b.is_ascii_alphanumeric() || b"._+-*".contains(&b);
     (1..=64).contains(&text.len()) && text.bytes().all(sign) && !text.starts_with('.')
 }
 
 /// What to say of a text that is no word.
-pub(super) fn not_a_word(text: &str) -> String {
+pub(crate) fn not_a_word(text: &str) -> String {
     format!("`{text}` is not a name of 1 to 64 letters, digits and `._+-*`")
 }
 

@@ -1,6 +1,7 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rebuilder_actors::protocol::PublicKey;
 use toml::Spanned;
@@ -12,6 +13,7 @@ use super::secret::Secret;
 use super::value::{Size, is_word, not_a_word};
 use super::{file, load};
 use crate::backend::{DiffoscopeSettings, ScriptSettings, architectures};
+use crate::distribution::WorkerSettings;
 use crate::fetch::Proxies;
 
 /// What a worker needs to know.
@@ -36,8 +38,9 @@ pub struct WorkerConfig {
     pub enrolment: WorkerEnrolment,
     /// What one build may take of the machine.
     pub bounds: Bounds,
-    /// `None`: this worker has no backend of its own for Debian.
-    pub debian: Option<DebianConfig>,
+    /// How packages of each distribution are rebuilt, by its name; those alone that this worker has
+    /// a backend of its own for.
+    pub built_in: BTreeMap<&'static str, Arc<dyn WorkerSettings>>,
     /// Script backends by name; each replaces the built-in one of its name.
     pub scripts: BTreeMap<String, ScriptSettings>,
     /// How differences are explained.
@@ -57,36 +60,7 @@ pub enum WorkerEnrolment {
     Invitation(Secret),
 }
 
-/// How Debian packages are rebuilt; `None` where the backend has a default of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DebianConfig {
-    /// Base roots and fetched packages; absolute.
-    pub cache_dir: PathBuf,
-    /// A folder on a tmpfs that base roots and layers go to while it has room; `None`: none.
-    pub tmpfs: Option<PathBuf>,
-    /// Free bytes below which `tmpfs` gets nothing new.
-    pub tmpfs_free_bytes_min: Option<u64>,
-    /// Binary keyrings of the distribution.
-    pub keyrings: Option<Vec<PathBuf>>,
-    /// Age at which a base root is made anew.
-    pub base_max_age: Option<Duration>,
-    /// Packages in every base root besides `build-essential`.
-    pub base_include: Option<Vec<String>>,
-    /// How often the suites of a base root are asked for changes.
-    pub release_check_every: Option<Duration>,
-    /// `DEB_BUILD_OPTIONS` where none are recorded, without `parallel`.
-    pub build_options: Option<Vec<String>>,
-    /// `parallel=` where none is recorded; at least 1.
-    pub parallel: Option<u32>,
-    /// Whether builds may make user namespaces.
-    pub nested_namespaces: Option<bool>,
-    /// Bytes of one file of a source package.
-    pub source_bytes_max: Option<u64>,
-    /// Bytes of one package of the environment, and of one output.
-    pub package_bytes_max: Option<u64>,
-    /// Bytes of fetched packages that are kept.
-    pub package_cache_bytes_max: Option<u64>,
-}
+type BuiltIns = BTreeMap<&'static str, Arc<dyn WorkerSettings>>;
 
 /// Bytes of a host's name that a worker's name takes.
 const NAME_BYTES_MAX: usize = 64;
@@ -101,7 +75,7 @@ impl WorkerConfig {
     /// switched off is warned of.
     pub(super) fn read(
         file: file::Worker,
-        (debian, diffoscope): (file::Debian, file::Diffoscope),
+        (built_in, diffoscope): (BuiltIns, file::Diffoscope),
         scripts: BTreeMap<Spanned<String>, file::Script>,
         works: bool,
         problems: &mut Problems<'_>,
@@ -118,7 +92,8 @@ impl WorkerConfig {
             warnings.append(&mut off);
         }
         let scripts = read_scripts(scripts, problems);
-        let built_in = debian.enabled.unwrap_or(true) && !scripts.contains_key("debian");
+        let mut built_in = built_in;
+        built_in.retain(|name, _| !scripts.contains_key(*name));
         let given = (file.signup_secret, file.signup_secret_file);
         if let Some(invitation) = &file.invitation
             && (given.0.is_some() || given.1.is_some())
@@ -142,7 +117,7 @@ impl WorkerConfig {
             tags: words(file.tags),
             enrolment,
             bounds,
-            debian: built_in.then(|| read_debian(debian, work_dir.join("debian"))),
+            built_in,
             scripts,
             diffoscope: read_diffoscope(diffoscope),
             work_dir,
@@ -168,24 +143,6 @@ fn read_scripts(
         read.insert(name.into_inner(), settings);
     }
     read
-}
-
-fn read_debian(file: file::Debian, cache_dir: PathBuf) -> DebianConfig {
-    DebianConfig {
-        cache_dir: file.cache_dir.map_or(cache_dir, |dir| dir.0),
-        tmpfs: file.tmpfs.map(|dir| dir.0),
-        tmpfs_free_bytes_min: bytes(file.tmpfs_free_bytes_min),
-        keyrings: file.keyrings.map(|list| list.into_iter().map(|path| path.0).collect()),
-        base_max_age: file.base_max_age_hours.map(|h| Duration::from_secs(u64::from(h.0) * 3600)),
-        base_include: file.base_include.map(words),
-        release_check_every: file.release_check_secs.map(|s| Duration::from_secs(s.0.into())),
-        build_options: file.build_options.map(words),
-        parallel: file.parallel.map(|n| n.0),
-        nested_namespaces: file.nested_namespaces,
-        source_bytes_max: bytes(file.source_bytes_max),
-        package_bytes_max: bytes(file.package_bytes_max),
-        package_cache_bytes_max: bytes(file.package_cache_bytes_max),
-    }
 }
 
 fn read_diffoscope(file: file::Diffoscope) -> DiffoscopeSettings {

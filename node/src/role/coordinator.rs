@@ -1,5 +1,4 @@
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +6,7 @@ use ractor::{Actor as _, ActorRef, SpawnErr};
 use rebuilder_actors::actor::TreeEnd;
 use rebuilder_actors::actor::coordinator::syncs::Profile;
 use rebuilder_actors::actor::coordinator::{Coordinator, Message, Parts};
-use rebuilder_actors::port::{IndexReader, Network};
+use rebuilder_actors::port::Network;
 use rebuilder_actors::protocol::PublicKey;
 use rebuilder_transport::{Limits, system};
 use tokio::sync::oneshot;
@@ -16,11 +15,10 @@ use super::admin::Keys;
 use super::error::RoleError;
 use super::host::Host;
 use crate::blobs::FileBlobs;
-use crate::config::{CoordinatorConfig, IndexKind, ProfileConfig};
+use crate::config::{CoordinatorConfig, ProfileConfig};
 use crate::data_dir::DataDir;
-use crate::distribution::debian::index::{AptPaths, DebianReader, DebianSettings};
+use crate::distribution::ReaderParts;
 use crate::fetch::{FetchLimits, Fetcher};
-use crate::index::Releases;
 use crate::store::{self, RoomStore, StoreOptions};
 
 /// Bytes of one difference that are taken from a worker: the peer's operators cap it at 40 MiB.
@@ -125,36 +123,12 @@ fn profiles(config: &CoordinatorConfig) -> Result<Vec<Profile>, RoleError> {
     let fetcher = Fetcher::through(&proxies, FetchLimits::default())?;
     let cache = config.index_cache_dir();
     std::fs::create_dir_all(&cache).map_err(RoleError::io("create", &cache))?;
+    let parts = ReaderParts { fetcher: &fetcher, cache: &cache };
     let profile = |profile: &ProfileConfig| Profile {
         name: profile.name.as_str().into(),
         distribution: profile.distribution.clone(),
-        reader: match profile.index {
-            IndexKind::Debian => debian_reader(profile.debian_index_settings(), &fetcher, &cache),
-        },
+        reader: profile.index.reader(profile, &parts),
         interval: profile.interval,
     };
     Ok(config.profiles.iter().map(profile).collect())
-}
-
-/// One reader for each release, where there are several: each has a cache of its own.
-fn debian_reader(
-    settings: DebianSettings,
-    fetcher: &Fetcher,
-    cache: &Path,
-) -> Arc<dyn IndexReader> {
-    let reader = |settings: DebianSettings| -> Arc<dyn IndexReader> {
-        Arc::new(DebianReader::new(settings, fetcher.clone(), cache, AptPaths::default()))
-    };
-    if settings.releases.len() < 2 {
-        return reader(settings);
-    }
-    let each = settings.releases.iter().map(|release| {
-        let own = DebianSettings {
-            profile: format!("{}, release {}", settings.profile, release.name),
-            releases: vec![release.clone()],
-            ..settings.clone()
-        };
-        (release.name.as_str().into(), reader(own))
-    });
-    Arc::new(Releases::new(each.collect(), settings.packages_max, settings.source.clone()))
 }

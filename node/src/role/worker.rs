@@ -22,9 +22,9 @@ use crate::backend::{
     Backends, BackendsSetup, Diffoscope, Rebuild, ScriptBackend, disk_free, memory_available,
 };
 use crate::blobs::FileBlobs;
-use crate::config::{DebianConfig, WorkerConfig, WorkerEnrolment};
+use crate::config::{WorkerConfig, WorkerEnrolment};
 use crate::data_dir::DataDir;
-use crate::distribution::debian::backend::{DebianBackend, DebianSettings};
+use crate::distribution::WorkerParts;
 use crate::fetch::{FetchLimits, Fetcher};
 use crate::health::{Attentive, Health};
 use crate::sandbox::supported;
@@ -200,36 +200,6 @@ fn read_pin(path: &Path) -> Result<Option<PublicKey>, RoleError> {
     }
 }
 
-/// The defaults, and what the configuration says.
-fn debian_settings(config: &WorkerConfig, debian: &DebianConfig) -> DebianSettings {
-    let usual =
-        DebianSettings::new(config.work_dir.join("debian-builds"), debian.cache_dir.clone());
-    DebianSettings {
-        memory_dir: debian.tmpfs.clone(),
-        memory_free_bytes_min: debian.tmpfs_free_bytes_min.unwrap_or(usual.memory_free_bytes_min),
-        keyrings: debian.keyrings.clone().unwrap_or(usual.keyrings),
-        base_max_age: debian.base_max_age.unwrap_or(usual.base_max_age),
-        release_check_every: debian.release_check_every.unwrap_or(usual.release_check_every),
-        base_include: debian.base_include.clone().unwrap_or(usual.base_include),
-        build_options: debian.build_options.clone().unwrap_or(usual.build_options),
-        parallel: debian.parallel.unwrap_or(usual.parallel),
-        memory_bytes_max: config.bounds.memory_bytes_max,
-        processes_max: config.bounds.processes_max.unwrap_or(u32::MAX),
-        disk_bytes_max: config.bounds.disk_bytes_max,
-        log_bytes_per_sec_max: config.bounds.log_bytes_per_sec_max,
-        outputs_bytes_max: config.bounds.outputs_bytes_max,
-        nested_namespaces: debian.nested_namespaces.unwrap_or(usual.nested_namespaces),
-        source_bytes_max: debian.source_bytes_max.unwrap_or(usual.source_bytes_max),
-        package_bytes_max: debian.package_bytes_max.unwrap_or(usual.package_bytes_max),
-        package_cache_bytes_max: debian
-            .package_cache_bytes_max
-            .unwrap_or(usual.package_cache_bytes_max),
-        proxies: usual.proxies,
-        work_dir: usual.work_dir,
-        cache_dir: usual.cache_dir,
-    }
-}
-
 /// What this worker can build with, and whether it can.
 async fn backends(
     config: &WorkerConfig,
@@ -238,21 +208,26 @@ async fn backends(
     let proxies = config.proxies.clone().or_of_environment();
     let fetcher = Fetcher::through(&proxies, FetchLimits::default())?;
     let mut backends: BTreeMap<String, Arc<dyn Rebuild>> = BTreeMap::new();
-    let mut debian_work = Vec::new();
-    if let Some(debian) = &config.debian {
-        let settings = DebianSettings { proxies, ..debian_settings(config, debian) };
-        let at = settings.work_dir.clone();
-        debian_work.extend(settings.memory_dir.clone().into_iter().chain([at.clone()]));
-        let backend = DebianBackend::new(settings, fetcher.clone(), host.clock.clone());
-        let backend = backend.map_err(RoleError::io("prepare", &at))?;
-        backends.insert("debian".into(), Arc::new(backend));
+    let folder = config.attempts_dir();
+    let mut attempts = vec![folder.clone()];
+    let parts = WorkerParts {
+        work_dir: &config.work_dir,
+        bounds: &config.bounds,
+        proxies: &proxies,
+        fetcher: &fetcher,
+        clock: &host.clock,
+    };
+    for (name, settings) in &config.built_in {
+        let opened = settings.open(&parts);
+        let opened = opened.map_err(|(at, error)| RoleError::io("prepare", &at)(error))?;
+        backends.insert((*name).to_owned(), opened.backend);
+        attempts.extend(opened.attempts);
     }
     for (name, script) in &config.scripts {
         let backend = ScriptBackend::new(script.clone(), fetcher.clone());
         backends.insert(name.clone(), Arc::new(backend));
     }
     let diffoscope = &config.diffoscope;
-    let folder = config.attempts_dir();
     let setup = BackendsSetup {
         folder: folder.clone(),
         backends,
@@ -262,7 +237,6 @@ async fn backends(
     };
     let known = setup.backends.clone();
     let backends = Backends::open(setup).await.map_err(RoleError::io("prepare", &folder))?;
-    let layers = debian_work.iter().map(|work| work.join("layers"));
-    let health = Health::new(known, [folder].into_iter().chain(layers).collect()).await;
+    let health = Health::new(known, attempts).await;
     Ok((backends, health))
 }

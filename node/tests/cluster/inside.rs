@@ -13,7 +13,7 @@ use rebuilder_node::blobs::FileBlobs;
 use rebuilder_node::clock::SystemClock;
 use rebuilder_node::config::{Config, Role};
 use rebuilder_node::data_dir::DataDir;
-use rebuilder_node::distribution::debian::index::{AptPaths, DebianReader};
+use rebuilder_node::distribution::ReaderParts;
 use rebuilder_node::fetch::{FetchLimits, Fetcher};
 use rebuilder_node::store::{SledStore, StoreOptions};
 use rebuilder_transport::key_file::{self, Access};
@@ -39,12 +39,7 @@ pub async fn coordinator(
     let profiles = config.profiles.iter().map(|profile| Profile {
         name: profile.name.as_str().into(),
         distribution: profile.distribution.clone(),
-        reader: Arc::new(DebianReader::new(
-            profile.debian_index_settings(),
-            fetcher.clone(),
-            &cache,
-            AptPaths::default(),
-        )),
+        reader: profile.index.reader(profile, &ReaderParts { fetcher: &fetcher, cache: &cache }),
         interval: profile.interval,
     });
     let (store_dir, blobs_dir) = (dir.clone(), dir);

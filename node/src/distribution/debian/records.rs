@@ -3,6 +3,7 @@
 use rebuilder_actors::protocol::{Artifact, Sha256};
 
 use super::format::paragraph::Paragraph;
+use crate::distribution::Fit;
 
 /// The URLs under which the `.buildinfo` at `url` may lie, that one first. A build of packages for
 /// one architecture and for `all` at once has one record of both, and archives differ in the names:
@@ -33,49 +34,28 @@ pub(crate) fn places(url: &str, native: &str) -> Vec<String> {
     places
 }
 
-/// How far a record is one of the files of a job; greater is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fit {
-    /// It cannot be read, or is a page for people.
-    None,
-    /// It says nothing of files, or names others.
-    Other,
-    /// It names one of them.
-    Named,
-    /// It has the digest of one of them.
-    Same,
-}
-
-impl Fit {
-    /// Judges `record` by its `Checksums-Sha256`.
-    pub(crate) fn of(record: &[u8], artifacts: &[Artifact]) -> Self {
-        if record.trim_ascii_start().starts_with(b"<") {
-            return Self::None;
-        }
-        let Ok(paragraph) = Paragraph::parse(record) else { return Self::None };
-        let Ok(files) = paragraph.get("Checksums-Sha256") else { return Self::None };
-        let mut best = Self::Other;
-        for line in files.unwrap_or_default().lines() {
-            let mut words = line.split_ascii_whitespace();
-            let (digest, _, name) = (words.next(), words.next(), words.next().unwrap_or_default());
-            let digest = digest.and_then(|digest| digest.parse::<Sha256>().ok());
-            for artifact in artifacts {
-                if artifact.sha256.is_some() && artifact.sha256 == digest {
-                    return Self::Same;
-                }
-                if without_epoch(name) == without_epoch(&artifact.file) {
-                    best = Self::Named;
-                }
+/// Judges `record` by its `Checksums-Sha256`.
+pub(crate) fn fit(record: &[u8], artifacts: &[Artifact]) -> Fit {
+    if record.trim_ascii_start().starts_with(b"<") {
+        return Fit::None;
+    }
+    let Ok(paragraph) = Paragraph::parse(record) else { return Fit::None };
+    let Ok(files) = paragraph.get("Checksums-Sha256") else { return Fit::None };
+    let mut best = Fit::Other;
+    for line in files.unwrap_or_default().lines() {
+        let mut words = line.split_ascii_whitespace();
+        let (digest, _, name) = (words.next(), words.next(), words.next().unwrap_or_default());
+        let digest = digest.and_then(|digest| digest.parse::<Sha256>().ok());
+        for artifact in artifacts {
+            if artifact.sha256.is_some() && artifact.sha256 == digest {
+                return Fit::Same;
+            }
+            if without_epoch(name) == without_epoch(&artifact.file) {
+                best = Fit::Named;
             }
         }
-        best
     }
-
-    /// The best that a record of these can be.
-    pub(crate) fn most(artifacts: &[Artifact]) -> Self {
-        let is_known = artifacts.iter().any(|artifact| artifact.sha256.is_some());
-        if is_known { Self::Same } else { Self::Named }
-    }
+    best
 }
 
 /// A package's file name as dpkg makes it. Some archives keep the epoch: `name_1%3a2_all.deb`.
@@ -89,7 +69,8 @@ fn without_epoch(file: &str) -> String {
     }
 }
 
-const END: &str = ".buildinfo";
+/// With which names of records end.
+pub(crate) const END: &str = ".buildinfo";
 
 #[cfg(test)]
 mod tests {
@@ -146,7 +127,7 @@ mod tests {
         let line = |content: &[u8], file: &str| {
             format!("Source: a\nChecksums-Sha256:\n {} 1 {file}\n", Sha256::of(content))
         };
-        for (record, artifacts, fit) in [
+        for (record, artifacts, expected) in [
             (line(b"a", "other.deb"), &known, Fit::Same),
             (line(b"b", "a_2_all.deb"), &known, Fit::Named),
             (line(b"b", "a_2_all.deb"), &unknown, Fit::Named),
@@ -155,7 +136,7 @@ mod tests {
             (" <!DOCTYPE html>\n<p>a_2_all.deb: not here".to_owned(), &known, Fit::None),
             ("A: 1\nA: 2\n".to_owned(), &known, Fit::None),
         ] {
-            assert_eq!(Fit::of(record.as_bytes(), artifacts), fit, "{record}");
+            assert_eq!(fit(record.as_bytes(), artifacts), expected, "{record}");
         }
         assert_eq!((Fit::most(&known), Fit::most(&unknown)), (Fit::Same, Fit::Named));
     }

@@ -1,15 +1,8 @@
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use super::Paragraph;
+use crate::distribution::Identity;
 use crate::packing::Packing;
-
-/// What a binary package says of itself, whatever its file is called.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Identity {
-    pub(crate) package: String,
-    pub(crate) version: String,
-    pub(crate) architecture: String,
-}
 
 /// Reads the `control` of a `.deb` or `.udeb` (deb(5)), which stands before the packed content: a
 /// few kilobytes are read. The file may be hostile: what is read of it and unpacked is bounded.

@@ -12,9 +12,9 @@ pub(crate) mod paragraph;
 pub(crate) mod signed;
 
 pub use buildinfo::{Buildinfo, Installed};
+pub(crate) use deb::identity;
 #[cfg(test)]
 pub(crate) use deb::made;
-pub(crate) use deb::{Identity, identity};
 pub use dsc::{ControlError, SourceControl, SourceFile};
 pub(crate) use dsc::{checksum, checksum_by};
 pub use names::InvalidName;

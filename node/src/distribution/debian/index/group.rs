@@ -9,11 +9,12 @@ use rebuilder_actors::protocol::{
 };
 
 use super::packages::{Binaries, Binary, nmu_suffix};
-use super::settings::{DebianSettings, Environment};
+use super::settings::DebianSettings;
 use super::sources::{Source, Sources, people};
 use super::text::join;
 use crate::distribution::debian::records::places;
 use crate::fetch::local_path;
+use crate::index::Environment;
 
 /// One suite, read whole.
 pub(super) struct LoadedSuite {

@@ -20,7 +20,9 @@ mod verify;
 
 pub use apt::{AptError, AptSource, AptSources, Place, SignedBy, parse_folder};
 pub use reader::DebianReader;
-pub use settings::{AptPaths, DebianSettings, Environment, Release};
+pub use settings::{AptPaths, DebianSettings};
+
+pub use crate::index::{Environment, Release};
 
 #[cfg(test)]
 mod agreement_test;

@@ -1,7 +1,10 @@
 use std::path::PathBuf;
 
 use rebuilder_actors::domain::sync::Filter;
-use rebuilder_actors::protocol::{Archive, Sha256};
+use rebuilder_actors::protocol::Archive;
+
+use crate::config::ProfileConfig;
+use crate::index::{Environment, Release};
 
 /// What one profile reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,37 +51,29 @@ pub struct DebianSettings {
     pub packages_max: usize,
 }
 
-/// A release to follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Release {
-    /// Suite or codename: the folder below `dists`.
-    pub name: String,
-    /// Base URL or path of its own; `None`: the profile's.
-    pub source: Option<String>,
-    /// Digest of the only `InRelease` (or `Release`, where it is signed apart) that is followed;
-    /// `None`: any that passes.
-    pub pin: Option<Sha256>,
-}
-
-/// Where build environments are known from.
-///
-/// `buildinfo_url` is a base, below which the file is at `{prefix}/{source}/{file}`, or a template
-/// with any of `{prefix}`, `{source}`, `{version}` (epoch left out), `{architecture}`, `{file}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Environment {
-    /// Every build has a `.buildinfo` there.
-    Recorded {
-        /// Base or template.
-        buildinfo_url: String,
-    },
-    /// Nothing is recorded: the suite as it is now is assumed.
-    Suite,
-    /// As recorded when the `.buildinfo` is there at the time of the read, which only a local
-    /// folder can tell; a remote one is taken to have every file.
-    RecordedOrSuite {
-        /// Base or template.
-        buildinfo_url: String,
-    },
+impl DebianSettings {
+    /// What a profile of the configuration asks for.
+    pub fn of(profile: &ProfileConfig) -> Self {
+        Self {
+            profile: profile.name.clone(),
+            distribution: profile.distribution.clone(),
+            source: profile.source.clone(),
+            releases: profile.releases.clone(),
+            components: profile.components.clone(),
+            architectures: profile.architectures.clone(),
+            filter: profile.filter.clone(),
+            environment: profile.environment.clone(),
+            keyring: profile.keyring.clone(),
+            check_signature: profile.check_signature,
+            snapshots: profile.snapshots.clone(),
+            archives: profile.archives.clone(),
+            shrink_guard: profile.shrink_guard_percent,
+            unreadable_guard: profile.unreadable_guard_percent,
+            check_valid_until: profile.check_valid_until,
+            accept_suite: profile.accept_suite.clone(),
+            packages_max: profile.packages_max,
+        }
+    }
 }
 
 /// Where apt keeps what this reader looks at; another root for tests.
