@@ -1,5 +1,5 @@
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use subtle::ConstantTimeEq;
 
@@ -189,7 +189,7 @@ impl Queue {
             status_received: false,
             seen: GrantNumber(0),
             running: Vec::new(),
-            cancelled: BTreeSet::new(),
+            cancelled: BTreeMap::new(),
             ended: Default::default(),
             free_memory: 0,
             free_disk: 0,

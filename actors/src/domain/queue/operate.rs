@@ -9,7 +9,7 @@ use crate::protocol::wire::CloseCode;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::ctl::{PackageFilter, RefusalCode, Response};
 use crate::protocol::wire::v1::worker::Running;
-use crate::protocol::{AttemptId, InputId, Stage, UtcMillis, WorkerId};
+use crate::protocol::{AttemptId, GrantNumber, InputId, Stage, UtcMillis, WorkerId};
 
 impl Queue {
     /// Carries out an operator's order.
@@ -225,7 +225,9 @@ impl Queue {
                 stage: lease.stage.unwrap_or(Stage::Fetch),
                 log_bytes: lease.log_bytes,
             });
-            session.cancelled.insert(lease.attempt);
+            // Of a grant that went out over an earlier connection nothing is on its way.
+            let sent = if session.status_received { lease.number } else { GrantNumber(0) };
+            session.cancelled.insert(lease.attempt, sent);
             let message = Message::Cancel { attempt: lease.attempt, reason: reason.into() };
             effects.sends.push(Send::Worker(session.id, message));
         }

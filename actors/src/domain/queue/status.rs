@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::effect::{Effects, Send};
@@ -12,7 +13,7 @@ use crate::protocol::stored::{Grant, StoredPlace};
 use crate::protocol::wire::BootId;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::worker::{Running, Status};
-use crate::protocol::{AttemptId, Fault, FaultKind, InputId, UtcMillis, WorkerId};
+use crate::protocol::{AttemptId, Fault, FaultKind, GrantNumber, InputId, UtcMillis, WorkerId};
 
 impl Queue {
     /// A worker told what it is doing: leases follow it, and it is told what it should be doing.
@@ -43,7 +44,8 @@ impl Queue {
         }
         if !live.cancelled.is_empty() {
             let running: BTreeSet<_> = status.running.iter().map(|r| r.attempt).collect();
-            live.cancelled.retain(|attempt| running.contains(attempt));
+            let seen = live.seen;
+            live.cancelled.retain(|attempt, number| running.contains(attempt) || *number > seen);
         }
         live.running.clone_from(&status.running);
         live.free_memory = status.free_memory;
@@ -156,7 +158,13 @@ impl Queue {
         match self.resume_refusal(worker, attempt) {
             Some(reason) => {
                 let holder = self.workers.get_mut(&worker).and_then(|w| w.session.as_mut());
-                let once = holder.is_none_or(|live| live.cancelled.insert(attempt));
+                let once = holder.is_none_or(|live| match live.cancelled.entry(attempt) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(GrantNumber(0));
+                        true
+                    }
+                    Entry::Occupied(_) => false,
+                });
                 if once || planted::is(Bug::CancelledAgain) {
                     let message = Message::Cancel { attempt, reason: reason.into() };
                     effects.sends.push(Send::Worker(session, message));

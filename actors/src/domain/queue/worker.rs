@@ -47,9 +47,10 @@ pub(super) struct Session {
     pub(super) seen: GrantNumber,
     /// As last told.
     pub(super) running: Vec<Running>,
-    /// Attempts that it was told to stop, until a status does not tell of them any more: statuses
-    /// that crossed the order, or that are not worth believing, do not order it again.
-    pub(super) cancelled: BTreeSet<AttemptId>,
+    /// Attempts that it was told to stop, until a status that has seen their grant does not tell of
+    /// them any more: statuses that crossed the order, or that are not worth believing, do not
+    /// order it again. Where no such grant is on its way, the number is 0.
+    pub(super) cancelled: BTreeMap<AttemptId, GrantNumber>,
     /// Attempts whose report was answered on this connection, while a status that was sent before
     /// the answer may still call them running; at most [`ENDED_MAX`].
     pub(super) ended: BTreeSet<AttemptId>,
@@ -67,10 +68,18 @@ impl Session {
     /// The report of this attempt has its final answer: it occupies no slot from now on.
     pub(super) fn end(&mut self, attempt: AttemptId) {
         self.running.retain(|running| running.attempt != attempt);
+        self.cancelled.remove(&attempt);
         if self.ended.len() == ENDED_MAX {
             self.ended.pop_first();
         }
         self.ended.insert(attempt);
+    }
+
+    /// Attempts that it was told to stop before it was heard to have begun them: what it begins
+    /// when the grant arrives occupies a slot until the order to stop is carried out.
+    fn stopped_unseen(&self) -> usize {
+        let unseen = self.cancelled.iter().filter(|(_, number)| **number > self.seen);
+        unseen.filter(|(attempt, _)| !self.running.iter().any(|r| r.attempt == **attempt)).count()
     }
 
     /// Takes what has ended out of what a status calls running. Statuses come in order: what one
@@ -105,7 +114,8 @@ impl Worker {
         let untold = self.unfinished().filter_map(leased);
         let untold = untold.filter(|attempt| !told.iter().any(|r| r.attempt == *attempt)).count();
         let stuck = self.spooled.len().saturating_sub(SPOOLED_MAX);
-        usize::from(session.offer.slots).saturating_sub(told.len() + untold + stuck)
+        let taken = told.len() + untold + stuck + session.stopped_unseen();
+        usize::from(session.offer.slots).saturating_sub(taken)
     }
 
     /// Jobs leased to it whose attempt is not finished, as far as it told.

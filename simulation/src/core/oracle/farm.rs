@@ -32,8 +32,11 @@ pub(super) struct Session {
     pub(super) told: bool,
     /// Attempts that occupy its slots, as told, and those that it was told to stop.
     pub(super) running: Vec<AttemptId>,
-    /// Attempts that it was told to stop and still tells of: it is not told again.
-    pub(super) cancelled: Vec<AttemptId>,
+    /// Attempts that it was told to stop and still tells of, or may begin once it sees the grant of
+    /// this number: it is not told again.
+    pub(super) cancelled: Vec<(AttemptId, u64)>,
+    /// The newest grant that it has seen.
+    pub(super) seen: u64,
     /// Answered, and perhaps still called running by a status on its way.
     pub(super) ended: BTreeSet<AttemptId>,
     pub(super) free_memory: u64,
@@ -117,6 +120,7 @@ impl Oracle {
                 told: false,
                 running: Vec::new(),
                 cancelled: Vec::new(),
+                seen: 0,
                 ended: BTreeSet::new(),
                 free_memory: 0,
             });
@@ -190,6 +194,10 @@ impl Oracle {
                 taken += 1;
             }
         }
+        let begins = |(attempt, number): &&(AttemptId, u64)| {
+            *number > session.seen && !session.running.contains(attempt)
+        };
+        taken += session.cancelled.iter().filter(begins).count();
         usize::from(session.offer.slots).saturating_sub(taken)
     }
 

@@ -5,7 +5,7 @@ use rebuilder_actors::protocol::wire::v1::worker::Status;
 use rebuilder_actors::protocol::{AttemptId, FaultKind, InputId, WorkerId};
 
 use super::Oracle;
-use super::farm::is_more;
+use super::farm::{Session, is_more};
 use super::job::{Job, Lease, Place, Stay};
 
 /// A lease follows signs of life in steps of this.
@@ -34,7 +34,9 @@ impl Oracle {
                 live.running.push(*attempt);
             }
         }
-        live.cancelled.retain(|attempt| live.running.contains(attempt));
+        live.seen = status.seen.0;
+        let (running, seen) = (&live.running, live.seen);
+        live.cancelled.retain(|(attempt, number)| running.contains(attempt) || *number > seen);
         let (running, boot) = (live.running.clone(), live.boot);
         let held: Vec<InputId> = self.held(id).map(|(job, _)| job.id).collect();
         for job in held {
@@ -87,8 +89,9 @@ impl Oracle {
     /// An order to stop, once until a status does not tell of the attempt any more.
     fn cancels(&mut self, session: SessionId, worker: WorkerId, attempt: AttemptId) {
         let live = self.workers.get_mut(&worker).and_then(|w| w.session.as_mut());
-        let Some(live) = live.filter(|live| !live.cancelled.contains(&attempt)) else { return };
-        live.cancelled.push(attempt);
+        let known = |live: &Session| live.cancelled.iter().any(|(known, _)| *known == attempt);
+        let Some(live) = live.filter(|live| !known(live)) else { return };
+        live.cancelled.push((attempt, 0));
         self.expected.cancels.push((session, attempt));
     }
 
@@ -119,7 +122,7 @@ impl Oracle {
         if job.epoch == epoch {
             let live = self.workers.get_mut(&worker).and_then(|w| w.session.as_mut());
             if let Some(live) = live {
-                live.cancelled.retain(|cancelled| *cancelled != attempt);
+                live.cancelled.retain(|(cancelled, _)| *cancelled != attempt);
             }
             let lease = Lease {
                 epoch,

@@ -67,7 +67,8 @@ impl Oracle {
         let worker = self.workers.get_mut(&lease.worker);
         if let Some(session) = worker.and_then(|worker| worker.session.as_mut()) {
             session.running.push(attempt);
-            session.cancelled.push(attempt);
+            let sent = if session.told { lease.number } else { 0 };
+            session.cancelled.push((attempt, sent));
             self.expected.cancels.push((session.id, attempt));
         }
     }

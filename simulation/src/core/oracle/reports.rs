@@ -30,6 +30,7 @@ impl Oracle {
             if kind != Kind::Refused {
                 live.running.retain(|running| *running != attempt);
                 live.ended.insert(attempt);
+                live.cancelled.retain(|(cancelled, _)| *cancelled != attempt);
             }
         }
         self.expected.answer = Some((attempt, kind));

@@ -3,7 +3,7 @@ use core::time::Duration;
 use super::harness::{
     HOUR, Harness, assignments, bad, cancelled, failed, fault, good, group, groups, offer,
 };
-use crate::domain::queue::{Effects, Send, Settings};
+use crate::domain::queue::{Effects, Event, Send, Settings};
 use crate::protocol::stored::StoredPlace;
 use crate::protocol::wire::v1::coordinator::Answer;
 use crate::protocol::{AttemptId, Epoch, FaultKind, InputId};
@@ -278,4 +278,40 @@ fn a_job_lost_by_silence_is_not_given_back_to_the_silent_worker() {
     // It was only slow: it goes on.
     harness.status(silent, 1, &[granted[0].attempt], &[]);
     assert!(matches!(harness.place(job), StoredPlace::Leased { .. }));
+}
+
+/// Found by simulation: a job was dropped while its grant was on the way. The status that the
+/// worker had sent before told of nothing, so that its one slot was given away again, and the
+/// grant that arrived had begun meanwhile.
+#[test]
+fn a_grant_on_its_way_occupies_its_slot_although_it_was_taken_back() {
+    for begins in [true, false] {
+        let mut harness = Harness::new();
+        harness.sync("p", "1", groups(&["a", "b"]));
+        let (session, _) = harness.join_as(1, 1, offer(1));
+        let granted = assignments(&harness.status(session, 0, &[], &[]));
+        let [first] = &granted[..] else { panic!("one slot: {granted:?}") };
+        assert_eq!(cancelled(&harness.drop_job(&first.key.source)), [first.attempt]);
+        let crossed = harness.status(session, 0, &[], &[]);
+        assert_eq!(assignments(&crossed), [], "it has not seen the grant");
+        if begins {
+            let effects = harness.status(session, 1, &[first.attempt], &[]);
+            assert_eq!((assignments(&effects).len(), cancelled(&effects).len()), (0, 0));
+        }
+        let over = harness.status(session, 1, &[], &[]);
+        assert_eq!(assignments(&over).len(), 1, "the order to stop was carried out");
+    }
+}
+
+/// Over a new connection nothing is on its way: the grant was lost with the old one.
+#[test]
+fn a_grant_that_was_lost_with_its_connection_occupies_no_slot() {
+    let mut harness = Harness::new();
+    harness.sync("p", "1", groups(&["a", "b"]));
+    let (session, _) = harness.join_as(1, 1, offer(1));
+    let granted = assignments(&harness.status(session, 0, &[], &[]));
+    harness.handle(Event::Left(session));
+    let (session, _) = harness.join_as(1, 1, offer(1));
+    assert_eq!(cancelled(&harness.drop_job(&granted[0].key.source)), [granted[0].attempt]);
+    assert_eq!(assignments(&harness.status(session, 0, &[], &[])).len(), 1);
 }
