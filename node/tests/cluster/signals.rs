@@ -33,6 +33,11 @@ fn signals_without_a_meaning_change_nothing() {
 
 #[test]
 fn a_hangup_stops_in_order() {
+    #[expect(unsafe_code, reason = "signal(2) is")]
+    // SAFETY: no handler is set. `nohup` starts tests, and so their nodes, with SIGHUP ignored.
+    unsafe {
+        signal(Signal::SIGHUP, SigHandler::SigDfl).unwrap();
+    }
     let harness = Harness::new(HarnessSettings { listed: &["w1"], ..HarnessSettings::default() });
     let mut coordinator = harness.coordinator();
     let mut worker = harness.joined_worker("w1");
