@@ -2,7 +2,7 @@ use std::path::Path;
 
 use rebuilder_actors::protocol::PublicKey;
 use rebuilder_transport::Identity;
-use rebuilder_transport::key_file::Access;
+use rebuilder_transport::key_file::{self, Access};
 
 use super::error::RoleError;
 use super::own_key;
@@ -17,10 +17,15 @@ const ADMIN_KEY: &str = "ctl.key";
 pub(crate) const KEYS: [(&str, Access); 3] =
     [(COORDINATOR_KEY, Access::Owner), (ADMIN_KEY, Access::Group), (WORKER_KEY, Access::Owner)];
 
-/// The public half of the coordinator's key; `None`: there is none, or it is damaged.
+/// The public half of the coordinator's key, of the key itself where its file is gone: the next
+/// start writes it again. `None`: there is none, or it is damaged.
 pub(crate) fn coordinator_public(data_dir: &Path) -> Option<PublicKey> {
-    let path = data_dir.join(COORDINATOR_KEY).with_extension("pub");
-    std::fs::read_to_string(path).ok()?.trim_end().parse().ok()
+    let key = data_dir.join(COORDINATOR_KEY);
+    let public = key.with_extension("pub");
+    if !public.exists() {
+        return Some(key_file::load(&key, Access::Owner).ok()?.public_key());
+    }
+    std::fs::read_to_string(public).ok()?.trim_end().parse().ok()
 }
 
 /// Keys of a coordinator, made at its first start.
