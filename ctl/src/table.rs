@@ -15,7 +15,7 @@ const GAP: usize = 2;
 pub struct Column {
     /// Its title in the first row, and its name in `--columns`.
     pub title: &'static str,
-    /// ShownPlace in the order in which columns are left out, of which 1 is the first; 0: never.
+    /// Place in the order in which columns are left out, of which 1 is the first; 0: never.
     pub out: u8,
     /// Characters to which its cells may be cut; 0: never.
     pub cut: usize,

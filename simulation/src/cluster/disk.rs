@@ -71,7 +71,7 @@ impl SimulatedDisk {
         !fails && !self.scope.is_over()
     }
 
-    /// True when a folder can be listed, as a process does it that starts. Rare as it is in scope,
+    /// True when a folder can be listed, as a process does it that starts. Rare as it is in life,
     /// here it is common: what follows from it decides what becomes of everything in the folder.
     pub(super) fn is_listable(&self) -> bool {
         let often = self.world.options.unlisted_percent;

@@ -40,7 +40,7 @@ impl RandomStream {
         &from[self.count(0..from.len())]
     }
 
-    /// RandomStream bytes.
+    /// Fills `bytes` from the stream.
     pub(super) fn fill(&mut self, bytes: &mut [u8]) {
         self.0.fill_bytes(bytes);
     }

@@ -36,7 +36,7 @@ pub(super) enum Subject {
     Worker(usize),
 }
 
-/// The port of a process, with subject.
+/// The port of a process, whose frames are recorded.
 pub(super) struct RecordedNetwork {
     inner: Arc<dyn Network>,
     recorder: Arc<Recorder>,

@@ -12,7 +12,7 @@ use crate::domain::queue::{Fact, Moment};
 /// with all that the queue knows; one that was read from the store may come again, too.
 #[derive(Debug)]
 pub struct Facts {
-    /// In order.
+    /// In the order in which they became durable.
     pub facts: Vec<Fact>,
     /// How many times facts were published, with these.
     pub number: u64,

@@ -5,7 +5,7 @@ use crate::protocol::Sha256;
 use crate::protocol::stored::QuarantineRecord;
 
 /// Remembers, through restarts of an actor, which messages were being handled when it panicked.
-/// A message that was there twice is set aside, so that it cannot stop the services for ever.
+/// A message that was there twice is set aside, so that it cannot stop the coordinator for ever.
 #[derive(Debug, Default)]
 pub struct Quarantine {
     inner: Mutex<Inner>,

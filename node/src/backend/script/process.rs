@@ -36,9 +36,9 @@ pub(super) struct Run {
 pub(super) enum End {
     /// By itself, with this status (128 + n for signal n).
     Status(i32),
-    /// BuildError by us after `wall`.
+    /// Ended by us after `wall`.
     TimedOut,
-    /// BuildError by us because the attempt was cancelled.
+    /// Ended by us because the attempt was cancelled.
     Cancelled,
     /// Processes that do not even go when killed (waiting for a device).
     Stuck,
