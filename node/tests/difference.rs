@@ -9,7 +9,7 @@ use std::time::Duration;
 use rebuilder_actors::port::{BoxFuture, Progress};
 use rebuilder_actors::protocol::{Sha256, Stage};
 use rebuilder_node::backend::{Diffoscope, DiffoscopeSettings, Pair};
-use rebuilder_node::sandbox;
+use rebuilder_node::sandbox::{Sandbox, Settings};
 
 #[derive(Default)]
 struct Log(Mutex<Vec<u8>>);
@@ -46,8 +46,6 @@ fn packages(folder: &Path) -> Pair {
              diffoscope-minimal dpkg"
         );
     }
-    let sandbox_init = PathBuf::from(env!("CARGO_BIN_EXE_rebuilder-node"));
-    sandbox::configure(sandbox::Settings { init_program: sandbox_init, ..Default::default() });
     let build = |side: &str, greeting: &str| {
         let tree = folder.join(format!("tree-{side}"));
         for made in ["DEBIAN", "usr/share/hello"] {
@@ -75,6 +73,12 @@ fn packages(folder: &Path) -> Pair {
     }
 }
 
+/// This program is not the node, which is started as the monitor instead.
+fn sandbox() -> Sandbox {
+    let init_program = PathBuf::from(env!("CARGO_BIN_EXE_rebuilder-node"));
+    Sandbox::detect(Settings { init_program, ..Settings::default() })
+}
+
 fn settings() -> DiffoscopeSettings {
     DiffoscopeSettings {
         enabled: true,
@@ -90,7 +94,8 @@ async fn a_difference_names_what_differs_and_nothing_of_the_host() {
     let folder = tempfile::tempdir().unwrap();
     let pair = packages(folder.path());
     let log = Log::default();
-    let found = Diffoscope::new(settings()).explain(&pair, FILE, folder.path(), &log).await;
+    let found =
+        Diffoscope::new(settings(), sandbox()).explain(&pair, FILE, folder.path(), &log).await;
     let found = found.unwrap_or_else(|| panic!("{}", log.text()));
     assert_eq!(found.path, folder.path().join("difference-hello_1-1_all.deb.txt"));
     let text = std::fs::read_to_string(&found.path).unwrap();
@@ -112,7 +117,7 @@ async fn too_much_text_is_cut_with_a_note() {
     let pair = packages(folder.path());
     let log = Log::default();
     let cut = DiffoscopeSettings { bytes_max: 1000, ..settings() };
-    let found = Diffoscope::new(cut).explain(&pair, FILE, folder.path(), &log).await;
+    let found = Diffoscope::new(cut, sandbox()).explain(&pair, FILE, folder.path(), &log).await;
     let found = found.unwrap_or_else(|| panic!("{}", log.text()));
     let text = std::fs::read_to_string(&found.path).unwrap();
     assert_eq!(found.size, 1000);
@@ -126,11 +131,14 @@ async fn no_explanation_is_no_error() {
     let pair = packages(folder.path());
     let log = Log::default();
     let off = DiffoscopeSettings { enabled: false, ..settings() };
-    assert_eq!(Diffoscope::new(off).explain(&pair, FILE, folder.path(), &log).await, None);
+    assert_eq!(
+        Diffoscope::new(off, sandbox()).explain(&pair, FILE, folder.path(), &log).await,
+        None
+    );
     assert_eq!(log.text(), "");
 
     let missing = DiffoscopeSettings { program: "no-such-diffoscope".into(), ..settings() };
-    let missing = Diffoscope::new(missing);
+    let missing = Diffoscope::new(missing, sandbox());
     for _ in 0..2 {
         assert_eq!(missing.explain(&pair, FILE, folder.path(), &log).await, None);
     }
@@ -139,13 +147,14 @@ async fn no_explanation_is_no_error() {
 
     let log = Log::default();
     let refused = DiffoscopeSettings { args: vec!["--no-such-option".into()], ..settings() };
-    let ended = Diffoscope::new(refused).explain(&pair, FILE, folder.path(), &log).await;
+    let ended = Diffoscope::new(refused, sandbox()).explain(&pair, FILE, folder.path(), &log).await;
     assert_eq!(ended, None);
     assert!(log.text().contains("exit status 2, which says: usage: "), "{}", log.text());
 
     let log = Log::default();
     let same = Pair { published: pair.output.clone(), output: pair.output.clone() };
-    let ended = Diffoscope::new(settings()).explain(&same, FILE, folder.path(), &log).await;
+    let ended =
+        Diffoscope::new(settings(), sandbox()).explain(&same, FILE, folder.path(), &log).await;
     assert_eq!(ended, None);
     assert!(log.text().contains("exit status 0, which says nothing"), "{}", log.text());
 }
@@ -164,7 +173,7 @@ async fn what_is_compared_sees_programs_and_the_two_files_only() {
         args: vec!["-c".into(), script.into()],
         ..settings()
     };
-    let found = Diffoscope::new(around).explain(&pair, FILE, folder.path(), &log).await;
+    let found = Diffoscope::new(around, sandbox()).explain(&pair, FILE, folder.path(), &log).await;
     let found = found.unwrap_or_else(|| panic!("{}", log.text()));
     let text = std::fs::read_to_string(&found.path).unwrap();
     assert!(!text.contains("passwd") && !text.contains("shadow"), "{text}");

@@ -233,6 +233,27 @@ pub enum Capability {
     Linux32,
 }
 
+impl Capability {
+    /// The word for it that people and other programs read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UserNamespace => "user-namespace",
+            Self::MountNamespace => "mount-namespace",
+            Self::PidNamespace => "pid-namespace",
+            Self::NetworkNamespace => "network-namespace",
+            Self::IpcNamespace => "ipc-namespace",
+            Self::NoNewPrivileges => "no-new-privileges",
+            Self::Seccomp => "seccomp",
+            Self::SocketFamilies => "socket-families",
+            Self::NoNestedNamespaces => "no-nested-namespaces",
+            Self::Landlock => "landlock",
+            Self::MemoryGroup => "memory-group",
+            Self::PidsGroup => "pids-group",
+            Self::Linux32 => "linux32",
+        }
+    }
+}
+
 impl Sandbox {
     /// The word for what was active. `Full` asks for every barrier that all supported kernels have.
     /// Landlock is not among them: what it bounds, namespaces and the filter of system calls bound

@@ -10,7 +10,7 @@ use rebuilder_actors::protocol::{
     Stage, UtcMillis,
 };
 
-use super::testing::{Recorder, Server, artifact, assignment, fetcher, script};
+use super::testing::{Recorder, Server, artifact, assignment, fetcher, sandbox, script};
 use super::*;
 use crate::distribution::debian::format::made;
 
@@ -258,7 +258,7 @@ async fn backends(place: &Place, body: &str) -> Backends {
     let program = place.folder.path().join("backend");
     script(&program, body);
     let settings = ScriptSettings { program, path: None, pass: Vec::new() };
-    let backend: Arc<dyn Rebuild> = Arc::new(ScriptBackend::new(settings, fetcher()));
+    let backend: Arc<dyn Rebuild> = Arc::new(ScriptBackend::new(settings, sandbox(), fetcher()));
     Backends::open(BackendsSetup {
         folder: place.folder.path().join("attempts"),
         backends: BTreeMap::from([("debian".to_owned(), backend)]),

@@ -11,7 +11,8 @@ use super::compare::{Pair, is_file_name};
 use super::rebuild::BuildError;
 use super::shortage::{Found, decide};
 use crate::sandbox::{
-    self, Bind, Cancel, Exit, Limits, Network, Output, Personality, Root, Run, Spec, User, Wall,
+    self, Bind, Cancel, Exit, Limits, Network, Output, Personality, Root, Run, Sandbox, Spec, User,
+    Wall,
 };
 
 /// Explains with `diffoscope` how two files differ, in a sandbox where there is nothing but the
@@ -19,6 +20,7 @@ use crate::sandbox::{
 #[derive(Debug)]
 pub struct Diffoscope {
     settings: DiffoscopeSettings,
+    sandbox: Sandbox,
     /// It was said that the program is missing.
     missing_said: AtomicBool,
 }
@@ -53,9 +55,9 @@ impl Default for DiffoscopeSettings {
 }
 
 impl Diffoscope {
-    /// To be run so.
-    pub fn new(settings: DiffoscopeSettings) -> Self {
-        Self { settings, missing_said: AtomicBool::new(false) }
+    /// To be run so, in this sandbox.
+    pub fn new(settings: DiffoscopeSettings, sandbox: Sandbox) -> Self {
+        Self { settings, sandbox, missing_said: AtomicBool::new(false) }
     }
 
     /// The text that explains `pair`, under the name `file`, written to `difference-{file}.txt` in
@@ -137,7 +139,7 @@ impl Diffoscope {
         let bytes_max = usize::try_from(self.settings.bytes_max).unwrap_or(usize::MAX);
         let mut text = Text { bytes: Vec::new(), bytes_max, cancel: cancel.clone() };
         let spec = self.spec(scratch, program, file);
-        let run = run_cancelled_by(progress, &spec, &mut text, &cancel)
+        let run = run_cancelled_by(&self.sandbox, progress, &spec, &mut text, &cancel)
             .await
             .map_err(|error| error.to_string())?;
         if text.is_cut() {
@@ -246,12 +248,13 @@ impl Output for Text {
 }
 
 async fn run_cancelled_by(
+    sandbox: &Sandbox,
     progress: &dyn Progress,
     spec: &Spec,
     output: &mut dyn Output,
     cancel: &Cancel,
 ) -> Result<Run, sandbox::SandboxError> {
-    let run = sandbox::run(spec, output, cancel);
+    let run = sandbox.run(spec, output, cancel);
     tokio::pin!(run);
     tokio::select! {
         biased;

@@ -13,7 +13,7 @@ use rebuilder_actors::protocol::{
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::fetch::{FetchLimits, Fetcher};
-use crate::sandbox::Cancel;
+use crate::sandbox::{Cancel, Sandbox, Settings};
 
 /// Keeps what an attempt tells.
 #[derive(Default)]
@@ -108,6 +108,11 @@ pub(crate) fn fetcher() -> Fetcher {
         ..FetchLimits::default()
     };
     Fetcher::new(limits).unwrap()
+}
+
+/// The one of this machine.
+pub(crate) fn sandbox() -> Sandbox {
+    Sandbox::detect(Settings::default())
 }
 
 /// An artifact at `{base}/{file}`.

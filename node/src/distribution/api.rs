@@ -13,6 +13,7 @@ use toml::de::DeValue;
 use crate::backend::Rebuild;
 use crate::config::{Bounds, ProfileConfig};
 use crate::fetch::{Fetcher, Proxies};
+use crate::sandbox::Sandbox;
 
 /// All that the crate asks of one distribution. Each implements it in a folder of its own, and has
 /// a line in [`registry`](super::registry); nothing else names one.
@@ -152,6 +153,8 @@ pub struct WorkerParts<'a> {
     pub bounds: &'a Bounds,
     /// Through which package tools fetch.
     pub proxies: &'a Proxies,
+    /// Runs what is hostile.
+    pub sandbox: &'a Sandbox,
     /// Fetches sources, records and packages.
     pub fetcher: &'a Fetcher,
     /// Bounds stages.

@@ -89,7 +89,8 @@ impl WorkerSettings for ToySettings {
 
     fn open(&self, worker: &WorkerParts<'_>) -> Result<BuiltIn, (PathBuf, io::Error)> {
         let settings = ScriptSettings { program: self.0.clone(), path: None, pass: Vec::new() };
-        let backend = Arc::new(ScriptBackend::new(settings, worker.fetcher.clone()));
+        let backend =
+            Arc::new(ScriptBackend::new(settings, worker.sandbox.clone(), worker.fetcher.clone()));
         Ok(BuiltIn { backend, attempts: Vec::new() })
     }
 
@@ -241,7 +242,9 @@ async fn its_own_backend_rebuilds_and_its_own_format_names_what_was_built() {
     let worker = config.worker.unwrap();
     assert_eq!(worker.built_in.keys().collect::<Vec<_>>(), [&"toy"]);
     let clock: Arc<dyn rebuilder_actors::port::Clock> = Arc::new(SystemClock::new());
+    let sandbox = testing::sandbox();
     let parts = WorkerParts {
+        sandbox: &sandbox,
         work_dir: &worker.work_dir,
         bounds: &worker.bounds,
         proxies: &worker.proxies,

@@ -27,7 +27,7 @@ use crate::data_dir::DataDir;
 use crate::distribution::WorkerParts;
 use crate::fetch::{FetchLimits, Fetcher};
 use crate::health::{Attentive, Health};
-use crate::sandbox::supported;
+use crate::sandbox::{Sandbox, Settings};
 use crate::spool::FileSpool;
 
 /// The worker's private key, in its folder.
@@ -79,10 +79,11 @@ impl Opened {
     ) -> Result<Running, RoleError> {
         let Self { data_dir, identity } = self;
         let credentials = credentials(config, host, &data_dir, &identity, known)?;
-        let (backend, health) = backends(config, host).await?;
+        let sandbox = sandbox(config).await?;
+        let (backend, health) = backends(config, host, &sandbox).await?;
         let network: Arc<dyn Network> =
             Arc::new(system::client(identity.clone(), Limits::default())?);
-        let (architectures, refusals) = supported(&config.architectures);
+        let (architectures, refusals) = sandbox.capabilities().supported(&config.architectures);
         for why in refusals {
             tracing::warn!(target: "rebuilder", "not offered: {why}");
         }
@@ -200,10 +201,32 @@ fn read_pin(path: &Path) -> Result<Option<PublicKey>, RoleError> {
     }
 }
 
+/// What this machine gives to builds: asked once, and said where a limit or a verdict is weaker for
+/// it. Scripts alone run outside of it.
+async fn sandbox(config: &WorkerConfig) -> Result<Sandbox, RoleError> {
+    // Programs are started to see whether they run.
+    let detected = tokio::task::spawn_blocking(|| Sandbox::detect(Settings::default())).await;
+    let sandbox = detected.map_err(|error| RoleError::Start(error.to_string()))?;
+    if !config.built_in.is_empty() || config.diffoscope.enabled {
+        for gap in sandbox.capabilities().gaps() {
+            tracing::warn!("{gap}");
+        }
+        if !sandbox.capabilities().kernel.scopes() {
+            tracing::info!(
+                "this kernel's Landlock cannot bound sockets and signals (Linux 6.12 does): \
+                 namespaces and the filter of system calls alone do"
+            );
+        }
+    }
+    tracing::info!("this machine has {}", sandbox.capabilities());
+    Ok(sandbox)
+}
+
 /// What this worker can build with, and whether it can.
 async fn backends(
     config: &WorkerConfig,
     host: &Host,
+    sandbox: &Sandbox,
 ) -> Result<(Backends, Arc<Health>), RoleError> {
     let proxies = config.proxies.clone().or_of_environment();
     let fetcher = Fetcher::through(&proxies, FetchLimits::default())?;
@@ -214,6 +237,7 @@ async fn backends(
         work_dir: &config.work_dir,
         bounds: &config.bounds,
         proxies: &proxies,
+        sandbox,
         fetcher: &fetcher,
         clock: &host.clock,
     };
@@ -224,7 +248,7 @@ async fn backends(
         attempts.extend(opened.attempts);
     }
     for (name, script) in &config.scripts {
-        let backend = ScriptBackend::new(script.clone(), fetcher.clone());
+        let backend = ScriptBackend::new(script.clone(), sandbox.clone(), fetcher.clone());
         backends.insert(name.clone(), Arc::new(backend));
     }
     let diffoscope = &config.diffoscope;
@@ -233,7 +257,9 @@ async fn backends(
         backends,
         fetcher,
         clock: host.clock.clone(),
-        diffoscope: diffoscope.enabled.then(|| Diffoscope::new(diffoscope.clone())),
+        diffoscope: diffoscope
+            .enabled
+            .then(|| Diffoscope::new(diffoscope.clone(), sandbox.clone())),
     };
     let known = setup.backends.clone();
     let backends = Backends::open(setup).await.map_err(RoleError::io("prepare", &folder))?;

@@ -5,51 +5,66 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
-
-use super::settings::settings;
 
 /// Below which folders the groups of runs are made. Existing groups are never changed, but for one:
 /// a unified group that was delegated to this process is split into leaves, as version 2 demands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Layout {
-    /// One tree for each controller; `None`: that one cannot be used.
-    Separate { memory: Option<PathBuf>, pids: Option<PathBuf> },
-    /// One folder whose children have both controllers.
-    Unified { parent: PathBuf },
+pub enum Layout {
+    /// Version 1: one tree for each controller.
+    Separate {
+        /// Folder of the memory controller; `None`: it cannot be used.
+        memory: Option<PathBuf>,
+        /// Folder of the controller that counts processes; `None`: it cannot be used.
+        pids: Option<PathBuf>,
+    },
+    /// Version 2.
+    Unified {
+        /// Folder whose children have both controllers.
+        parent: PathBuf,
+    },
     /// None can be used: weaker limits only.
     #[default]
     Absent,
 }
 
-/// What this machine offers; found once.
-fn layout() -> &'static Layout {
-    static FOUND: OnceLock<Layout> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        let found = detect();
-        match &found {
-            Layout::Absent => tracing::warn!(
-                "no control group can be used: a run's memory is not limited, its processes only \
-                 per user, and a lack of memory is known from the machine's counter alone; run as \
-                 root, with `Delegate=yes` in the service's unit"
-            ),
-            Layout::Separate { memory: None, .. } => {
-                tracing::warn!("no memory control group can be used: memory is not limited");
-            }
-            Layout::Separate { pids: None, .. } => {
-                tracing::warn!("no pids control group can be used: weaker limit on processes");
-            }
-            _ => {}
+impl Layout {
+    /// Asks the kernel.
+    pub(super) fn detect() -> Self {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let memory = separate(&mounts, &own, "memory").filter(|folder| may_make_groups(folder));
+        let pids = separate(&mounts, &own, "pids").filter(|folder| may_make_groups(folder));
+        if memory.is_some() || pids.is_some() {
+            return Self::Separate { memory, pids };
         }
-        found
-    })
-}
+        let parent = unified(&mounts, &own).and_then(|own| delegated_parent(&own));
+        match parent.filter(|folder| may_make_groups(folder)) {
+            Some(parent) => Self::Unified { parent },
+            None => Self::Absent,
+        }
+    }
 
-/// The same, unless the settings forbid it.
-pub(super) fn usable() -> Layout {
-    if settings().control_groups { layout().clone() } else { Layout::Absent }
+    /// Version of control groups; `None`: none can be used.
+    pub fn version(&self) -> Option<u32> {
+        match self {
+            Self::Separate { .. } => Some(1),
+            Self::Unified { .. } => Some(2),
+            Self::Absent => None,
+        }
+    }
+
+    /// Whether the memory of a run is counted and can be limited.
+    pub fn limits_memory(&self) -> bool {
+        matches!(self, Self::Separate { memory: Some(_), .. } | Self::Unified { .. })
+    }
+
+    /// Whether the processes of a run are counted and can be limited.
+    pub fn limits_processes(&self) -> bool {
+        matches!(self, Self::Separate { pids: Some(_), .. } | Self::Unified { .. })
+    }
 }
 
 /// What the control groups in which this process is leave for it and its children; `None`: no
@@ -84,21 +99,6 @@ impl GroupLimits {
 fn lowest(own: &Path, file: &str) -> Option<u64> {
     let read = |folder: &Path| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok();
     own.ancestors().filter_map(read).min()
-}
-
-fn detect() -> Layout {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let memory = separate(&mounts, &own, "memory").filter(|folder| may_make_groups(folder));
-    let pids = separate(&mounts, &own, "pids").filter(|folder| may_make_groups(folder));
-    if memory.is_some() || pids.is_some() {
-        return Layout::Separate { memory, pids };
-    }
-    let parent = unified(&mounts, &own).and_then(|own| delegated_parent(&own));
-    match parent.filter(|folder| may_make_groups(folder)) {
-        Some(parent) => Layout::Unified { parent },
-        None => Layout::Absent,
-    }
 }
 
 /// The folder of the group in which this process is, in the tree of one controller of version 1.
@@ -166,7 +166,10 @@ fn enable(folder: &Path) -> bool {
 }
 
 fn may_make_groups(folder: &Path) -> bool {
-    let probe = folder.join(format!("rebuilder-probe-{}", std::process::id()));
+    // Several threads of a process may ask at a time.
+    static PROBES: AtomicU32 = AtomicU32::new(0);
+    let number = PROBES.fetch_add(1, Ordering::Relaxed);
+    let probe = folder.join(format!("rebuilder-probe-{}-{number}", std::process::id()));
     fs::create_dir(&probe).is_ok() && fs::remove_dir(&probe).is_ok()
 }
 

@@ -5,6 +5,7 @@ use std::future::{Future, pending};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,13 +16,12 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use super::cancel::Cancel;
 use super::init::INIT_ARGUMENT;
 use super::job::{self, Answer, Job};
 use super::observed::Observed;
-use super::settings::settings;
 use super::spec::{Exit, Output, Run, SandboxError};
 use super::usage::Usage;
+use super::{Cancel, Sandbox};
 
 /// What ends a sandbox from outside, or slows it.
 pub(super) struct Bounds {
@@ -34,6 +34,7 @@ pub(super) struct Bounds {
 
 /// Has a monitor do a job.
 pub(super) async fn drive(
+    sandbox: &Sandbox,
     job: &Job,
     bounds: Bounds,
     output: &mut dyn Output,
@@ -44,8 +45,8 @@ pub(super) async fn drive(
     }
     let mut large_file_bytes = None;
     let frame = job::frame(job).map_err(|error| SandboxError::new("encode the job", error))?;
-    let Monitor { mut child, control, mut printed } =
-        start().map_err(|error| SandboxError::new("start the monitor", error))?;
+    let Monitor { mut child, control, mut printed } = start(&sandbox.settings().init_program)
+        .map_err(|error| SandboxError::new("start the monitor", error))?;
     let (reads, mut writes) = control.into_split();
     let cut = async {
         if writes.write_all(&frame).await.is_err() {
@@ -90,10 +91,10 @@ struct Monitor {
     printed: pipe::Receiver,
 }
 
-fn start() -> io::Result<Monitor> {
+fn start(program: &Path) -> io::Result<Monitor> {
     let (ours, theirs) = StdUnixStream::pair()?;
     let (reader, writer) = io::pipe()?;
-    let child = Command::new(&settings().init_program)
+    let child = Command::new(program)
         // The command can read this line of the first process.
         .arg0("init")
         .arg(INIT_ARGUMENT)

@@ -15,20 +15,18 @@ use super::wall::Kernel;
 /// Worker to monitor, once. The end of the stream asks the monitor to end everything.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Job {
-    Run {
-        spec: Box<Spec>,
-        id_base: u32,
-        layout: Layout,
-        kernel: Kernel,
-    },
-    Unpack {
-        tar: PathBuf,
-        into: PathBuf,
-        id_base: u32,
-        bytes_max: u64,
-        layout: Layout,
-        kernel: Kernel,
-    },
+    Run { spec: Box<Spec>, means: Means },
+    Unpack { tar: PathBuf, into: PathBuf, bytes_max: u64, means: Means },
+}
+
+/// What the monitor has to work with. It asks the kernel nothing itself: what a command is held in
+/// is what the worker's evidence names, or the command does not run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Means {
+    /// `Settings::id_base`.
+    pub(super) id_base: u32,
+    pub(super) layout: Layout,
+    pub(super) kernel: Kernel,
 }
 
 /// Monitor to worker, once, when every process is gone.

@@ -7,7 +7,9 @@
 //! the worker asks for it or is gone, and the kernel then ends everything in its namespaces.
 
 mod cancel;
+mod capabilities;
 mod cgroup;
+mod detected;
 mod drive;
 mod group;
 mod ids;
@@ -27,18 +29,17 @@ mod wall;
 mod watch;
 
 pub use cancel::Cancel;
-pub use cgroup::GroupLimits;
-pub use ids::{IDS, builder_id, chown_into, root_id};
+pub use capabilities::Capabilities;
+pub use cgroup::{GroupLimits, Layout};
+pub use detected::Sandbox;
+pub use ids::IDS;
 pub(crate) use init::close_at_exec;
 pub use init::{INIT_ARGUMENT, init_main};
 pub use leftovers::{clear, clear_blocking, sweep};
 pub use observed::{Free, Lowest, Observed};
-pub use personality::{Personality, runs_programs_of, supported};
-pub use run::run;
-pub use settings::{ID_BASE, Settings, configure};
+pub use personality::Personality;
+pub use settings::{ID_BASE, Settings};
 pub use spec::{Bind, Exit, Limits, Network, Output, Root, Run, SandboxError, Spec, User};
-pub use tree::{
-    import_tar, import_tar_of, list_folder, open_file, remove_tree, remove_tree_blocking,
-};
-pub use wall::{Kernel, Wall, evidence};
+pub use tree::{list_folder, open_file, remove_tree, remove_tree_blocking};
+pub use wall::{Kernel, Wall};
 pub use watch::{LOOK_EVERY, Watch, machine_memory_kills};

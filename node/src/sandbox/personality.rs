@@ -6,10 +6,9 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use nix::sys::personality::{self, Persona};
-use rebuilder_actors::domain::architecture::{is_narrow, narrower};
+use rebuilder_actors::domain::architecture::is_narrow;
 use rustix::fs::MemfdFlags;
 use serde::{Deserialize, Serialize};
 
@@ -45,37 +44,17 @@ impl Personality {
     }
 }
 
-/// Whether this machine runs programs of `architecture`, one of the 32-bit ones of its family.
-/// Every other one is the caller's to decide on.
-///
-/// # Errors
-/// The kernel or the processor does not: what to do about it, for people.
-pub fn runs_programs_of(architecture: &str) -> Result<(), String> {
-    static FOUND: OnceLock<Result<(), String>> = OnceLock::new();
-    if !narrower(ARCH).contains(&architecture) {
-        return Ok(());
-    }
-    let found = FOUND.get_or_init(|| match program(ARCH) {
+/// Whether programs of the 32-bit family of this machine run; where there is no such family nobody
+/// asks.
+pub(super) fn narrow_programs() -> Result<(), String> {
+    match program(ARCH) {
         Some(program) => try_program(&program).map_err(|error| error.to_string()),
         None => Err("no program to try it with is known".to_owned()),
-    });
-    found.as_ref().map(|&()| ()).map_err(|why| refusal(architecture, why))
-}
-
-/// Of those that a worker would offer, the ones that it can build for, and why not the others.
-pub fn supported(offered: &[String]) -> (Vec<String>, Vec<String>) {
-    let mut kept = Vec::new();
-    let mut refusals = Vec::new();
-    for name in offered {
-        match runs_programs_of(name) {
-            Ok(()) => kept.push(name.clone()),
-            Err(why) => refusals.push(why),
-        }
     }
-    (kept, refusals)
 }
 
-fn refusal(architecture: &str, why: &str) -> String {
+/// What to do about an architecture whose programs do not run for this reason.
+pub(super) fn refusal(architecture: &str, why: &str) -> String {
     let option = match ARCH {
         "x86_64" => {
             "CONFIG_IA32_EMULATION, which the boot option `ia32_emulation=off` switches off"
@@ -198,16 +177,5 @@ mod tests {
         let text = refusal("i386", "Exec format error (os error 8)");
         assert!(text.contains("programs of i386 (Exec format error"), "{text}");
         assert!(text.contains("CONFIG_") && text.contains("`architectures` in [worker]"), "{text}");
-    }
-
-    #[test]
-    fn what_this_machine_runs_is_offered() {
-        let offered = ["all", "*", "riscv64", ARCH].map(str::to_owned);
-        assert_eq!(supported(&offered), (offered.to_vec(), Vec::new()));
-        for name in narrower(ARCH) {
-            let (kept, refusals) = supported(&[(*name).to_owned()]);
-            assert_eq!(kept.len() + refusals.len(), 1);
-            assert_eq!(runs_programs_of(name).is_ok(), kept.len() == 1);
-        }
     }
 }

@@ -1,12 +1,11 @@
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
 /// First id of the host's range that stands for the ids 0 to 65,535 inside, unless configured
 /// otherwise. Far above what systems give to people, services and containers.
 pub const ID_BASE: u32 = 1_879_048_192;
 
-/// What all sandboxes of this process have in common.
-#[derive(Clone, Debug)]
+/// What all commands of one [`Sandbox`](super::Sandbox) have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The program that answers to `INIT_ARGUMENT` by calling `init_main`.
     pub init_program: PathBuf,
@@ -26,16 +25,3 @@ impl Default for Settings {
         }
     }
 }
-
-/// Sets what all sandboxes use; to be called before the first one. False when it was too late:
-/// then nothing has changed.
-pub fn configure(settings: Settings) -> bool {
-    SETTINGS.set(settings).is_ok()
-}
-
-/// What was configured, or else the defaults, for ever.
-pub(super) fn settings() -> &'static Settings {
-    SETTINGS.get_or_init(Settings::default)
-}
-
-static SETTINGS: OnceLock<Settings> = OnceLock::new();

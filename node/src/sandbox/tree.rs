@@ -8,49 +8,53 @@ use std::time::Duration;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
 
-use super::Cancel;
-use super::cgroup::usable;
 use super::drive::{Bounds, drive};
 use super::job::Job;
 use super::removal;
-use super::settings::settings;
 use super::spec::{Output, SandboxError};
-use super::wall::kernel;
+use super::{Cancel, Sandbox};
 
-/// Unpacks a tarball of a root file system (plain, or compressed with gzip, xz or zstd) into a
-/// folder, made when it is absent, so that all in it belongs to the ids of the sandbox and setuid
-/// bits are right inside. What is in its `dev` is left out. The folder can then be a lower layer.
-///
-/// # Errors
-/// When the tarball is damaged, does not fit on the disk or has more than 64 GiB when it is
-/// decompressed (what came out stays), or the caller is not root.
-pub async fn import_tar(tar: &Path, into: &Path) -> Result<(), SandboxError> {
-    import_tar_of(tar, into, UNPACKED_BYTES_MAX).await
-}
-
-/// As [`import_tar`], with another limit: bytes of the decompressed tarball.
-///
-/// # Errors
-/// As there.
-pub async fn import_tar_of(tar: &Path, into: &Path, bytes_max: u64) -> Result<(), SandboxError> {
-    let absolute = |path: &Path| {
-        std::path::absolute(path)
-            .map_err(|error| SandboxError::new(format!("find {}", path.display()), error))
-    };
-    let (from, to) = (absolute(tar)?, absolute(into)?);
-    let (id_base, layout, kernel) = (settings().id_base, usable(), kernel());
-    let job = Job::Unpack { tar: from, into: to, id_base, bytes_max, layout, kernel };
-    let mut complaints = Complaints::default();
-    let bounds = Bounds { wall: UNPACK_MAX, usage: None, output_bytes_per_sec: None };
-    let run = drive(&job, bounds, &mut complaints, &Cancel::new()).await?;
-    let ended = run.exit;
-    if ended == super::Exit::Status(0) {
-        return Ok(());
+impl Sandbox {
+    /// Unpacks a tarball of a root file system (plain, or compressed with gzip, xz or zstd) into a
+    /// folder, made when it is absent, so that all in it belongs to the ids of the sandbox and
+    /// setuid bits are right inside. What is in its `dev` is left out. The folder can then be a
+    /// lower layer.
+    ///
+    /// # Errors
+    /// When the tarball is damaged, does not fit on the disk or has more than 64 GiB when it is
+    /// decompressed (what came out stays), or the caller is not root.
+    pub async fn import_tar(&self, tar: &Path, into: &Path) -> Result<(), SandboxError> {
+        self.import_tar_of(tar, into, UNPACKED_BYTES_MAX).await
     }
-    let printed = String::from_utf8_lossy(&complaints.start).trim().to_owned();
-    let action = format!("unpack {} into {}", tar.display(), into.display());
-    let reason = format!("{printed} ({ended:?})");
-    Err(SandboxError { observed: run.observed, ..SandboxError::new(action, reason) })
+
+    /// As [`import_tar`](Self::import_tar), with another limit: bytes of the decompressed tarball.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn import_tar_of(
+        &self,
+        tar: &Path,
+        into: &Path,
+        bytes_max: u64,
+    ) -> Result<(), SandboxError> {
+        let absolute = |path: &Path| {
+            std::path::absolute(path)
+                .map_err(|error| SandboxError::new(format!("find {}", path.display()), error))
+        };
+        let (from, to) = (absolute(tar)?, absolute(into)?);
+        let job = Job::Unpack { tar: from, into: to, bytes_max, means: self.means() };
+        let mut complaints = Complaints::default();
+        let bounds = Bounds { wall: UNPACK_MAX, usage: None, output_bytes_per_sec: None };
+        let run = drive(self, &job, bounds, &mut complaints, &Cancel::new()).await?;
+        let ended = run.exit;
+        if ended == super::Exit::Status(0) {
+            return Ok(());
+        }
+        let printed = String::from_utf8_lossy(&complaints.start).trim().to_owned();
+        let action = format!("unpack {} into {}", tar.display(), into.display());
+        let reason = format!("{printed} ({ended:?})");
+        Err(SandboxError { observed: run.observed, ..SandboxError::new(action, reason) })
+    }
 }
 
 /// Deletes a tree that was written inside, of any depth and with any rights, without following

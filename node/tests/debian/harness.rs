@@ -12,7 +12,7 @@ use rebuilder_actors::protocol::{
 use rebuilder_node::backend::{BuildError, BuildFacts, Rebuild as _};
 use rebuilder_node::distribution::debian::backend::{DebianBackend, DebianSettings};
 use rebuilder_node::fetch::{FetchLimits, Fetcher};
-use rebuilder_node::sandbox;
+use rebuilder_node::sandbox::{Sandbox, Settings};
 use tokio::sync::Notify;
 
 /// The machine's clocks.
@@ -126,6 +126,7 @@ pub struct Harness {
     pub folder: tempfile::TempDir,
     memory: PathBuf,
     backend: DebianBackend,
+    pub sandbox: Sandbox,
     numbers: std::sync::atomic::AtomicI32,
 }
 
@@ -138,9 +139,9 @@ impl Harness {
     /// With these packages in the base roots besides the usual ones.
     pub fn including(keyrings: &[&Path], include: &[&str]) -> Self {
         crate::mirror::require_tools();
-        sandbox::configure(sandbox::Settings {
+        let sandbox = Sandbox::detect(Settings {
             init_program: PathBuf::from(env!("CARGO_BIN_EXE_rebuilder-node")),
-            ..sandbox::Settings::default()
+            ..Settings::default()
         });
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() {
@@ -163,9 +164,10 @@ impl Harness {
         let memory = settings.memory_dir.clone().expect("set above");
         let limits = FetchLimits { pause: Duration::from_millis(100), ..FetchLimits::default() };
         let fetcher = Fetcher::new(limits).expect("a fetcher");
-        let backend = DebianBackend::new(settings, fetcher, Arc::new(SystemClock::new()));
+        let backend =
+            DebianBackend::new(settings, sandbox.clone(), fetcher, Arc::new(SystemClock::new()));
         let backend = backend.expect("a backend");
-        Self { folder, memory, backend, numbers: 0.into() }
+        Self { folder, memory, backend, sandbox, numbers: 0.into() }
     }
 
     /// One attempt.

@@ -8,7 +8,6 @@ use std::process::Command;
 
 use rebuilder_actors::port::Clock as _;
 use rebuilder_actors::protocol::{Archive, Sha256};
-use rebuilder_node::sandbox;
 
 use crate::archive::{Served, run, source};
 use crate::harness::{Harness, SystemClock, suite_assignment};
@@ -34,7 +33,7 @@ async fn a_base_root_is_what_mmdebstrap_makes() {
         let ours = log.lines().find_map(|line| line.split_once("is ready after ")).expect(&log).1;
         println!("round {round}: mmdebstrap {theirs:.1} s, base root {ours}");
         let bases = harness.bases();
-        let made = Tree::of(&bases[0].join("root"), sandbox::root_id());
+        let made = Tree::of(&bases[0].join("root"), harness.sandbox.root_id());
         let expected = Tree::of(&other.path().join("root"), 0);
         let differences = expected.differences(&made);
         for line in &differences {

@@ -58,10 +58,10 @@ fn groups_of_nobody_are_left_alone() {
 
 /// What a report would say.
 pub fn capabilities() -> String {
-    use rebuilder_node::sandbox::{Personality, Wall, evidence};
+    use rebuilder_node::sandbox::{Personality, Wall};
 
-    crate::fixture::use_this_program();
-    format!("{:?}", evidence(Wall::default(), Personality::Native).capabilities)
+    let evidence = crate::fixture::sandbox().evidence(Wall::default(), Personality::Native);
+    format!("{:?}", evidence.capabilities)
 }
 
 /// A group as `Delegate=yes` makes it.

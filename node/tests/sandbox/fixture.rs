@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rebuilder_node::sandbox::{
-    Cancel, Exit, Limits, Network, Output, Personality, Root, Run, SandboxError, Settings, Spec,
-    User, Wall, chown_into, configure, run,
+    Cancel, Exit, Limits, Network, Output, Personality, Root, Run, Sandbox, SandboxError, Settings,
+    Spec, User, Wall,
 };
 use tempfile::TempDir;
 
@@ -15,6 +15,7 @@ use tempfile::TempDir;
 pub struct Fixture {
     pub folder: TempDir,
     pub spec: Spec,
+    pub sandbox: Sandbox,
 }
 
 impl Fixture {
@@ -24,11 +25,11 @@ impl Fixture {
             eprintln!("SKIPPED: the sandbox needs root, and so do its tests");
             return None;
         }
-        use_this_program();
+        let sandbox = sandbox();
         let folder = tempfile::tempdir().unwrap();
         let lower = folder.path().join("lower");
         lay_busybox(&lower);
-        chown_into(&lower, User::Root).await.unwrap();
+        sandbox.chown_into(&lower, User::Root).await.unwrap();
         let spec = Spec {
             root: Root {
                 lowers: vec![lower],
@@ -54,7 +55,7 @@ impl Fixture {
         };
         // Nobody else may look in: the sandbox must do with the rights of root alone.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        Some(Self { folder, spec })
+        Some(Self { folder, spec, sandbox })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -65,7 +66,7 @@ impl Fixture {
     pub async fn observe(&self, script: &str) -> Run {
         let mut spec = self.spec.clone();
         spec.command = ["sh", "-c", script].map(str::to_owned).to_vec();
-        run(&spec, &mut Kept::default(), &Cancel::new()).await.unwrap()
+        self.sandbox.run(&spec, &mut Kept::default(), &Cancel::new()).await.unwrap()
     }
 
     /// Runs a shell script to its end.
@@ -81,7 +82,7 @@ impl Fixture {
         let mut spec = self.spec.clone();
         spec.command = ["sh", "-c", script].map(str::to_owned).to_vec();
         let mut kept = Kept::default();
-        let Run { exit, .. } = run(&spec, &mut kept, cancel).await?;
+        let Run { exit, .. } = self.sandbox.run(&spec, &mut kept, cancel).await?;
         Ok((exit, String::from_utf8_lossy(&kept.0).into_owned()))
     }
 }
@@ -96,13 +97,14 @@ impl Output for Kept {
     }
 }
 
-/// Test programs are not the node: it is started as the monitor instead.
-pub fn use_this_program() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let init_program = PathBuf::from(env!("CARGO_BIN_EXE_rebuilder-node"));
-        assert!(configure(Settings { init_program, ..Settings::default() }));
-    });
+/// Test programs are not the node: it is started as the monitor instead. One for all tests of a
+/// process, which the kernel may have to move into a group of its own: once.
+pub fn sandbox() -> Sandbox {
+    static FOUND: OnceLock<Sandbox> = OnceLock::new();
+    let init_program = || PathBuf::from(env!("CARGO_BIN_EXE_rebuilder-node"));
+    let detect =
+        || Sandbox::detect(Settings { init_program: init_program(), ..Settings::default() });
+    FOUND.get_or_init(detect).clone()
 }
 
 fn lay_busybox(root: &Path) {

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use rebuilder_node::sandbox::{Bind, Exit, Network, User, builder_id, chown_into};
+use rebuilder_node::sandbox::{Bind, Exit, Network, User};
 
 use crate::fixture::Fixture;
 
@@ -76,7 +76,7 @@ async fn a_read_only_bind_stays_read_only_for_everybody() {
     for folder in [&given, &taken] {
         fs::create_dir(folder).unwrap();
         fs::write(folder.join("file"), "old").unwrap();
-        chown_into(folder, User::Builder).await.unwrap();
+        fixture.sandbox.chown_into(folder, User::Builder).await.unwrap();
     }
     fixture.spec.binds = vec![
         Bind { source: given.clone(), target: PathBuf::from("/input/deep"), read_only: true },
@@ -97,7 +97,7 @@ async fn a_read_only_bind_stays_read_only_for_everybody() {
         fs::write(taken.join("file"), "old").unwrap();
     }
     let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(taken.join("more")).unwrap());
-    assert!(owner >= builder_id() - 1000, "{owner}");
+    assert!(owner >= fixture.sandbox.root_id(), "{owner}");
 }
 
 #[tokio::test]

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use rebuilder_actors::protocol::{FaultKind, Stage};
 use rebuilder_node::backend::{BuildError, Found, decide};
-use rebuilder_node::sandbox::{
-    Bind, Exit, Observed, Run, SandboxError, User, import_tar, import_tar_of, remove_tree,
-};
+use rebuilder_node::sandbox::{Bind, Exit, Observed, Run, SandboxError, User, remove_tree};
 
 use crate::fixture::Fixture;
 use crate::limits::no_groups;
@@ -243,7 +241,7 @@ async fn an_unpacking_over_its_limit_says_what_was_short() {
     }
     let tar = fixture.path("many.tar");
     pack(&tree, &tar);
-    import_tar(&tar, &fixture.path("many")).await.unwrap();
+    fixture.sandbox.import_tar(&tar, &fixture.path("many")).await.unwrap();
     // More bytes than allowed, in what is a few kilobytes when compressed.
     let bomb = fixture.path("bomb.tar.gz");
     fs::remove_dir_all(&tree).unwrap();
@@ -251,16 +249,17 @@ async fn an_unpacking_over_its_limit_says_what_was_short() {
     fs::write(tree.join("zero"), vec![0; 50 << 20]).unwrap();
     pack(&tree, &bomb);
     assert!(fs::metadata(&bomb).unwrap().len() < 1 << 20);
-    let error = import_tar_of(&bomb, &fixture.path("bomb"), 10 << 20).await.unwrap_err();
+    let error =
+        fixture.sandbox.import_tar_of(&bomb, &fixture.path("bomb"), 10 << 20).await.unwrap_err();
     assert_eq!(short(&error), Some(FaultKind::DiskFull), "{error:?}");
-    import_tar_of(&bomb, &fixture.path("fits"), 60 << 20).await.unwrap();
+    fixture.sandbox.import_tar_of(&bomb, &fixture.path("fits"), 60 << 20).await.unwrap();
     for tar in [&tar, &bomb] {
         let Some(disk) = SmallDisk::new(32 << 20, 2000) else { return };
-        let error = import_tar(tar, &disk.path().join("tree")).await.unwrap_err();
+        let error = fixture.sandbox.import_tar(tar, &disk.path().join("tree")).await.unwrap_err();
         assert_eq!(short(&error), Some(FaultKind::DiskFull), "{error:?}");
     }
     fs::write(&tar, "this is no tar").unwrap();
-    let error = import_tar(&tar, &fixture.path("none")).await.unwrap_err();
+    let error = fixture.sandbox.import_tar(&tar, &fixture.path("none")).await.unwrap_err();
     assert_eq!(short(&error), None, "{error:?}");
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use rebuilder_node::sandbox::{Exit, User, import_tar, open_file, remove_tree, root_id};
+use rebuilder_node::sandbox::{Exit, User, open_file, remove_tree};
 
 use crate::fixture::Fixture;
 
@@ -28,9 +28,10 @@ async fn a_tarball_keeps_owners_and_setuid_bits_in_shifted_ids() {
         made.arg(option).arg("-f").arg(&tar).arg("-C").arg(&source).arg(".");
         assert!(made.status().unwrap().success());
         let into = fixture.path(&format!("{name}.root"));
-        import_tar(&tar, &into).await.unwrap();
+        fixture.sandbox.import_tar(&tar, &into).await.unwrap();
         let su = fs::metadata(into.join("usr/su")).unwrap();
-        assert_eq!((su.uid(), su.gid()), (root_id(), root_id() + 42));
+        let root = fixture.sandbox.root_id();
+        assert_eq!((su.uid(), su.gid()), (root, root + 42));
         assert_eq!(su.mode() & 0o7777, 0o4755);
         assert!(!into.join("dev/leftover").exists());
         fixture.spec.root.lowers.insert(0, into);
@@ -45,13 +46,15 @@ async fn a_damaged_tarball_is_an_error() {
     let Some(fixture) = Fixture::new().await else { return };
     let tar = fixture.path("broken.tar");
     fs::write(&tar, [7; 5000]).unwrap();
-    let error = import_tar(&tar, &fixture.path("into")).await.unwrap_err();
+    let error = fixture.sandbox.import_tar(&tar, &fixture.path("into")).await.unwrap_err();
     assert!(error.reason.contains("tar"), "{error}");
     let mut zstd = zstd::encode_all(&[7_u8; 5000][..], 3).unwrap();
     zstd.truncate(zstd.len() / 2);
     fs::write(&tar, zstd).unwrap();
-    assert!(import_tar(&tar, &fixture.path("into")).await.is_err());
-    assert!(import_tar(&fixture.path("absent"), &fixture.path("into")).await.is_err());
+    assert!(fixture.sandbox.import_tar(&tar, &fixture.path("into")).await.is_err());
+    assert!(
+        fixture.sandbox.import_tar(&fixture.path("absent"), &fixture.path("into")).await.is_err()
+    );
 }
 
 #[tokio::test]

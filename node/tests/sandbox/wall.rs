@@ -9,7 +9,10 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rebuilder_node::sandbox::{Bind, Cancel, Exit, Kernel, Network, User, Wall};
+use rebuilder_actors::protocol::{Capability, Isolation};
+use rebuilder_node::sandbox::{
+    Bind, Cancel, Capabilities, Exit, Kernel, Network, Personality, Sandbox, User, Wall,
+};
 
 use crate::fixture::Fixture;
 
@@ -258,9 +261,37 @@ async fn nobody_gains_rights_by_what_is_executed() {
     }
 }
 
+/// What a command is held in and what its report says follow from one value: on a machine that has
+/// less, less is put up and less is said.
+#[tokio::test]
+async fn barriers_that_a_machine_lacks_are_neither_built_nor_claimed() {
+    let Some(mut fixture) = Fixture::new().await else { return };
+    let shown = "grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status";
+    let whole = fixture.sandbox.capabilities().clone();
+    let bare = Kernel { seccomp: false, listens: false, landlock_abi: None };
+    for (kernel, filter, isolation) in [
+        (whole.kernel, u8::from(whole.kernel.seccomp) * 2, None),
+        (bare, 0, Some(Isolation::Network)),
+    ] {
+        let machine = Capabilities { kernel, ..whole.clone() };
+        fixture.sandbox = Sandbox::with(fixture.sandbox.settings().clone(), machine);
+        let evidence = fixture.sandbox.evidence(Wall::default(), Personality::Native);
+        if let Some(isolation) = isolation {
+            assert_eq!(evidence.isolation(), isolation);
+            assert_eq!(evidence.landlock_abi, None);
+        }
+        let named = evidence.capabilities.contains(&Capability::Seccomp);
+        assert_eq!(named, kernel.seccomp, "{evidence:?}");
+        let (exit, printed) = fixture.sh(shown).await;
+        assert_eq!(printed, format!("NoNewPrivs:\t1\nSeccomp:\t{filter}\n"), "{exit:?}");
+    }
+}
+
 /// Errors by name, as the probe prints them inside.
 async fn probe(fixture: &Fixture, what: &str) -> BTreeMap<String, String> {
-    let mut fixture = Fixture { folder: tempfile::tempdir().unwrap(), spec: fixture.spec.clone() };
+    let folder = tempfile::tempdir().unwrap();
+    let (spec, sandbox) = (fixture.spec.clone(), fixture.sandbox.clone());
+    let mut fixture = Fixture { folder, spec, sandbox };
     bind_program(&mut fixture);
     let (exit, printed) = fixture.sh(&format!("/probe/probe {what}")).await;
     assert_eq!(exit, Exit::Status(0), "{printed}");

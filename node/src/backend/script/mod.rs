@@ -25,7 +25,7 @@ use super::record;
 use super::shortage::{Found, decide};
 use crate::fetch::Fetcher;
 use crate::sandbox::{
-    Exit, LOOK_EVERY, Observed, Personality, Watch, machine_memory_kills, runs_programs_of,
+    Exit, LOOK_EVERY, Observed, Personality, Sandbox, Watch, machine_memory_kills,
 };
 
 /// Runs a program with the path of the build input as its only argument; what it leaves in the
@@ -40,6 +40,8 @@ pub struct ScriptBackend {
     settings: ScriptSettings,
     fetcher: Fetcher,
     containment: Containment,
+    /// Knows what this machine runs; the script itself runs outside of it.
+    sandbox: Sandbox,
 }
 
 /// How a script is run.
@@ -55,18 +57,19 @@ pub struct ScriptSettings {
 
 impl ScriptBackend {
     /// A backend that keeps its processes together as well as this process may.
-    pub fn new(settings: ScriptSettings, fetcher: Fetcher) -> Self {
+    pub fn new(settings: ScriptSettings, sandbox: Sandbox, fetcher: Fetcher) -> Self {
         let containment = Containment::detect();
-        Self::with_containment(settings, fetcher, containment)
+        Self::with_containment(settings, sandbox, fetcher, containment)
     }
 
     /// A backend that keeps its processes together in the way given.
     pub fn with_containment(
         settings: ScriptSettings,
+        sandbox: Sandbox,
         fetcher: Fetcher,
         containment: Containment,
     ) -> Self {
-        Self { settings, fetcher, containment }
+        Self { settings, fetcher, containment, sandbox }
     }
 
     async fn run(
@@ -78,7 +81,9 @@ impl ScriptBackend {
     ) -> Result<PathBuf, BuildError> {
         facts.environment = EnvironmentKnowledge::Opaque;
         self.check_program().await?;
-        runs_programs_of(&assignment.key.architecture)
+        self.sandbox
+            .capabilities()
+            .runs_programs_of(&assignment.key.architecture)
             .map_err(|why| BuildError::fault(FaultKind::BackendMissing, why))?;
         let secs_max = assignment.limits.stage_secs_max;
         let fetch = self.fetch_input(assignment, folder, facts);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rebuilder_actors::protocol::Sha256;
 
 use super::*;
-use crate::backend::testing::{Recorder, Server, assignment, fetcher, script};
+use crate::backend::testing::{Recorder, Server, assignment, fetcher, sandbox, script};
 
 const BOTH: [Containment; 2] = [Containment::Namespace, Containment::Subreaper];
 
@@ -39,7 +39,7 @@ impl Harness {
             path: None,
             pass: vec!["CARGO_MANIFEST_DIR".to_owned(), "NOT_SET_ANYWHERE".to_owned()],
         };
-        ScriptBackend::with_containment(settings, fetcher(), containment)
+        ScriptBackend::with_containment(settings, sandbox(), fetcher(), containment)
     }
 
     async fn run(
@@ -281,7 +281,7 @@ async fn a_script_is_on_the_machine_of_its_job() {
         for containment in BOTH {
             let progress = Recorder::default();
             let (ended, _) = harness.run(containment, &assignment, &progress).await;
-            if runs_programs_of(architecture).is_err() {
+            if sandbox().capabilities().runs_programs_of(architecture).is_err() {
                 assert_eq!(kind(ended), FaultKind::BackendMissing);
                 continue;
             }

@@ -144,8 +144,8 @@ impl WorkerSettings for DebianConfig {
         let at = settings.work_dir.clone();
         let homes = settings.memory_dir.iter().chain([&at]);
         let attempts = homes.map(|home| home.join("layers")).collect();
-        let backend =
-            DebianBackend::new(settings, worker.fetcher.clone(), Arc::clone(worker.clock));
+        let (sandbox, fetcher) = (worker.sandbox.clone(), worker.fetcher.clone());
+        let backend = DebianBackend::new(settings, sandbox, fetcher, Arc::clone(worker.clock));
         let backend = Arc::new(backend.map_err(|error| (at, error))?);
         Ok(BuiltIn { backend, attempts })
     }

@@ -105,7 +105,7 @@ fn limit(limits: &Limits, layout: &Layout) -> nix::Result<()> {
     // The same on every machine: some tools walk over all numbers up to the soft limit.
     set_up_to_hard(Resource::RLIMIT_NOFILE, FILES_SOFT, FILES_HARD)?;
     set_up_to_hard(Resource::RLIMIT_STACK, STACK_BYTES, RLIM_INFINITY)?;
-    if matches!(layout, Layout::Absent | Layout::Separate { pids: None, .. }) {
+    if !layout.limits_processes() {
         let processes = u64::from(limits.processes);
         setrlimit(Resource::RLIMIT_NPROC, processes, processes)?;
     }

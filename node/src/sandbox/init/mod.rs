@@ -16,7 +16,7 @@ mod view;
 use std::os::unix::net::UnixStream;
 use std::process::exit;
 
-use super::job::{self, Answer, Job};
+use super::job::{self, Answer, Job, Means};
 use super::observed::Observed;
 use super::spec::SandboxError;
 
@@ -49,10 +49,10 @@ pub fn init_main() -> ! {
 fn answer(control: &UnixStream) -> Result<(i32, Observed), SandboxError> {
     let job = job::receive(control).map_err(|error| SandboxError::new("read the job", error))?;
     match job {
-        Job::Run { spec, id_base, layout, kernel } => {
+        Job::Run { spec, means: Means { id_base, layout, kernel } } => {
             monitor::run(control, &spec, id_base, &layout, kernel)
         }
-        Job::Unpack { tar, into, id_base, bytes_max, layout, kernel } => {
+        Job::Unpack { tar, into, bytes_max, means: Means { id_base, layout, kernel } } => {
             let bounds = unpack::Bounds { bytes_max, layout };
             unpack::run(control, &tar, &into, id_base, &bounds, kernel)
         }

@@ -11,10 +11,8 @@ mod numbers;
 use serde::{Deserialize, Serialize};
 
 pub(super) use build::build;
-pub use evidence::evidence;
 pub(super) use filter::{SYS_SOCKET, SYS_SOCKETPAIR, families};
 pub use kernel::Kernel;
-pub(super) use kernel::kernel;
 
 /// The doors that a command needs in its wall; none by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use super::tools;
 use crate::backend::BuildError;
 use crate::health::room;
 use crate::sandbox::{
-    self, Cancel, Exit, Limits, Network, Output, Personality, Root, Spec, User, Wall,
+    self, Cancel, Exit, Limits, Network, Output, Personality, Root, Sandbox, Spec, User, Wall,
 };
 
 /// Time for a command that does nothing: more than a busy machine takes to make a sandbox.
@@ -18,6 +18,7 @@ const PROBE_TIME: Duration = Duration::from_secs(60);
 /// What is missing, and what to do; `None`: nothing. `keyring` is how reading the keyrings went.
 pub(super) async fn ailment(
     settings: &DebianSettings,
+    sandbox: &Sandbox,
     keyring: Result<PathBuf, BuildError>,
 ) -> Option<String> {
     if let Some(reason) = tools::missing_tool() {
@@ -31,7 +32,7 @@ pub(super) async fn ailment(
         return Some(fault.detail);
     }
     let folder = settings.work_dir.join("probe");
-    let tried = try_sandbox(&folder).await;
+    let tried = try_in(sandbox, &folder).await;
     if let Err(error) = sandbox::remove_tree(&folder).await {
         return Some(error.to_string());
     }
@@ -44,13 +45,13 @@ pub(super) async fn ailment(
 }
 
 /// Runs a command of the host that does nothing, as every step of a rebuild is run.
-async fn try_sandbox(folder: &Path) -> Result<(), String> {
+async fn try_in(sandbox: &Sandbox, folder: &Path) -> Result<(), String> {
     let text = |error: &dyn core::fmt::Display| format!("no sandbox can be made: {error}");
     // A process that was killed may have left one.
     sandbox::remove_tree(folder).await.map_err(|e| text(&e))?;
     let lower = folder.join("lower");
     let binds = tools::lay(&lower, "all", b"").map_err(|e| text(&e))?;
-    sandbox::chown_into(&lower, User::Root).await.map_err(|e| text(&e))?;
+    sandbox.chown_into(&lower, User::Root).await.map_err(|e| text(&e))?;
     let spec = Spec {
         root: Root { lowers: vec![lower], upper: folder.join("upper"), work: folder.join("work") },
         binds,
@@ -71,7 +72,7 @@ async fn try_sandbox(folder: &Path) -> Result<(), String> {
         personality: Personality::Native,
     };
     let mut said = Said::default();
-    let run = sandbox::run(&spec, &mut said, &Cancel::new()).await.map_err(|e| text(&e))?;
+    let run = sandbox.run(&spec, &mut said, &Cancel::new()).await.map_err(|e| text(&e))?;
     match run.exit {
         Exit::Status(0) => Ok(()),
         exit => {
@@ -104,15 +105,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
+        let sandbox = Sandbox::detect(sandbox::Settings::default());
         let settings = |work: PathBuf, cache: PathBuf| DebianSettings::new(work, cache);
         let there = || Ok(PathBuf::from("/keyring"));
         let full = settings(file.join("work"), folder.path().join("cache"));
-        assert!(ailment(&full, there()).await.unwrap().contains("file/work"));
+        assert!(ailment(&full, &sandbox, there()).await.unwrap().contains("file/work"));
         let full = settings(folder.path().join("work"), file.join("cache"));
-        assert!(ailment(&full, there()).await.unwrap().contains("file/cache"));
+        assert!(ailment(&full, &sandbox, there()).await.unwrap().contains("file/cache"));
         let good = settings(folder.path().join("work"), folder.path().join("cache"));
         let kind = rebuilder_actors::protocol::FaultKind::BackendMissing;
         let missing = Err(BuildError::fault(kind, "keyring x cannot be read"));
-        assert_eq!(ailment(&good, missing).await.unwrap(), "keyring x cannot be read");
+        assert_eq!(ailment(&good, &sandbox, missing).await.unwrap(), "keyring x cannot be read");
     }
 }

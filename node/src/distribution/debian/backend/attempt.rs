@@ -13,7 +13,7 @@ use super::{outputs, recorded};
 use crate::backend::{BuildError, BuildFacts, record};
 use crate::distribution::debian::format::Buildinfo;
 use crate::distribution::debian::format::SourceFile;
-use crate::sandbox::{self, Bind, Network, Personality, User};
+use crate::sandbox::{Bind, Network, Personality, User};
 
 /// One attempt, from its assignment to the folder of outputs.
 pub(super) struct Attempt<'a> {
@@ -37,9 +37,14 @@ impl Attempt<'_> {
             Some(recorded) => BuildPlan::recorded(self.assignment, &source.control, recorded)?,
             None => BuildPlan::suite(self.assignment, &source.control, self.chroot.settings)?,
         };
+        let sandbox = self.chroot.sandbox;
+        sandbox
+            .capabilities()
+            .runs_programs_of(&plan.architecture)
+            .map_err(|why| BuildError::fault(FaultKind::BackendMissing, why))?;
         self.chroot.wall = self.backend.wall(&plan.architecture);
         self.chroot.personality = Personality::of(&plan.architecture);
-        let held_in = sandbox::evidence(self.chroot.wall, self.chroot.personality);
+        let held_in = sandbox.evidence(self.chroot.wall, self.chroot.personality);
         self.facts.sandbox = Some(held_in);
         self.chroot.enter(Stage::Prepare, limits.stage_secs_max);
         let keyring = self.backend.keyring()?;
@@ -48,7 +53,7 @@ impl Attempt<'_> {
         let base = self.chroot.unless_cancelled(base).await?;
         self.chroot.root.lowers = vec![base.root()];
         let tools = self.layer().join("tools");
-        let tools = Tools::new(tools, &plan.architecture, &keyring).await?;
+        let tools = Tools::new(sandbox, tools, &plan.architecture, &keyring).await?;
         self.prepare(&archives, recorded.as_ref(), &source, &plan, &tools).await?;
         self.unpack(&source, &plan).await?;
         self.check_dependencies(&plan).await?;
@@ -118,7 +123,8 @@ impl Attempt<'_> {
     ) -> Result<(), BuildError> {
         let packages = self.folder.join("packages");
         let lists = self.layer().join("lists");
-        make_archives(&packages).map_err(|error| BuildError::io("make", &packages, &error))?;
+        make_archives(&packages, self.chroot.sandbox.root_id())
+            .map_err(|error| BuildError::io("make", &packages, &error))?;
         let (archives_inside, cache) = (PathBuf::from(ARCHIVES_INSIDE), &self.backend.packages);
         self.chroot.binds = vec![
             Bind { source: packages.clone(), target: archives_inside, read_only: false },
@@ -254,8 +260,8 @@ pub(super) fn parent(path: &str) -> &str {
 }
 
 /// The folder that apt has for packages, of this attempt alone, given to root inside: apt locks it.
-fn make_archives(folder: &Path) -> std::io::Result<()> {
-    let id = Some(sandbox::root_id());
+fn make_archives(folder: &Path, owner: u32) -> std::io::Result<()> {
+    let id = Some(owner);
     for folder in [folder.to_owned(), folder.join("partial")] {
         std::fs::create_dir_all(&folder)?;
         std::os::unix::fs::chown(&folder, id, id)?;

@@ -42,12 +42,19 @@ impl Bootstrap<'_> {
 
     /// Makes `making/root`. False when the package lists cannot be read: why, the caller finds out.
     pub(super) async fn run(&self, making: &Path) -> Result<bool, BuildError> {
+        let owner = self.attempt.sandbox.root_id();
         let scratch = making.join("scratch");
         let root = making.join("root");
         let packages = scratch.join("packages");
-        prepare(&root, &packages, &scratch.join("nothing"))
+        prepare(&root, &packages, &scratch.join("nothing"), owner)
             .map_err(|error| BuildError::io("make", making, &error))?;
-        let tools = Tools::new(scratch.join("tools"), self.architecture, self.keyring).await?;
+        let tools = Tools::new(
+            self.attempt.sandbox,
+            scratch.join("tools"),
+            self.architecture,
+            self.keyring,
+        )
+        .await?;
         if !self.lists(&tools, &root).await? {
             return Ok(false);
         }
@@ -65,11 +72,18 @@ impl Bootstrap<'_> {
     /// Whether apt accepts the suites' `InRelease` files: the only thing that is read then. For
     /// telling what failed.
     pub(super) async fn are_trusted(&self, making: &Path) -> Result<bool, BuildError> {
+        let owner = self.attempt.sandbox.root_id();
         let scratch = making.join("trust");
         let root = scratch.join("root");
-        prepare(&root, &scratch.join("packages"), &scratch.join("nothing"))
+        prepare(&root, &scratch.join("packages"), &scratch.join("nothing"), owner)
             .map_err(|error| BuildError::io("make", making, &error))?;
-        let tools = Tools::new(scratch.join("tools"), self.architecture, self.keyring).await?;
+        let tools = Tools::new(
+            self.attempt.sandbox,
+            scratch.join("tools"),
+            self.architecture,
+            self.keyring,
+        )
+        .await?;
         let none = "Acquire::IndexTargets::deb::Packages::DefaultEnabled=false";
         self.update(&tools, &root, &["-o", none]).await
     }
@@ -256,8 +270,8 @@ impl Bootstrap<'_> {
 }
 
 /// Empty folders: the root itself, the packages, and the layer below the root.
-fn prepare(root: &Path, packages: &Path, nothing: &Path) -> std::io::Result<()> {
-    let id = Some(sandbox::root_id());
+fn prepare(root: &Path, packages: &Path, nothing: &Path, owner: u32) -> std::io::Result<()> {
+    let id = Some(owner);
     for folder in
         [root.to_owned(), nothing.to_owned(), packages.to_owned(), packages.join("partial")]
     {

@@ -9,7 +9,7 @@ use rebuilder_actors::protocol::{FaultKind, Stage};
 use super::settings::DebianSettings;
 use crate::backend::{BuildError, Found, decide, faults};
 use crate::sandbox::{
-    self, Bind, Cancel, Exit, Limits, Network, Observed, Output, Personality, Root, Spec, User,
+    Bind, Cancel, Exit, Limits, Network, Observed, Output, Personality, Root, Sandbox, Spec, User,
     Wall,
 };
 
@@ -18,6 +18,8 @@ use crate::sandbox::{
 pub(super) struct Chroot<'a> {
     pub(super) root: Root,
     pub(super) settings: &'a DebianSettings,
+    /// Runs the commands.
+    pub(super) sandbox: &'a Sandbox,
     pub(super) clock: &'a dyn Clock,
     pub(super) progress: &'a dyn Progress,
     pub(super) cancel: &'a Cancel,
@@ -124,7 +126,7 @@ impl Chroot<'_> {
             },
             personality: self.personality,
         };
-        let run = sandbox::run(&spec, output, self.cancel).await?;
+        let run = self.sandbox.run(&spec, output, self.cancel).await?;
         self.observed.lock().unwrap_or_else(PoisonError::into_inner).add(run.observed);
         decide(Found::Exit(self.stage, run.exit), &self.observed())?;
         match run.exit {

@@ -14,12 +14,14 @@ use super::settings::DebianSettings;
 use super::storage;
 use crate::backend::{BuildError, BuildFacts, Rebuild};
 use crate::fetch::Fetcher;
-use crate::sandbox::{self, Cancel, Personality, Root, Wall};
+use crate::sandbox::{Cancel, Personality, Root, Sandbox, Wall};
 
 /// Rebuilds Debian packages in sandboxes, from a `.buildinfo` or with today's suite. Needs root,
 /// apt, dpkg and the distribution's keyring on the host; everything else is in the base roots.
 pub struct DebianBackend {
     pub(super) settings: DebianSettings,
+    /// Runs all of it.
+    pub(super) sandbox: Sandbox,
     pub(super) fetcher: Fetcher,
     pub(super) bases: Bases,
     pub(super) packages: PackageCache,
@@ -34,6 +36,7 @@ impl DebianBackend {
     /// When a folder cannot be made, read or emptied.
     pub fn new(
         settings: DebianSettings,
+        sandbox: Sandbox,
         fetcher: Fetcher,
         clock: Arc<dyn Clock>,
     ) -> std::io::Result<Self> {
@@ -55,8 +58,7 @@ impl DebianBackend {
                  full`: remove `nested_namespaces` from [debian] where no package needs it"
             );
         }
-        // A kernel that lacks something is warned of now, and not when the first build begins.
-        let usual = sandbox::evidence(Wall::default(), Personality::Native);
+        let usual = sandbox.evidence(Wall::default(), Personality::Native);
         tracing::info!(sandbox = ?usual, "builds are held in");
         let packages = PackageCache::open(
             settings.cache_dir.join("packages"),
@@ -64,7 +66,7 @@ impl DebianBackend {
             fetcher.clone(),
         )?;
         let bases = Bases::open(settings.clone(), fetcher.clone(), Arc::clone(&clock))?;
-        Ok(Self { settings, fetcher, bases, packages, clock })
+        Ok(Self { settings, sandbox, fetcher, bases, packages, clock })
     }
 
     /// What a build for this architecture may ask the kernel for.
@@ -115,6 +117,7 @@ impl DebianBackend {
         let chroot = Chroot {
             root: Root { lowers: Vec::new(), upper: layer.join("upper"), work: layer.join("work") },
             settings: &self.settings,
+            sandbox: &self.sandbox,
             clock: &*self.clock,
             progress,
             cancel: &cancel,
@@ -158,11 +161,11 @@ impl DebianBackend {
 impl Rebuild for DebianBackend {
     fn isolation(&self) -> Isolation {
         // Before it is known what is built.
-        sandbox::evidence(self.wall(""), Personality::Native).isolation()
+        self.sandbox.evidence(self.wall(""), Personality::Native).isolation()
     }
 
     fn ailment(&self) -> BoxFuture<'_, Option<String>> {
-        Box::pin(ailment::ailment(&self.settings, self.keyring()))
+        Box::pin(ailment::ailment(&self.settings, &self.sandbox, self.keyring()))
     }
 
     fn build<'a>(
@@ -173,5 +176,33 @@ impl Rebuild for DebianBackend {
         progress: &'a dyn Progress,
     ) -> BoxFuture<'a, Result<PathBuf, BuildError>> {
         Box::pin(self.attempt(assignment, folder, facts, progress))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::testing;
+    use crate::clock::SystemClock;
+    use crate::sandbox::{Capabilities, Kernel};
+
+    #[tokio::test]
+    async fn isolation_is_what_the_machine_has() {
+        let own = testing::sandbox();
+        let folder = tempfile::tempdir().unwrap();
+        let isolation = |seccomp: bool, nested: bool| {
+            let kernel = Kernel { seccomp, listens: seccomp, landlock_abi: None };
+            let machine = Capabilities { kernel, ..own.capabilities().clone() };
+            let sandbox = Sandbox::with(own.settings().clone(), machine);
+            let (work, cache) = (folder.path().join("work"), folder.path().join("cache"));
+            let mut settings = DebianSettings::new(work, cache);
+            settings.nested_namespaces = nested;
+            let clock = Arc::new(SystemClock::new());
+            let fetcher = testing::fetcher();
+            DebianBackend::new(settings, sandbox, fetcher, clock).unwrap().isolation()
+        };
+        assert_eq!(isolation(true, false), Isolation::Full);
+        assert_eq!(isolation(true, true), Isolation::Network);
+        assert_eq!(isolation(false, false), Isolation::Network);
     }
 }

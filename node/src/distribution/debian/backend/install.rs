@@ -82,7 +82,7 @@ impl Chroot<'_> {
         folder: &Path,
     ) -> Result<bool, BuildError> {
         let lines: String = suites.iter().map(|suite| suite.line(KEYRING_INSIDE)).collect();
-        let id = Some(sandbox::root_id());
+        let id = Some(self.sandbox.root_id());
         std::fs::create_dir_all(folder)
             .and_then(|()| std::os::unix::fs::chown(folder, id, id))
             .map_err(|error| BuildError::io("make", folder, &error))?;

@@ -14,7 +14,7 @@ use rebuilder_actors::protocol::FaultKind;
 use super::archives::Suite;
 use super::chroot::{Chroot, Step};
 use crate::backend::BuildError;
-use crate::sandbox::{self, Bind, Network, Root, User};
+use crate::sandbox::{Bind, Network, Root, Sandbox, User};
 
 /// The host's tools, and what they are told to trust.
 pub(super) struct Tools {
@@ -31,6 +31,7 @@ impl Tools {
     /// # Errors
     /// `BackendMissing` when the host lacks a tool.
     pub(super) async fn new(
+        sandbox: &Sandbox,
         folder: PathBuf,
         architecture: &str,
         keyring: &Path,
@@ -43,7 +44,7 @@ impl Tools {
             std::fs::read(keyring).map_err(|error| BuildError::io("read", keyring, &error))?;
         let binds = lay(&lower, architecture, &keyring)
             .map_err(|error| BuildError::io("fill", &lower, &error))?;
-        sandbox::chown_into(&lower, User::Root).await?;
+        sandbox.chown_into(&lower, User::Root).await?;
         Ok(Self { folder, binds, layers: AtomicU32::new(0) })
     }
 
