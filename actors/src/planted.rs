@@ -82,6 +82,8 @@ bugs! {
     VainLogsStay = "vain-logs-stay", Cluster;
     /// A coordinator that starts removes the logs of accepted reports as well.
     NamedLogsGo = "named-logs-go", Cluster;
+    /// A collection removes logs that were sealed after it began.
+    CollectionTakesNewLogs = "collection-takes-new-logs", Cluster;
     /// A status that was sent before a grant arrived ends it.
     StaleStatusEndsLease = "stale-status-ends-lease", Core;
     /// The fault of a lost lease ends the attempt that followed it.

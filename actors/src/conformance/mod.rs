@@ -2,8 +2,12 @@
 //! at the first breach. For tests of whoever implements a port; in no program.
 #![expect(clippy::unwrap_used, reason = "suites of tests")]
 
+mod contents;
+mod parts;
 mod store;
 
+pub use contents::contents;
+pub use parts::parts;
 pub use store::{store_fences, store_readers};
 
 /// Numbers that look random, the same each time.

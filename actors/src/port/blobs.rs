@@ -1,64 +1,57 @@
 use bytes::Bytes;
 
+use super::parts::PartSource;
+use super::{Contents, Parts};
 use crate::protocol::Sha256;
 
-/// Large immutable contents (logs, differences, kept outputs), named by the SHA-256 of what they
-/// hold uncompressed. Synchronous; called by one owner, which runs where it may block.
-///
-/// A *part* is a blob that is still being received; it is named by its writer, at most 128 bytes of
-/// `[A-Za-z0-9._-]`, and survives a restart up to its durable length.
-pub trait Blobs: Send + 'static {
-    /// Bytes of `part` that a restart would find; 0 when it is unknown.
-    ///
-    /// # Errors
-    /// The medium failed.
-    fn part_length(&mut self, part: &str) -> Result<u64, BlobError>;
+/// Both halves of what is too large for the store, as a coordinator has them: a *part* becomes a
+/// *content* when it is sealed.
+pub struct Blobs {
+    /// What is being received; on a disk of this machine.
+    pub parts: Box<dyn Parts>,
+    /// What is complete; on the same disk, or elsewhere.
+    pub contents: Box<dyn Contents>,
+}
 
-    /// Appends `bytes` at `offset`. Bytes that are there already are skipped; a gap is refused.
+impl Blobs {
+    /// Makes `part` a content: it must have this digest and length. Durable on `Ok`, and the part
+    /// is gone. An empty content needs no part and always succeeds. The same content again is `Ok`.
     ///
     /// # Errors
-    /// A gap, a full disk, or a failed medium.
-    fn append(&mut self, part: &str, offset: u64, bytes: &[u8]) -> Result<(), BlobError>;
+    /// Another digest or length (the part is gone), or a failed medium (it stays).
+    pub fn seal(&mut self, part: &str, digest: Sha256, length: u64) -> Result<(), BlobError> {
+        let mut source = PartSource { parts: &mut *self.parts, part };
+        let put = self.contents.put(digest, length, &mut source);
+        if matches!(put, Ok(()) | Err(BlobError::Mismatch { .. })) {
+            self.parts.discard(part)?;
+        }
+        put
+    }
 
-    /// Makes `part` a blob: its content must have this digest and length. Durable on `Ok`: written,
-    /// synced, renamed, the directory synced. An empty content needs no part and always succeeds.
-    /// The same content again is `Ok`.
+    /// Up to `length` bytes of a content, or of a part that is still growing, at `offset`: as
+    /// [`Contents::get`] and [`Parts::read`] do.
     ///
     /// # Errors
-    /// Another digest or length (the part is removed), or a failed medium.
-    fn seal(&mut self, part: &str, digest: Sha256, length: u64) -> Result<(), BlobError>;
-
-    /// Forgets `part`.
-    ///
-    /// # Errors
-    /// The medium failed.
-    fn discard(&mut self, part: &str) -> Result<(), BlobError>;
-
-    /// Up to `length` bytes of a sealed blob, or of a part that is still growing, at `offset`;
-    /// empty at its end, `None` when it is unknown.
-    ///
-    /// # Errors
-    /// The medium failed.
-    fn read(
+    /// See there.
+    pub fn read(
         &mut self,
         blob: BlobName<'_>,
         offset: u64,
         length: usize,
-    ) -> Result<Option<Bytes>, BlobError>;
-
-    /// Removes every sealed blob and every part that `keep` refuses; returns how many went.
-    ///
-    /// # Errors
-    /// The medium failed.
-    fn collect(&mut self, keep: &dyn Fn(BlobName<'_>) -> bool) -> Result<u64, BlobError>;
+    ) -> Result<Option<Bytes>, BlobError> {
+        match blob {
+            BlobName::Sealed(digest) => self.contents.get(digest, offset, length),
+            BlobName::Part(part) => self.parts.read(part, offset, length),
+        }
+    }
 }
 
 /// What to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlobName<'a> {
-    /// A sealed blob.
+    /// A content.
     Sealed(Sha256),
-    /// One that is still being received.
+    /// A part that is still being received.
     Part(&'a str),
 }
 

@@ -3,7 +3,7 @@ use bytes::Bytes;
 /// A worker's finished reports that have no final answer yet; survives a kill. Synchronous; called
 /// by one owner, which runs where it may block.
 ///
-/// An entry's name is at most 128 bytes of `[A-Za-z0-9._-]`.
+/// An entry has a [plain name](super::is_plain_name).
 pub trait Spool: Send + 'static {
     /// Keeps `content` under `name`. Durable on `Ok`.
     ///

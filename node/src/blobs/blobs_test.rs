@@ -1,11 +1,35 @@
+//! What only files do: compression, folders, damage, several readers.
+
+use std::fs;
+use std::io;
 use std::path::Path;
 
+use bytes::Bytes;
 use proptest::prelude::*;
+use rebuilder_actors::port::{BlobError, BlobName, Blobs, collect_parts, collect_slice};
+use rebuilder_actors::protocol::Sha256;
 
-use super::*;
+use super::FileContents;
+use super::files::failed;
+use crate::data_dir::DataDir;
 
-fn open(path: &Path) -> FileBlobs {
-    FileBlobs::open(&DataDir::open(path).unwrap()).unwrap()
+fn open(path: &Path) -> Blobs {
+    super::open(&DataDir::open(path).unwrap()).unwrap()
+}
+
+/// Two contents at a time; how many parts and contents went.
+fn collect(blobs: &mut Blobs, keep: &dyn Fn(BlobName<'_>) -> bool) -> u64 {
+    let mut removed = collect_parts(&mut *blobs.parts, &|part| keep(BlobName::Part(part))).unwrap();
+    let keep = |digest: &Sha256| keep(BlobName::Sealed(*digest));
+    let mut after = None;
+    loop {
+        let slice = collect_slice(&mut *blobs.contents, after, 2, &keep).unwrap();
+        removed += slice.removed;
+        after = slice.next;
+        if after.is_none() {
+            return removed;
+        }
+    }
 }
 
 fn text(length: usize) -> Vec<u8> {
@@ -15,14 +39,14 @@ fn text(length: usize) -> Vec<u8> {
     text
 }
 
-fn put(blobs: &mut FileBlobs, content: &[u8]) -> Sha256 {
+fn put(blobs: &mut Blobs, content: &[u8]) -> Sha256 {
     let digest = Sha256::of(content);
-    blobs.append("put", 0, content).unwrap();
+    blobs.parts.append("put", 0, content).unwrap();
     blobs.seal("put", digest, content.len() as u64).unwrap();
     digest
 }
 
-fn read_all(blobs: &mut FileBlobs, name: BlobName<'_>, step: usize) -> Option<Vec<u8>> {
+fn read_all(blobs: &mut Blobs, name: BlobName<'_>, step: usize) -> Option<Vec<u8>> {
     let mut all = Vec::new();
     loop {
         let piece = blobs.read(name, all.len() as u64, step).unwrap()?;
@@ -40,20 +64,20 @@ fn a_part_grows_across_restarts_and_becomes_a_blob() {
     let content = text(300_000);
     let digest = Sha256::of(&content);
     let mut blobs = open(top.path());
-    assert_eq!(blobs.part_length("log").unwrap(), 0);
-    blobs.append("log", 0, &content[..100_000]).unwrap();
+    assert_eq!(blobs.parts.length("log").unwrap(), 0);
+    blobs.parts.append("log", 0, &content[..100_000]).unwrap();
     drop(blobs);
     let mut blobs = open(top.path());
-    assert_eq!(blobs.part_length("log").unwrap(), 100_000);
+    assert_eq!(blobs.parts.length("log").unwrap(), 100_000);
     // Overlapping, repeated and empty pieces change nothing that is there.
-    blobs.append("log", 50_000, &content[50_000..200_000]).unwrap();
-    blobs.append("log", 0, &content[..10]).unwrap();
-    blobs.append("log", 200_000, b"").unwrap();
+    blobs.parts.append("log", 50_000, &content[50_000..200_000]).unwrap();
+    blobs.parts.append("log", 0, &content[..10]).unwrap();
+    blobs.parts.append("log", 200_000, b"").unwrap();
     assert_eq!(
-        blobs.append("log", 200_001, b"x"),
+        blobs.parts.append("log", 200_001, b"x"),
         Err(BlobError::Gap { part: "log".into(), length: 200_000, offset: 200_001 })
     );
-    blobs.append("log", 200_000, &content[200_000..]).unwrap();
+    blobs.parts.append("log", 200_000, &content[200_000..]).unwrap();
     assert_eq!(read_all(&mut blobs, BlobName::Part("log"), 70_000).unwrap(), content);
     assert_eq!(blobs.read(BlobName::Sealed(digest), 0, 1).unwrap(), None);
 
@@ -75,10 +99,10 @@ fn what_was_not_announced_is_refused_and_removed() {
     let mut blobs = open(top.path());
     let (found, expected) = (Sha256::of(b"abc"), Sha256::of(b"abd"));
     let mismatch = BlobError::Mismatch { part: "p".into(), length: 3, found, expected };
-    blobs.append("p", 0, b"abc").unwrap();
+    blobs.parts.append("p", 0, b"abc").unwrap();
     assert_eq!(blobs.seal("p", expected, 3), Err(mismatch));
-    assert_eq!(blobs.part_length("p").unwrap(), 0);
-    blobs.append("p", 0, b"abc").unwrap();
+    assert_eq!(blobs.parts.length("p").unwrap(), 0);
+    blobs.parts.append("p", 0, b"abc").unwrap();
     assert!(matches!(blobs.seal("p", found, 4), Err(BlobError::Mismatch { .. })));
     assert_eq!(blobs.read(BlobName::Sealed(found), 0, 9).unwrap(), None);
     // A part that never came.
@@ -96,26 +120,25 @@ fn the_empty_content_is_always_there() {
     let mut blobs = open(top.path());
     let empty = Sha256::of(b"");
     blobs.seal("none", empty, 0).unwrap();
-    blobs.append("some", 0, b"").unwrap();
+    blobs.parts.append("some", 0, b"").unwrap();
     blobs.seal("some", empty, 0).unwrap();
     assert_eq!(blobs.read(BlobName::Sealed(empty), 0, 9).unwrap(), Some(Bytes::new()));
-    assert_eq!(blobs.collect(&|_| false).unwrap(), 0);
+    assert_eq!(collect(&mut blobs, &|_| false), 0);
     assert_eq!(blobs.read(BlobName::Sealed(empty), 5, 9).unwrap(), Some(Bytes::new()));
     assert!(matches!(blobs.seal("none", empty, 1), Err(BlobError::Mismatch { .. })));
-    blobs.append("full", 0, b"x").unwrap();
+    blobs.parts.append("full", 0, b"x").unwrap();
     assert!(matches!(blobs.seal("full", empty, 0), Err(BlobError::Mismatch { length: 1, .. })));
 }
 
 #[test]
-fn names_cannot_leave_the_folder() {
+fn no_other_file_can_be_sealed() {
     let top = tempfile::tempdir().unwrap();
     let mut blobs = open(top.path());
-    for name in ["", "..", "../schema", "/etc/passwd", "a/b", "a\0b"] {
-        let refused = Err(BlobError::Name(name.to_owned()));
-        assert_eq!(blobs.append(name, 0, b"x"), refused);
-        assert_eq!(blobs.discard(name), refused);
-        assert_eq!(blobs.seal(name, Sha256::of(b"x"), 1), refused);
-        assert!(blobs.part_length(name).is_err());
+    for name in ["", "..", "../schema", "/etc/passwd", "a/b"] {
+        for content in [&b"x"[..], b""] {
+            let (digest, length) = (Sha256::of(content), content.len() as u64);
+            assert_eq!(blobs.seal(name, digest, length), Err(BlobError::Name(name.to_owned())));
+        }
         assert!(blobs.read(BlobName::Part(name), 0, 1).is_err());
     }
 }
@@ -127,31 +150,31 @@ fn collection_removes_what_is_not_kept() {
     let kept = put(&mut blobs, b"kept");
     let gone: Vec<Sha256> = (0_u8..9).map(|n| put(&mut blobs, &[n; 100])).collect();
     blobs.read(BlobName::Sealed(gone[0]), 0, 10).unwrap().unwrap();
-    blobs.append("part", 0, b"growing").unwrap();
-    blobs.append("lost", 0, b"grew").unwrap();
+    blobs.parts.append("part", 0, b"growing").unwrap();
+    blobs.parts.append("lost", 0, b"grew").unwrap();
     fs::write(top.path().join("blobs/new"), "half").unwrap();
     let keep = [BlobName::Sealed(kept), BlobName::Part("part")];
-    assert_eq!(blobs.collect(&|name| keep.contains(&name)).unwrap(), 10);
+    assert_eq!(collect(&mut blobs, &|name| keep.contains(&name)), 10);
     for digest in gone {
         assert_eq!(blobs.read(BlobName::Sealed(digest), 10, 10).unwrap(), None);
     }
     assert_eq!(read_all(&mut blobs, BlobName::Sealed(kept), 99).unwrap(), b"kept");
     assert_eq!(read_all(&mut blobs, BlobName::Part("part"), 99).unwrap(), b"growing");
     assert_eq!(blobs.read(BlobName::Part("lost"), 0, 9).unwrap(), None);
-    assert_eq!(blobs.collect(&|_| true).unwrap(), 0);
+    assert_eq!(collect(&mut blobs, &|_| true), 0);
 }
 
 #[test]
 fn an_owner_that_was_replaced_removes_nothing() {
     let top = tempfile::tempdir().unwrap();
     let dir = DataDir::open(top.path()).unwrap();
-    let mut old = FileBlobs::open(&dir).unwrap();
+    let mut old = super::open(&dir).unwrap();
     let digest = put(&mut old, b"content");
-    old.append("part", 0, b"growing").unwrap();
-    let mut new = FileBlobs::open(&dir).unwrap();
-    assert_eq!(old.collect(&|_| false).unwrap(), 0);
+    old.parts.append("part", 0, b"growing").unwrap();
+    let mut new = super::open(&dir).unwrap();
+    assert_eq!(collect(&mut old, &|_| false), 0);
     assert_eq!(read_all(&mut new, BlobName::Sealed(digest), 99).unwrap(), b"content");
-    assert_eq!(new.collect(&|_| false).unwrap(), 2);
+    assert_eq!(collect(&mut new, &|_| false), 2);
     assert_eq!(new.read(BlobName::Sealed(digest), 0, 9).unwrap(), None);
 }
 
@@ -162,7 +185,7 @@ fn what_is_no_part_hinders_no_collection() {
     put(&mut blobs, b"content");
     fs::create_dir(top.path().join("parts/folder")).unwrap();
     fs::write(top.path().join("parts/not a part"), "x").unwrap();
-    assert_eq!(blobs.collect(&|_| false).unwrap(), 1);
+    assert_eq!(collect(&mut blobs, &|_| false), 1);
     assert!(top.path().join("parts/not a part").exists());
 }
 
@@ -236,13 +259,13 @@ proptest! {
 #[test]
 fn a_damaged_blob_is_never_read_as_another_content() {
     let top = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(top.path()).unwrap();
+    let open = || super::open(&dir).unwrap();
+    let files = FileContents::open(&dir).unwrap();
     let content = text(50_000);
-    let digest = put(&mut open(top.path()), &content);
-    let other = put(&mut open(top.path()), b"another log");
-    let (path, other) = {
-        let blobs = open(top.path());
-        (blobs.blob_path(&digest), blobs.blob_path(&other))
-    };
+    let digest = put(&mut open(), &content);
+    let other = put(&mut open(), b"another log");
+    let (path, other) = (files.place_of(&digest), files.place_of(&other));
     let whole = fs::read(&path).unwrap();
     let mut harms: Vec<Vec<u8>> = (0..whole.len()).step_by(97).map(|n| whole[..n].into()).collect();
     harms.push(fs::read(other).unwrap());
@@ -254,7 +277,7 @@ fn a_damaged_blob_is_never_read_as_another_content() {
     let mut refused = 0;
     for harm in harms {
         fs::write(&path, &harm).unwrap();
-        let mut blobs = open(top.path());
+        let mut blobs = open();
         let (mut all, mut offset) = (Vec::new(), 0);
         let outcome = loop {
             match blobs.read(BlobName::Sealed(digest), offset, 20_000) {
@@ -273,9 +296,9 @@ fn a_damaged_blob_is_never_read_as_another_content() {
             Err(error) => {
                 assert!(error.contains(&path.display().to_string()), "{error}");
                 refused += 1;
-                assert_eq!(blobs.whole_length(digest).unwrap(), None);
+                assert_eq!(files.whole_length(digest).unwrap(), None);
                 assert_eq!(put(&mut blobs, &content), digest);
-                assert_eq!(blobs.whole_length(digest).unwrap(), Some(50_000));
+                assert_eq!(files.whole_length(digest).unwrap(), Some(50_000));
             }
         }
     }

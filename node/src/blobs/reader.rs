@@ -10,7 +10,7 @@ use rebuilder_actors::port::BlobError;
 use rebuilder_actors::protocol::Sha256;
 use sha2::Digest as _;
 
-use super::failed;
+use super::files::failed;
 
 /// Decoders kept open, of 2 MiB or so each: that many may read on, each where it is, without
 /// decompressing from the start.

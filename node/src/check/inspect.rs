@@ -12,7 +12,7 @@ use rebuilder_actors::protocol::stored::{
 use rebuilder_actors::protocol::{PublicKey, Sha256, SignedReport, WorkerId};
 
 use super::{CheckError, Findings};
-use crate::blobs::FileBlobs;
+use crate::blobs::FileContents;
 use crate::data_dir::DataDir;
 use crate::role::coordinator_public;
 
@@ -37,7 +37,7 @@ pub(super) fn store(
         }
         Err(error) => return Err(error.into()),
     };
-    let blobs = FileBlobs::open(dir)?;
+    let blobs = FileContents::open(dir)?;
     let mut whole = 0;
     for Named { digest, bytes, whose } in named {
         if blobs.whole_length(digest)? == Some(bytes) {

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::admin::Keys;
 use super::error::RoleError;
 use super::host::Host;
-use crate::blobs::FileBlobs;
+use crate::blobs;
 use crate::config::{CoordinatorConfig, ProfileConfig};
 use crate::data_dir::DataDir;
 use crate::distribution::ReaderParts;
@@ -77,7 +77,7 @@ impl Running {
                 let store = store::open(engine, &store_dir, store_options)?;
                 Ok(Box::new(RoomStore::new(store, store_dir.path().to_owned())))
             }),
-            blobs: Arc::new(move || Ok(Box::new(FileBlobs::open(&blobs_dir)?))),
+            blobs: Arc::new(move || Ok(Box::new(blobs::open(&blobs_dir)?))),
             blocking: host.blocking.clone(),
             clock: host.clock.clone(),
             signer: Arc::new(keys.own),

@@ -21,7 +21,7 @@ use super::secret::Invitation;
 use crate::backend::{
     Backends, BackendsSetup, Diffoscope, Rebuild, ScriptBackend, disk_free, memory_available,
 };
-use crate::blobs::FileBlobs;
+use crate::blobs::FileParts;
 use crate::config::{WorkerConfig, WorkerEnrolment};
 use crate::data_dir::DataDir;
 use crate::distribution::WorkerParts;
@@ -106,7 +106,7 @@ impl Opened {
         let watch = tokio::spawn(health.clone().watch());
         let parts = Parts {
             spool: Arc::new(move || Ok(Box::new(FileSpool::open(&spool_dir)?))),
-            logs: Arc::new(move || Ok(Box::new(FileBlobs::open(&logs_dir)?))),
+            logs: Arc::new(move || Ok(Box::new(FileParts::open(&logs_dir)?))),
             blocking: host.blocking.clone(),
             clock: host.clock.clone(),
             signer: Arc::new(identity),

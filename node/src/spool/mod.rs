@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use rebuilder_actors::port::{Spool, SpoolError, StoreError};
+use rebuilder_actors::port::{Spool, SpoolError, StoreError, is_plain_name};
 use rebuilder_actors::protocol::Sha256;
 
 use crate::data_dir::{DataDir, io_error};
@@ -52,7 +52,7 @@ impl FileSpool {
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, SpoolError> {
-        if durable::is_plain_name(name) {
+        if is_plain_name(name) {
             return Ok(self.entries.join(name));
         }
         let name: String = name.chars().take(128).collect();
@@ -115,7 +115,7 @@ impl Spool for FileSpool {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let file = Bytes::from(fs::read(&path).map_err(failed("read", &path))?);
             match content(&file) {
-                Some(content) if durable::is_plain_name(&name) => entries.push((name, content)),
+                Some(content) if is_plain_name(&name) => entries.push((name, content)),
                 _ => self.set_aside(&path, &name)?,
             }
         }

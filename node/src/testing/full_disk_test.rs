@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rebuilder_actors::port::{
-    Batch, BlobError, BlobName, Blobs as _, Spool as _, Store, StoreOwner, StoreRead,
+    Batch, BlobError, BlobName, Blobs, Spool as _, Store, StoreOwner, StoreRead,
 };
 use rebuilder_actors::protocol::Sha256;
 
-use crate::blobs::FileBlobs;
+use crate::blobs;
 use crate::data_dir::DataDir;
 use crate::spool::FileSpool;
 use crate::store::{Engine, StoreOptions};
@@ -94,7 +94,7 @@ fn store_child(engine: Engine) {
 #[test]
 fn blobs_child() {
     let Some((path, ballast)) = child() else { return };
-    let mut blobs = FileBlobs::open(&DataDir::open(&path).unwrap()).unwrap();
+    let mut blobs = blobs::open(&DataDir::open(&path).unwrap()).unwrap();
     let mut state = 1_u32;
     let mut piece = || -> Vec<u8> {
         let mut next = || {
@@ -106,7 +106,7 @@ fn blobs_child() {
     let mut content = Vec::new();
     let rest = loop {
         let piece = piece();
-        match blobs.append("part", content.len() as u64, &piece) {
+        match blobs.parts.append("part", content.len() as u64, &piece) {
             Ok(()) => content.extend_from_slice(&piece),
             Err(error) => {
                 assert!(matches!(error, BlobError::Full { .. }), "{error}");
@@ -115,18 +115,18 @@ fn blobs_child() {
         }
     };
     // Nothing of the failed piece stayed, and sealing without space leaves the part as it is.
-    assert_eq!(blobs.part_length("part").unwrap(), content.len() as u64);
-    let seal = |blobs: &mut FileBlobs, content: &[u8]| {
+    assert_eq!(blobs.parts.length("part").unwrap(), content.len() as u64);
+    let seal = |blobs: &mut Blobs, content: &[u8]| {
         blobs.seal("part", Sha256::of(content), content.len() as u64)
     };
     assert!(matches!(seal(&mut blobs, &content), Err(BlobError::Full { .. })));
     std::fs::remove_file(ballast).unwrap();
-    blobs.append("part", content.len() as u64, &rest).unwrap();
-    blobs.part_length("part").unwrap();
+    blobs.parts.append("part", content.len() as u64, &rest).unwrap();
+    blobs.parts.length("part").unwrap();
     content.extend_from_slice(&rest);
     content.truncate(7_000_000);
-    blobs.discard("part").unwrap();
-    blobs.append("part", 0, &content).unwrap();
+    blobs.parts.discard("part").unwrap();
+    blobs.parts.append("part", 0, &content).unwrap();
     seal(&mut blobs, &content).unwrap();
     let read = blobs.read(BlobName::Sealed(Sha256::of(&content)), 6_000_000, 1 << 20).unwrap();
     assert!(read.unwrap() == content[6_000_000..]);

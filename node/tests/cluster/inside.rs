@@ -9,7 +9,7 @@ use rebuilder_actors::actor::coordinator::syncs::Profile;
 use rebuilder_actors::actor::coordinator::{Coordinator, Message, Parts};
 use rebuilder_actors::port::{Blocking, Entropy};
 use rebuilder_actors::protocol::wire::BootId;
-use rebuilder_node::blobs::FileBlobs;
+use rebuilder_node::blobs;
 use rebuilder_node::clock::SystemClock;
 use rebuilder_node::config::{Config, Role};
 use rebuilder_node::data_dir::DataDir;
@@ -47,7 +47,7 @@ pub async fn coordinator(
         store: Arc::new(move || {
             Ok(Box::new(SledStore::open(&store_dir, StoreOptions::default())?))
         }),
-        blobs: Arc::new(move || Ok(Box::new(FileBlobs::open(&blobs_dir)?))),
+        blobs: Arc::new(move || Ok(Box::new(blobs::open(&blobs_dir)?))),
         blocking: Arc::new(Threads),
         clock: Arc::new(SystemClock::new()),
         entropy: Arc::new(SystemEntropy),

@@ -1,11 +1,12 @@
-//! The contract of the port `Blobs`: parts lose what was not synced, or keep something else in its
-//! place.
+//! The contracts of the ports `Parts` and `Contents`: parts lose what was not synced, or keep
+//! something else in its place.
 
+use core::ops::Bound;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use rebuilder_actors::port::{BlobError, BlobName, Blobs};
+use rebuilder_actors::port::{BlobError, BlobName, Blobs, Contents, Parts, Source, is_plain_name};
 use rebuilder_actors::protocol::Sha256;
 
 use super::disk::{Fate, SimulatedDisk};
@@ -17,6 +18,8 @@ use super::world::lock;
 pub(super) struct BlobDisk {
     parts: BTreeMap<String, Part>,
     sealed: BTreeMap<Sha256, Bytes>,
+    /// Number of the latest owner.
+    owner: u64,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +29,8 @@ struct Part {
     synced: usize,
 }
 
+/// Contents that one listing gives: so few that collections take several slices in a small world.
+const LISTED: usize = 3;
 /// A medium writes so much at once.
 const SECTOR: usize = 512;
 
@@ -64,15 +69,27 @@ impl BlobDisk {
     }
 }
 
-/// One process' way to it.
+/// One owner's way to it.
+#[derive(Clone)]
 pub(super) struct SimulatedBlobs {
     kept: Arc<Mutex<BlobDisk>>,
     disk: Arc<SimulatedDisk>,
+    /// Number of this owner: only the latest may collect.
+    owner: u64,
 }
 
 impl SimulatedBlobs {
-    pub(super) fn open(kept: &Arc<Mutex<BlobDisk>>, disk: &Arc<SimulatedDisk>) -> Self {
-        Self { kept: kept.clone(), disk: disk.clone() }
+    /// Both halves, as a coordinator has them.
+    pub(super) fn open(kept: &Arc<Mutex<BlobDisk>>, disk: &Arc<SimulatedDisk>) -> Blobs {
+        let both = Self::of(kept, disk);
+        Blobs { parts: Box::new(both.clone()), contents: Box::new(both) }
+    }
+
+    /// One half or the other; parts alone are what a worker has.
+    pub(super) fn of(kept: &Arc<Mutex<BlobDisk>>, disk: &Arc<SimulatedDisk>) -> Self {
+        let mut inside = lock(kept);
+        inside.owner += 1;
+        Self { kept: kept.clone(), disk: disk.clone(), owner: inside.owner }
     }
 
     fn fate(&self, action: &'static str, part: &str) -> Result<(), BlobError> {
@@ -88,14 +105,19 @@ impl SimulatedBlobs {
     }
 }
 
+fn check_name(part: &str) -> Result<(), BlobError> {
+    is_plain_name(part).then_some(()).ok_or_else(|| BlobError::Name(part.into()))
+}
+
 fn piece(bytes: &[u8], offset: u64, length: usize) -> Bytes {
     let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
     let to = from.saturating_add(length).min(bytes.len());
     Bytes::copy_from_slice(&bytes[from..to])
 }
 
-impl Blobs for SimulatedBlobs {
-    fn part_length(&mut self, part: &str) -> Result<u64, BlobError> {
+impl Parts for SimulatedBlobs {
+    fn length(&mut self, part: &str) -> Result<u64, BlobError> {
+        check_name(part)?;
         self.fate("sync", part)?;
         let mut kept = lock(&self.kept);
         let Some(found) = kept.parts.get_mut(part) else { return Ok(0) };
@@ -104,6 +126,7 @@ impl Blobs for SimulatedBlobs {
     }
 
     fn append(&mut self, part: &str, offset: u64, bytes: &[u8]) -> Result<(), BlobError> {
+        check_name(part)?;
         let length = lock(&self.kept).length(part);
         if offset > length {
             return Err(BlobError::Gap { part: part.into(), length, offset });
@@ -120,54 +143,90 @@ impl Blobs for SimulatedBlobs {
         fate
     }
 
-    fn seal(&mut self, part: &str, digest: Sha256, length: u64) -> Result<(), BlobError> {
-        self.fate("sync", part)?;
-        let mut kept = lock(&self.kept);
-        let kept = &mut *kept;
-        let bytes = kept.parts.remove(part).map(|part| part.bytes).unwrap_or_default();
-        if let Some(there) = kept.sealed.get(&digest) {
-            let there = there.len() as u64;
-            let sound = there == length;
-            return sound.then_some(()).ok_or(mismatch(part, digest, digest, there));
-        }
-        let (found, measured) = (Sha256::of(&bytes), bytes.len() as u64);
-        if (found, measured) != (digest, length) {
-            return Err(mismatch(part, digest, found, measured));
-        }
-        kept.sealed.insert(digest, bytes.into());
-        Ok(())
+    fn read(&mut self, part: &str, offset: u64, length: usize) -> Result<Option<Bytes>, BlobError> {
+        check_name(part)?;
+        Ok(lock(&self.kept).parts.get(part).map(|part| piece(&part.bytes, offset, length)))
     }
 
     fn discard(&mut self, part: &str) -> Result<(), BlobError> {
+        check_name(part)?;
         self.fate("remove", part)?;
         lock(&self.kept).parts.remove(part);
         Ok(())
     }
 
-    fn read(
-        &mut self,
-        blob: BlobName<'_>,
-        offset: u64,
-        length: usize,
-    ) -> Result<Option<Bytes>, BlobError> {
-        let kept = lock(&self.kept);
-        Ok(match blob {
-            BlobName::Sealed(digest) if digest == Sha256::of(b"") => Some(Bytes::new()),
-            BlobName::Sealed(digest) => kept.sealed.get(&digest).map(|b| piece(b, offset, length)),
-            BlobName::Part(part) => kept.parts.get(part).map(|p| piece(&p.bytes, offset, length)),
-        })
+    fn names(&mut self) -> Result<Vec<String>, BlobError> {
+        Ok(lock(&self.kept).parts.keys().cloned().collect())
     }
 
-    fn collect(&mut self, keep: &dyn Fn(BlobName<'_>) -> bool) -> Result<u64, BlobError> {
-        self.fate("remove", "blobs")?;
+    fn remove(&mut self, part: &str) -> Result<bool, BlobError> {
+        check_name(part)?;
+        self.fate("remove", part)?;
         let mut kept = lock(&self.kept);
-        let before = kept.sealed.len() + kept.parts.len();
-        kept.sealed.retain(|digest, _| keep(BlobName::Sealed(*digest)));
-        kept.parts.retain(|part, _| keep(BlobName::Part(part)));
-        Ok((before - kept.sealed.len() - kept.parts.len()) as u64)
+        Ok(kept.owner == self.owner && kept.parts.remove(part).is_some())
     }
 }
 
-fn mismatch(part: &str, expected: Sha256, found: Sha256, length: u64) -> BlobError {
-    BlobError::Mismatch { part: part.into(), length, found, expected }
+impl Contents for SimulatedBlobs {
+    fn put(
+        &mut self,
+        digest: Sha256,
+        length: u64,
+        source: &mut dyn Source,
+    ) -> Result<(), BlobError> {
+        self.fate("sync", source.name())?;
+        let there = lock(&self.kept).sealed.get(&digest).map(|content| content.len() as u64);
+        let (found, measured, bytes) = match there {
+            Some(there) => (digest, there, None),
+            None => {
+                let bytes = whole(source)?;
+                (Sha256::of(&bytes), bytes.len() as u64, Some(bytes))
+            }
+        };
+        if (found, measured) != (digest, length) {
+            let part = source.name().to_owned();
+            return Err(BlobError::Mismatch { part, length: measured, found, expected: digest });
+        }
+        // The empty content is always there, and is not listed.
+        if let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) {
+            lock(&self.kept).sealed.insert(digest, bytes.into());
+        }
+        Ok(())
+    }
+
+    fn get(
+        &mut self,
+        digest: Sha256,
+        offset: u64,
+        length: usize,
+    ) -> Result<Option<Bytes>, BlobError> {
+        if digest == Sha256::of(b"") {
+            return Ok(Some(Bytes::new()));
+        }
+        Ok(lock(&self.kept).sealed.get(&digest).map(|content| piece(content, offset, length)))
+    }
+
+    fn list(&mut self, after: Option<Sha256>, limit: usize) -> Result<Vec<Sha256>, BlobError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let kept = lock(&self.kept);
+        let digests = kept.sealed.range((from, Bound::Unbounded)).map(|(digest, _)| *digest);
+        Ok(digests.take(limit.min(LISTED)).collect())
+    }
+
+    fn remove(&mut self, digest: Sha256) -> Result<bool, BlobError> {
+        self.fate("remove", "blobs")?;
+        let mut kept = lock(&self.kept);
+        Ok(kept.owner == self.owner && kept.sealed.remove(&digest).is_some())
+    }
+}
+
+fn whole(source: &mut dyn Source) -> Result<Vec<u8>, BlobError> {
+    let mut bytes = Vec::new();
+    loop {
+        let piece = source.read(bytes.len() as u64, 1 << 20)?;
+        if piece.is_empty() {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(&piece);
+    }
 }

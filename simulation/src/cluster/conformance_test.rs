@@ -6,6 +6,7 @@ use rebuilder_actors::conformance;
 use rebuilder_actors::domain::queue::Settings;
 use rebuilder_actors::port::Store;
 
+use super::blobs::{BlobDisk, SimulatedBlobs};
 use super::disk::SimulatedDisk;
 use super::machine::Machine;
 use super::observed_queue::Ledger;
@@ -38,5 +39,14 @@ async fn the_store_has_readers_and_one_owner() {
     assert!(!world.has_failed(), "a property was broken");
     let (world, mut open) = store();
     conformance::store_fences(&mut open, true);
+    assert!(!world.has_failed(), "a property was broken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_blobs_are_parts_and_contents() {
+    let (world, disk) = world();
+    let kept = Arc::<Mutex<BlobDisk>>::default();
+    conformance::parts(&mut || Box::new(SimulatedBlobs::of(&kept, &disk)));
+    conformance::contents(&mut || Box::new(SimulatedBlobs::of(&kept, &disk)));
     assert!(!world.has_failed(), "a property was broken");
 }

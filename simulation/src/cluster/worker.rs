@@ -166,7 +166,7 @@ impl WorkerNode {
                 let disk = spool_disk.clone();
                 Ok(Box::new(SimulatedSpool { world, kept, disk, worker, honest }))
             }),
-            logs: Arc::new(move || Ok(Box::new(SimulatedBlobs::open(&logs, &logs_disk)))),
+            logs: Arc::new(move || Ok(Box::new(SimulatedBlobs::of(&logs, &logs_disk)))),
             blocking: Arc::new(Later(disk)),
             clock: clock.clone(),
             signer: Arc::new(self.machine.identity.clone()),

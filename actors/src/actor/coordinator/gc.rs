@@ -2,6 +2,7 @@
 //! were lost, and of reports that were refused.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ractor::{ActorProcessingErr, ActorRef};
 
@@ -25,17 +26,10 @@ pub(super) fn collect(
     let blobs = blobs.clone();
     store.cast(store::Message::Read(Box::new(move |store| {
         let kept = Kept::read(store)?;
-        let work: blobs::Work = Box::new(move |blobs| {
-            let removed =
-                blobs.collect(&|name| kept.names(name) || planted::is(Bug::VainLogsStay))?;
-            if removed > 0 {
-                let text = "logs and differences that belong to nothing";
-                tracing::info!(target: "rebuilder", "removed {removed} {text}");
-            }
-            Ok(())
-        });
+        let keep: blobs::Keep =
+            Arc::new(move |name| kept.names(name) || planted::is(Bug::VainLogsStay));
         // Blobs that are gone by now begin again, and so does this.
-        let _ = blobs.cast(blobs::Message::Do(work));
+        let _ = blobs.cast(blobs::Message::Collect(keep));
         Ok(())
     })))?;
     Ok(())

@@ -30,7 +30,7 @@ pub struct Parts {
     /// Opens the database.
     pub store: Open<dyn Store, StoreError>,
     /// Opens the blobs.
-    pub blobs: Open<dyn Blobs, BlobError>,
+    pub blobs: Open<Blobs, BlobError>,
     /// Where they may block.
     pub blocking: Arc<dyn Blocking>,
     /// Both clocks.

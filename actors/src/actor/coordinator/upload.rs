@@ -161,7 +161,7 @@ async fn part_length(services: &Services, part: &str) -> Option<u64> {
     let name = part.to_owned();
     let length = services.ask(&services.blobs, |reply| {
         blobs::Message::Do(Box::new(move |blobs| {
-            let _ = reply.send(blobs.part_length(&name));
+            let _ = reply.send(blobs.parts.length(&name));
             Ok(())
         }))
     });

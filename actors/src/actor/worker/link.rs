@@ -211,7 +211,7 @@ impl State {
         for (attempt, spooled) in entries.iter_mut().filter(|(_, s)| s.log_bytes > 0) {
             let logs = self.arguments.logs.clone();
             // An answered report may come back after a power cut, when its log is gone for good.
-            let length = log::with(&logs, |logs| logs.part_length(&log::part(*attempt)));
+            let length = log::with(&logs, |logs| logs.length(&log::part(*attempt)));
             if length.is_ok_and(|length| length < spooled.log_bytes) {
                 spooled.log_bytes = 0;
                 continue;

@@ -6,14 +6,14 @@ use tokio::sync::Notify;
 use super::spool;
 use crate::domain::report::LogDigest;
 use crate::domain::worker::LogLimit;
-use crate::port::{BlobError, BlobName, Blobs};
+use crate::port::{BlobError, Parts, collect_parts};
 use crate::protocol::{AttemptId, Sha256};
 
 /// The worker's own copies of its logs; calls are short and do not sync.
-pub(super) type Logs = Arc<Mutex<Box<dyn Blobs>>>;
+pub(super) type Logs = Arc<Mutex<Box<dyn Parts>>>;
 
 /// Runs `work` on the logs.
-pub(super) fn with<T>(logs: &Logs, work: impl FnOnce(&mut dyn Blobs) -> T) -> T {
+pub(super) fn with<T>(logs: &Logs, work: impl FnOnce(&mut dyn Parts) -> T) -> T {
     work(logs.lock().unwrap_or_else(PoisonError::into_inner).as_mut())
 }
 
@@ -31,11 +31,7 @@ pub(super) fn part(attempt: AttemptId) -> String {
 pub(super) fn collect(logs: &Logs, spooled: &[String]) {
     let attempts = spooled.iter().filter_map(|name| name.strip_prefix(spool::REPORT));
     let kept: BTreeSet<String> = attempts.map(|attempt| format!("{LOG}{attempt}")).collect();
-    let keep = |name: BlobName<'_>| match name {
-        BlobName::Part(part) => kept.contains(part),
-        BlobName::Sealed(_) => true,
-    };
-    match with(logs, |logs| logs.collect(&keep)) {
+    match with(logs, |logs| collect_parts(logs, &|part| kept.contains(part))) {
         Ok(0) => {}
         Ok(removed) => {
             let text = "logs of attempts that ended without a report";
@@ -118,7 +114,7 @@ impl Log {
         self.grown.notify_waiters();
         if digest.size > 0 {
             // It is only claimed once it would survive: a report whose log is gone is lost.
-            let synced = with(&self.logs, |logs| logs.part_length(&part(self.attempt)));
+            let synced = with(&self.logs, |logs| logs.length(&part(self.attempt)));
             if let Err(error) = synced {
                 (digest.sha256, digest.size) = (Sha256::of(b""), 0);
                 failed.get_or_insert(error);
@@ -160,7 +156,7 @@ impl Log {
             };
             if offset < length {
                 let name = part(self.attempt);
-                let read = with(&self.logs, |logs| logs.read(BlobName::Part(&name), offset, max))?;
+                let read = with(&self.logs, |logs| logs.read(&name, offset, max))?;
                 let name = part(self.attempt);
                 let gone = BlobError::Gap { part: name, length: offset, offset: length };
                 return read.filter(|bytes| !bytes.is_empty()).ok_or(gone).map(Some);

@@ -10,7 +10,7 @@ use crate::actor::derived::accepts;
 use crate::actor::open::Open;
 use crate::actor::supervisor::{self, ChildName, Children, Tree, TreeEnd};
 use crate::port::{
-    Backend, BlobError, Blobs, Blocking, Clock, Monotonic, Network, Signer, Spool, SpoolError,
+    self, Backend, BlobError, Blocking, Clock, Monotonic, Network, Signer, Spool, SpoolError,
 };
 use crate::protocol::wire::Offer;
 use crate::protocol::wire::v1::worker::Condition;
@@ -21,7 +21,7 @@ pub struct Parts {
     /// Opens the spool.
     pub spool: Open<dyn Spool, SpoolError>,
     /// Opens the worker's own copies of its logs.
-    pub logs: Open<dyn Blobs, BlobError>,
+    pub logs: Open<dyn port::Parts, BlobError>,
     /// Where the spool may block.
     pub blocking: Arc<dyn Blocking>,
     /// The clock.
