@@ -7,8 +7,8 @@ use crate::testing::power_cut::{
     CutPlan, Judged, Medium, Node, Numbers, Recording, folder, judge, judged_by_children, tell,
 };
 
-const KEEPS: &str = "spool::power_test::child_that_keeps";
-const JUDGES: &str = "spool::power_test::child_that_judges";
+const KEEPS: &str = "spool::file_spool::power_test::child_that_keeps";
+const JUDGES: &str = "spool::file_spool::power_test::child_that_judges";
 /// Where the child begins to number its entries.
 const FIRST: &str = "SPOOL_POWER_FIRST";
 const ENTRIES: u64 = 40;

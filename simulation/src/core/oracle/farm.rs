@@ -6,8 +6,8 @@ use rebuilder_actors::port::Monotonic;
 use rebuilder_actors::protocol::wire::{BootId, Offer};
 use rebuilder_actors::protocol::{AttemptId, PublicKey, WorkerId};
 
-use super::Oracle;
 use super::job::{Job, Lease};
+use super::queue_oracle::Oracle;
 
 /// A worker as it should be known.
 #[derive(Debug)]

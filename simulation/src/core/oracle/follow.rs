@@ -4,9 +4,9 @@ use rebuilder_actors::domain::queue::SessionId;
 use rebuilder_actors::protocol::wire::v1::worker::Status;
 use rebuilder_actors::protocol::{AttemptId, FaultKind, InputId, WorkerId};
 
-use super::Oracle;
 use super::farm::{Session, is_more};
 use super::job::{Job, Lease, Place, Stay};
+use super::queue_oracle::Oracle;
 
 /// A lease follows signs of life in steps of this.
 const STEP: Duration = Duration::from_secs(1);

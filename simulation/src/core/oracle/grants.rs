@@ -2,9 +2,9 @@ use rebuilder_actors::domain::queue::{Effects, Send};
 use rebuilder_actors::protocol::wire::v1::coordinator::Message;
 use rebuilder_actors::protocol::{Assignment, GrantNumber, InputId, WorkerId};
 
-use super::Oracle;
 use super::farm::is_more;
 use super::job::{Grant, Job, Lease, Place, Stay, contains};
+use super::queue_oracle::Oracle;
 
 /// An older attempt's report is refused.
 const GRANTS_MAX: usize = 64;

@@ -4,8 +4,8 @@ use rebuilder_actors::port::Group;
 use rebuilder_actors::protocol::stored::ProfileRecord;
 use rebuilder_actors::protocol::{Artifact, FaultKind, IndexState, InputId, JobKey, UtcMillis};
 
-use super::Oracle;
 use super::job::{Job, Place, Stay, Wish, contains};
+use super::queue_oracle::Oracle;
 
 /// Priority of a job that is new.
 pub(super) const NEW: i32 = 1;

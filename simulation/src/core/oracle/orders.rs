@@ -2,8 +2,8 @@ use rebuilder_actors::domain::queue::{Order, SessionId};
 use rebuilder_actors::protocol::wire::v1::ctl::PackageFilter;
 use rebuilder_actors::protocol::{AttemptId, FaultKind, InputId};
 
-use super::Oracle;
 use super::job::{Job, Lease, Place};
+use super::queue_oracle::Oracle;
 
 impl Oracle {
     /// An operator pushes or drops. Filters name one package, or all.

@@ -7,7 +7,7 @@ use rebuilder_actors::protocol::{
 use super::follow::worst_index;
 use super::index::NEW;
 use super::job::{Place, contains};
-use super::{Kind, Oracle};
+use super::queue_oracle::{Kind, Oracle};
 
 /// Priority of a retry.
 const RETRY: i32 = 2;
