@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rebuilder_actors::domain::BackOff;
 use rebuilder_actors::protocol::{FileDigest, RemoteFile};
 use reqwest::header;
 use reqwest::{StatusCode, Url};
@@ -191,20 +192,19 @@ impl Fetcher {
         request: &Request<'_>,
         body: &mut Body,
     ) -> Result<Option<Validator>, FetchError> {
-        let mut pause = self.limits.pause;
-        let mut tries_left = self.limits.tries.max(1);
+        let back_off = BackOff::new(self.limits.pause, PAUSE_MAX);
+        let mut tries = 0;
         loop {
-            tries_left -= 1;
+            tries += 1;
             let broken = match self.try_once(url, request, body).await {
                 Ok(validator) => return Ok(validator),
                 Err(broken) => broken,
             };
-            if !broken.may_heal || tries_left == 0 {
+            if !broken.may_heal || tries >= self.limits.tries {
                 return Err(broken.error);
             }
             tracing::debug!(error = %broken.error, "fetch failed, trying again");
-            tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2).min(PAUSE_MAX);
+            tokio::time::sleep(back_off.after(tries)).await;
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::{queue, results, store};
 use crate::actor::alarm::Alarm;
 use crate::actor::catch_panic::catch_panic;
+use crate::domain::BackOff;
 use crate::domain::queue::Event;
 use crate::domain::results::{NOTHING, SyncState};
 use crate::port::{Clock, Group, IndexRead, IndexReader, KeptRelease, StoreError, Unread};
@@ -265,13 +266,16 @@ impl State {
 /// When a sync is tried again after so many failures in a row: soon at first, as a server may be
 /// back in a minute, then doubling up to an hour.
 fn retry_after(failures: u32) -> Duration {
-    Duration::from_secs(match failures {
-        0 | 1 => 15,
-        2 => 30,
-        3..=5 => 60,
-        more => 60 << (more - 5).min(6),
-    })
+    match failures {
+        0..SOON => AT_FIRST.after(failures),
+        more => LATER.after(more - (SOON - 1)),
+    }
 }
+
+/// Failures in a row up to which a sync is tried again within a minute.
+const SOON: u32 = 5;
+const AT_FIRST: BackOff = BackOff::new(Duration::from_secs(15), Duration::from_secs(60));
+const LATER: BackOff = BackOff::new(Duration::from_secs(60), Duration::from_secs(3840));
 
 /// Up to a tenth more, by the profile's name, so that profiles do not all ask a mirror at once.
 fn jittered(wait: Duration, name: &str) -> Duration {

@@ -14,6 +14,7 @@ use super::log::{self, Log, Logs};
 use super::order::Order;
 use super::{spool, upload};
 use crate::actor::alarm::Alarm;
+use crate::domain::BackOff;
 use crate::domain::worker::{Effect, Event, Machine};
 use crate::port::{Clock, CloseReason, Connection, FrameReceive, FrameSend, Network};
 use crate::protocol::AttemptId;
@@ -112,8 +113,11 @@ struct Live {
 
 /// Wait before a log is sent again whose stream broke off.
 const UPLOAD_AGAIN: Duration = Duration::from_secs(10);
-/// Longest wait between two tries.
-const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+/// Between two tries to connect: a coordinator that starts again is back within a second, and of
+/// one that is away for days each worker makes two handshakes a minute.
+const BACK_OFF: BackOff = BackOff::new(Duration::from_millis(250), Duration::from_secs(30));
+/// Least wait for a worker whose key is connected from elsewhere.
+const DUPLICATE_WAIT: Duration = Duration::from_secs(5);
 
 impl Actor for LinkActor {
     type Msg = Message;
@@ -278,7 +282,7 @@ impl State {
 
     fn failed(&mut self, myself: &ActorRef<Message>, reason: String) {
         self.failures += 1;
-        let wait = self.back_off();
+        let wait = BACK_OFF.after(self.failures);
         if self.last_failure != reason {
             let secs = wait.as_secs_f32();
             tracing::warn!(target: "rebuilder", "not connected: {reason}; next try in {secs:.1} s");
@@ -299,8 +303,8 @@ impl State {
         self.decide(myself, Event::Disconnected);
         self.failures += 1;
         let refused = reason.code == CloseCode::Duplicate as u32;
-        let wait =
-            if refused { self.back_off().max(Duration::from_secs(5)) } else { self.back_off() };
+        let least = if refused { DUPLICATE_WAIT } else { Duration::ZERO };
+        let wait = BACK_OFF.after(self.failures).max(least);
         self.tasks = JoinSet::new();
         self.connect(myself, wait);
     }
@@ -311,12 +315,6 @@ impl State {
         tracing::error!(target: "rebuilder", "refused by the coordinator: {reason}; builds end");
         self.tasks = JoinSet::new();
         let _ = self.arguments.tree.send_message(Refused(reason));
-    }
-
-    /// A quarter of a second, doubling, at most [`BACK_OFF_MAX`].
-    fn back_off(&self) -> Duration {
-        let doublings = self.failures.saturating_sub(1).min(7);
-        (Duration::from_millis(250) * (1 << doublings)).min(BACK_OFF_MAX)
     }
 
     fn tick(&mut self, myself: &ActorRef<Message>) {

@@ -37,7 +37,7 @@ pub use event::{Event, Join, Now, Order, RequestId, SessionId};
 pub use lane::Rank;
 pub use queue_state::Queue;
 pub use restore::Restored;
-pub use retry::{RetryPolicy, parked_for, retry_delay};
+pub use retry::{PARKED, RETRY, RetryPolicy};
 pub use settings::{EnrolmentRules, ProfilePolicy, Settings};
 pub use view::{LeaseNow, Moment, Sizes};
 pub use whole::Whole;

@@ -3,7 +3,7 @@ use super::entry::Entry;
 use super::event::Now;
 use super::lane::{Lane, Rank};
 use super::queue_state::Queue;
-use super::retry::parked_for;
+use super::retry::PARKED;
 use super::settings::{MergedPolicy, ProfilePolicy};
 use super::sync::PRIORITY_NEW;
 use crate::planted::{self, Bug};
@@ -126,7 +126,7 @@ impl Queue {
         };
         let text = format!("{} parked: {}: {}", entry.job.label(), fault.kind, fault.detail);
         Self::line(effects, now, true, text);
-        let until = now.utc.plus(parked_for(times));
+        let until = now.utc.plus(PARKED.after(times));
         let until = (!planted::is(Bug::ParkedForEver)).then_some(until);
         self.move_to(now, id, StoredPlace::Parked { waiting, fault, until, times }, effects);
     }

@@ -1,5 +1,6 @@
 use core::time::Duration;
 
+use crate::domain::BackOff;
 use crate::planted::{self, Bug};
 
 /// When a job is tried again after a verdict that is not `Reproduced` (DESIGN §7).
@@ -33,16 +34,13 @@ impl RetryPolicy {
 /// Faults of a moment in a row after which a job is parked.
 pub(super) const FAULTS_MAX: u32 = 8;
 
-/// Delay after the n-th fault of a moment in a row (1 is the first): 15 s, doubling, at most 1 h.
-pub fn retry_delay(faults: u32) -> Duration {
-    let doublings = faults.saturating_sub(1).min(8);
-    Duration::from_secs((15_u64 << doublings).min(3600))
-}
+/// After the n-th fault of a moment in a row (1 is the first).
+pub const RETRY: BackOff = BackOff::new(Duration::from_secs(15), Duration::from_secs(3600));
 
-/// How long a job is parked the n-th time in a row (1 is the first): a day, doubling, at most 16.
-pub fn parked_for(times: u32) -> Duration {
-    Duration::from_secs((24 * 3600) << times.saturating_sub(1).min(4))
-}
+/// How long a job is parked the n-th time in a row (1 is the first): a day first, at most 16.
+pub const PARKED: BackOff = BackOff::new(DAY, DAY.saturating_mul(16));
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(test)]
 mod tests {
@@ -68,10 +66,10 @@ mod tests {
 
     #[test]
     fn faults_wait_longer_each_time_and_not_for_ever() {
-        assert_eq!(retry_delay(1), Duration::from_secs(15));
-        assert_eq!(retry_delay(3), Duration::from_secs(60));
-        assert_eq!(retry_delay(40), HOUR);
-        assert_eq!(parked_for(1), 24 * HOUR);
-        assert_eq!(parked_for(9), 16 * 24 * HOUR);
+        assert_eq!(RETRY.after(1), Duration::from_secs(15));
+        assert_eq!(RETRY.after(3), Duration::from_secs(60));
+        assert_eq!(RETRY.after(40), HOUR);
+        assert_eq!(PARKED.after(1), 24 * HOUR);
+        assert_eq!(PARKED.after(9), 16 * 24 * HOUR);
     }
 }

@@ -1,6 +1,7 @@
 use core::time::Duration;
 
 use super::event::Now;
+use crate::domain::BackOff;
 use crate::planted::{self, Bug};
 use crate::port::Monotonic;
 use crate::protocol::{Fault, FaultKind, UtcMillis};
@@ -30,11 +31,8 @@ pub(super) struct Aside {
 /// Attempts in a row after which a worker is set aside. Fewer may be due to one package.
 pub(super) const OWN_FAULTS: u32 = 4;
 
-/// How long a worker is set aside after so many attempts in a row: a minute, doubling, at most an
-/// hour.
-pub(super) fn set_aside_for(faults: u32) -> Duration {
-    Duration::from_secs((60_u64 << faults.saturating_sub(OWN_FAULTS).min(6)).min(3600))
-}
+/// How long it is set aside for that many, and for each one more.
+const ASIDE: BackOff = BackOff::new(Duration::from_secs(60), Duration::from_secs(3600));
 
 /// True for what is wrong with the machine, and not with the package, the archive or the network.
 pub(super) fn is_own(kind: FaultKind) -> bool {
@@ -51,7 +49,7 @@ impl Setback {
         if self.faults < OWN_FAULTS {
             return None;
         }
-        let wait = set_aside_for(self.faults);
+        let wait = ASIDE.after(self.faults - (OWN_FAULTS - 1));
         self.aside = Some(Aside {
             until: now.monotonic.plus(wait),
             until_utc: now.utc.plus(wait),

@@ -7,7 +7,7 @@ use super::event::{Now, SessionId};
 use super::lane::is_larger;
 use super::lease::{Assigned, Lease};
 use super::queue_state::Queue;
-use super::retry::{FAULTS_MAX, retry_delay};
+use super::retry::{FAULTS_MAX, RETRY};
 use crate::planted::{self, Bug};
 use crate::protocol::stored::{Grant, StoredPlace};
 use crate::protocol::wire::BootId;
@@ -289,7 +289,7 @@ impl Queue {
             return;
         }
         let at_once = fault.kind == FaultKind::WorkerLost && faults == 1;
-        let due = if at_once { UtcMillis(0) } else { now.utc.plus(retry_delay(faults)) };
+        let due = if at_once { UtcMillis(0) } else { now.utc.plus(RETRY.after(faults)) };
         if !at_once {
             entry.state.avoid = Some(lease.worker);
         }
