@@ -58,6 +58,7 @@ pub(crate) fn of_exit(stage: Stage, exit: Exit) -> Option<FaultKind> {
 mod tests {
     use super::*;
     use crate::sandbox::Observed;
+    use crate::testing::disk_full;
 
     #[test]
     fn errors_of_files_by_their_number() {
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn fetches_by_what_went_wrong() {
         let url = || "http://mirror.example.org/x".to_owned();
-        let full = "No space left on device (os error 28)".to_owned();
+        let full = disk_full().to_owned();
         for (error, expected) in [
             (FetchError::NotFound { url: url(), status: None }, FaultKind::InputsUnavailable),
             (
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn sandboxes_by_number_and_shortage_not_by_words() {
-        let words = SandboxError::new("unpack", "tar: No space left on device (ENOSPC)");
+        let words = SandboxError::new("unpack", format!("tar: {}", disk_full()));
         assert_eq!(of_sandbox(&words), FaultKind::WorkerFailed);
         let killed = Observed { memory_kills: 1, ..Observed::default() };
         let error = SandboxError { observed: killed, ..SandboxError::new("unpack", Errno::ENOSPC) };

@@ -2,3 +2,6 @@
 
 mod full_disk_test;
 pub mod power_cut;
+mod words;
+
+pub use words::disk_full;

@@ -6,6 +6,7 @@ use rebuilder_actors::protocol::Sha256;
 
 use super::*;
 use crate::backend::testing::{Recorder, Server, assignment, fetcher, sandbox, script};
+use crate::testing::disk_full;
 
 const BOTH: [Containment; 2] = [Containment::Namespace, Containment::Subreaper];
 
@@ -264,7 +265,8 @@ async fn inputs_that_cannot_be_had_are_faults() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_script_prints_is_no_evidence_of_a_full_disk() {
-    let harness = Harness::new("echo 'cc1: error: x.o: No space left on device' >&2; exit 1").await;
+    let script = format!("echo 'cc1: error: x.o: {}' >&2; exit 1", disk_full());
+    let harness = Harness::new(&script).await;
     let progress = Recorder::default();
     let (ended, facts) = harness.run(Containment::detect(), &harness.assignment(), &progress).await;
     assert!(matches!(ended, Err(BuildError::BuildFailed { .. })), "{ended:?}");
