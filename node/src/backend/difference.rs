@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use rebuilder_actors::port::{Difference, Progress};
 use rebuilder_actors::protocol::{Sha256, Stage};
+use tokio_util::sync::CancellationToken;
 
 use super::compare::{Pair, is_file_name};
 use super::rebuild::BuildError;
 use super::shortage::{Found, decide};
 use crate::sandbox::{
-    self, Bind, Cancel, Exit, Limits, Network, Output, Personality, Root, Run, Sandbox, Spec, User,
-    Wall,
+    self, Bind, Exit, Limits, Network, Output, Personality, Root, Run, Sandbox, Spec, User, Wall,
 };
 
 /// Explains with `diffoscope` how two files differ, in a sandbox where there is nothing but the
@@ -135,7 +135,7 @@ impl Diffoscope {
             .await
             .map_err(|error| error.to_string())?
             .map_err(cannot)?;
-        let cancel = Cancel::new();
+        let cancel = CancellationToken::new();
         let bytes_max = usize::try_from(self.settings.bytes_max).unwrap_or(usize::MAX);
         let mut text = Text { bytes: Vec::new(), bytes_max, cancel: cancel.clone() };
         let spec = self.spec(scratch, program, file);
@@ -210,7 +210,7 @@ struct Text {
     /// At most one more than `bytes_max`.
     bytes: Vec<u8>,
     bytes_max: usize,
-    cancel: Cancel,
+    cancel: CancellationToken,
 }
 
 impl Text {
@@ -252,7 +252,7 @@ async fn run_cancelled_by(
     progress: &dyn Progress,
     spec: &Spec,
     output: &mut dyn Output,
-    cancel: &Cancel,
+    cancel: &CancellationToken,
 ) -> Result<Run, sandbox::SandboxError> {
     let run = sandbox.run(spec, output, cancel);
     tokio::pin!(run);

@@ -11,16 +11,17 @@ use rebuilder_actors::protocol::{
     Sha256, Stage,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_util::sync::CancellationToken;
 
 use crate::fetch::{FetchLimits, Fetcher};
-use crate::sandbox::{Cancel, Sandbox, Settings};
+use crate::sandbox::{Sandbox, Settings};
 
 /// Keeps what an attempt tells.
 #[derive(Default)]
 pub(crate) struct Recorder {
     log: Mutex<Vec<u8>>,
     stages: Mutex<Vec<Stage>>,
-    pub(crate) cancel: Cancel,
+    pub(crate) cancel: CancellationToken,
 }
 
 impl Recorder {

@@ -15,13 +15,14 @@ use tokio::net::unix::OwnedReadHalf;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
+use super::Sandbox;
 use super::init::INIT_ARGUMENT;
 use super::job::{self, Answer, Job};
 use super::observed::Observed;
 use super::spec::{Exit, Output, Run, SandboxError};
 use super::usage::Usage;
-use super::{Cancel, Sandbox};
 
 /// What ends a sandbox from outside, or slows it.
 pub(super) struct Bounds {
@@ -38,7 +39,7 @@ pub(super) async fn drive(
     job: &Job,
     bounds: Bounds,
     output: &mut dyn Output,
-    cancel: &Cancel,
+    cancel: &CancellationToken,
 ) -> Result<Run, SandboxError> {
     if cancel.is_cancelled() {
         return Ok(Run { exit: Exit::Cancelled, observed: Observed::default() });
@@ -113,7 +114,7 @@ fn start(program: &Path) -> io::Result<Monitor> {
 }
 
 /// Waits for what ends the run from outside.
-async fn cause(bounds: &Bounds, large: &mut Option<u64>, cancel: &Cancel) -> Exit {
+async fn cause(bounds: &Bounds, large: &mut Option<u64>, cancel: &CancellationToken) -> Exit {
     let disk = async {
         match &bounds.usage {
             Some(usage) => usage.exceeded(large).await,

@@ -6,7 +6,6 @@
 //! steps into a user namespace and forks the *command*. The monitor ends the first process when
 //! the worker asks for it or is gone, and the kernel then ends everything in its namespaces.
 
-mod cancel;
 mod capabilities;
 mod cgroup;
 mod detected;
@@ -28,7 +27,6 @@ mod usage;
 mod wall;
 mod watch;
 
-pub use cancel::Cancel;
 pub use capabilities::Capabilities;
 pub use cgroup::{GroupLimits, Layout};
 pub use detected::Sandbox;

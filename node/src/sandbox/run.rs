@@ -1,10 +1,12 @@
 use std::path::absolute;
 
+use tokio_util::sync::CancellationToken;
+
+use super::Sandbox;
 use super::drive::{Bounds, drive};
 use super::job::Job;
 use super::spec::{Output, Run, SandboxError, Spec};
 use super::usage::Usage;
-use super::{Cancel, Sandbox};
 
 impl Sandbox {
     /// Runs one command to its end. When this returns no process of it is left, nothing stays
@@ -20,7 +22,7 @@ impl Sandbox {
         &self,
         spec: &Spec,
         output: &mut dyn Output,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<Run, SandboxError> {
         let failed = |error| SandboxError::new("find the current folder", error);
         // The monitor works in `/`.

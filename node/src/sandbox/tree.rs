@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
+use tokio_util::sync::CancellationToken;
 
+use super::Sandbox;
 use super::drive::{Bounds, drive};
 use super::job::Job;
 use super::removal;
 use super::spec::{Output, SandboxError};
-use super::{Cancel, Sandbox};
 
 impl Sandbox {
     /// Unpacks a tarball of a root file system (plain, or compressed with gzip, xz or zstd) into a
@@ -45,7 +46,7 @@ impl Sandbox {
         let job = Job::Unpack { tar: from, into: to, bytes_max, means: self.means() };
         let mut complaints = Complaints::default();
         let bounds = Bounds { wall: UNPACK_MAX, usage: None, output_bytes_per_sec: None };
-        let run = drive(self, &job, bounds, &mut complaints, &Cancel::new()).await?;
+        let run = drive(self, &job, bounds, &mut complaints, &CancellationToken::new()).await?;
         let ended = run.exit;
         if ended == super::Exit::Status(0) {
             return Ok(());

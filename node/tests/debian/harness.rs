@@ -13,7 +13,7 @@ use rebuilder_node::backend::{BuildError, BuildFacts, Rebuild as _};
 use rebuilder_node::distribution::debian::backend::{DebianBackend, DebianSettings};
 use rebuilder_node::fetch::{FetchLimits, Fetcher};
 use rebuilder_node::sandbox::{Sandbox, Settings};
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// The machine's clocks.
 pub struct SystemClock(std::time::Instant);
@@ -43,8 +43,7 @@ pub struct RecordedProgress {
     clock: SystemClock,
     log: Mutex<Vec<u8>>,
     stages: Mutex<Vec<(Stage, f32)>>,
-    cancel: Notify,
-    is_cancelled: std::sync::atomic::AtomicBool,
+    cancel: CancellationToken,
 }
 
 impl RecordedProgress {
@@ -53,8 +52,7 @@ impl RecordedProgress {
             clock: SystemClock::new(),
             log: Mutex::default(),
             stages: Mutex::default(),
-            cancel: Notify::new(),
-            is_cancelled: false.into(),
+            cancel: CancellationToken::new(),
         })
     }
 
@@ -63,8 +61,7 @@ impl RecordedProgress {
     }
 
     pub fn cancel(&self) {
-        self.is_cancelled.store(true, std::sync::atomic::Ordering::SeqCst);
-        self.cancel.notify_waiters();
+        self.cancel.cancel();
     }
 
     /// Seconds of each stage, the last one until now.
@@ -87,18 +84,11 @@ impl Progress for RecordedProgress {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.is_cancelled.load(std::sync::atomic::Ordering::SeqCst)
+        self.cancel.is_cancelled()
     }
 
     fn cancelled(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            let notified = self.cancel.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
-            if !self.is_cancelled() {
-                notified.await;
-            }
-        })
+        Box::pin(self.cancel.cancelled())
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use rebuilder_node::sandbox::{Cancel, Exit, User};
+use rebuilder_node::sandbox::{Exit, User};
+use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Fixture, processes_with};
 
@@ -61,7 +62,7 @@ async fn time_runs_out() {
 #[tokio::test]
 async fn a_run_can_be_cancelled() {
     let Some(fixture) = Fixture::new().await else { return };
-    let cancel = Cancel::new();
+    let cancel = CancellationToken::new();
     let later = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         cancel.cancel();
@@ -78,7 +79,7 @@ async fn a_run_can_be_cancelled() {
 #[tokio::test]
 async fn a_dropped_run_is_killed() {
     let Some(fixture) = Fixture::new().await else { return };
-    let cancel = Cancel::new();
+    let cancel = CancellationToken::new();
     let run = fixture.try_sh("setsid sleep 98764 & sleep 98764", &cancel);
     assert!(tokio::time::timeout(Duration::from_secs(2), run).await.is_err());
     for _ in 0..100 {
@@ -107,10 +108,10 @@ async fn a_second_run_goes_on_where_the_first_ended_and_nothing_stays_mounted() 
 async fn what_cannot_be_made_is_an_error_that_says_why() {
     let Some(mut fixture) = Fixture::new().await else { return };
     fixture.spec.root.lowers = vec![fixture.path("absent")];
-    let error = fixture.try_sh("true", &Cancel::new()).await.unwrap_err();
+    let error = fixture.try_sh("true", &CancellationToken::new()).await.unwrap_err();
     assert!(error.action.contains("absent"), "{error}");
     let Some(mut fixture) = Fixture::new().await else { return };
     fixture.spec.directory = "/absent/folder".into();
-    let error = fixture.try_sh("true", &Cancel::new()).await.unwrap_err();
+    let error = fixture.try_sh("true", &CancellationToken::new()).await.unwrap_err();
     assert!(error.action.contains("/absent/folder"), "{error}");
 }

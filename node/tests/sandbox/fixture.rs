@@ -6,10 +6,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use rebuilder_node::sandbox::{
-    Cancel, Exit, Limits, Network, Output, Personality, Root, Run, Sandbox, SandboxError, Settings,
-    Spec, User, Wall,
+    Exit, Limits, Network, Output, Personality, Root, Run, Sandbox, SandboxError, Settings, Spec,
+    User, Wall,
 };
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 /// A root file system, a place for layers, and what every run of a test starts from.
 pub struct Fixture {
@@ -66,18 +67,18 @@ impl Fixture {
     pub async fn observe(&self, script: &str) -> Run {
         let mut spec = self.spec.clone();
         spec.command = ["sh", "-c", script].map(str::to_owned).to_vec();
-        self.sandbox.run(&spec, &mut Kept::default(), &Cancel::new()).await.unwrap()
+        self.sandbox.run(&spec, &mut Kept::default(), &CancellationToken::new()).await.unwrap()
     }
 
     /// Runs a shell script to its end.
     pub async fn sh(&self, script: &str) -> (Exit, String) {
-        self.try_sh(script, &Cancel::new()).await.unwrap()
+        self.try_sh(script, &CancellationToken::new()).await.unwrap()
     }
 
     pub async fn try_sh(
         &self,
         script: &str,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<(Exit, String), SandboxError> {
         let mut spec = self.spec.clone();
         spec.command = ["sh", "-c", script].map(str::to_owned).to_vec();

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use rebuilder_node::sandbox::{Exit, User, open_file, remove_tree};
+use tokio_util::sync::CancellationToken;
 
 use crate::fixture::Fixture;
 
@@ -97,7 +98,7 @@ async fn links_that_were_left_behind_do_not_lead_a_bind_out() {
         read_only: true,
     }];
     // The link's target does not exist inside: it is refused, not followed on the host.
-    let error = fixture.try_sh("true", &rebuilder_node::sandbox::Cancel::new()).await.unwrap_err();
+    let error = fixture.try_sh("true", &CancellationToken::new()).await.unwrap_err();
     assert!(error.action.contains("/trap/made"), "{error}");
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
 }

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use rebuilder_actors::protocol::{Capability, Isolation};
 use rebuilder_node::sandbox::{
-    Bind, Cancel, Capabilities, Exit, Kernel, Network, Personality, Sandbox, User, Wall,
+    Bind, Capabilities, Exit, Kernel, Network, Personality, Sandbox, User, Wall,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::fixture::Fixture;
 
@@ -171,7 +172,10 @@ async fn sockets_of_32_bit_programs_have_the_usual_families_only() {
         }
         // What makes the sockets is out of reach: a builder has no right, and for root there is
         // Landlock, or else the run ends in an error.
-        match fixture.try_sh("cat /proc/3/environ; kill -9 3; exit 5", &Cancel::new()).await {
+        match fixture
+            .try_sh("cat /proc/3/environ; kill -9 3; exit 5", &CancellationToken::new())
+            .await
+        {
             Ok((exit, printed)) => {
                 assert_eq!(exit, Exit::Status(5), "{printed}");
                 assert_eq!(printed.matches("not permitted").count(), 1, "{printed}");
@@ -181,7 +185,7 @@ async fn sockets_of_32_bit_programs_have_the_usual_families_only() {
         }
     }
     // Killed from outside, as for want of memory: that is no verdict about a package.
-    let cancel = Cancel::new();
+    let cancel = CancellationToken::new();
     let (ended, ()) = tokio::join!(fixture.try_sh("sleep 60", &cancel), kill_third());
     let error = ended.unwrap_err().to_string();
     assert!(error.contains("cannot make sockets: the process has ended"), "{error}");

@@ -1,11 +1,11 @@
 //! One attempt: build, sign, spool; then its differences.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::log::{self, Log, Logs};
 use super::{link, spool, upload};
@@ -74,17 +74,10 @@ pub struct State {
     assignment: Arc<Assignment>,
     shared: Shared,
     log: Arc<Log>,
-    stop: Arc<StopFlag>,
+    stop: CancellationToken,
     tasks: JoinSet<()>,
     answered: Option<oneshot::Sender<bool>>,
     wait_answer: Option<oneshot::Receiver<bool>>,
-}
-
-/// Set once.
-#[derive(Default)]
-struct StopFlag {
-    set: AtomicBool,
-    notify: Notify,
 }
 
 impl Actor for RunnerActor {
@@ -102,7 +95,7 @@ impl Actor for RunnerActor {
         let max = shared.log_bytes_max.min(assignment.limits.log_bytes_max);
         let log = Arc::new(Log::begin(attempt, shared.logs.clone(), max));
         shared.link.cast(link::Message::Log(attempt, log.clone()))?;
-        let stop = Arc::new(StopFlag::default());
+        let stop = CancellationToken::new();
         let progress =
             Follow { attempt, log: log.clone(), link: shared.link.clone(), stop: stop.clone() };
         let assignment: Arc<Assignment> = Arc::from(assignment);
@@ -127,10 +120,7 @@ impl Actor for RunnerActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Stop => {
-                state.stop.set.store(true, Ordering::Release);
-                state.stop.notify.notify_waiters();
-            }
+            Message::Stop => state.stop.cancel(),
             Message::Panicked(reason) => {
                 tracing::error!(target: "rebuilder", "the backend: {reason}");
                 state.end_without_report(&myself)?;
@@ -158,7 +148,7 @@ impl State {
         mut attempted: Attempted,
     ) -> Result<(), ActorProcessingErr> {
         let attempt = self.assignment.attempt;
-        if self.stop.set.load(Ordering::Acquire) {
+        if self.stop.is_cancelled() {
             return self.end_without_report(myself);
         }
         let event = Event::StageEntered(attempt, Stage::Sign);
@@ -270,7 +260,7 @@ impl State {
 struct Explain {
     attempt: AttemptId,
     shared: Shared,
-    stop: Arc<StopFlag>,
+    stop: CancellationToken,
 }
 
 impl Explain {
@@ -305,7 +295,7 @@ struct Follow {
     attempt: AttemptId,
     log: Arc<Log>,
     link: ActorRef<link::Message>,
-    stop: Arc<StopFlag>,
+    stop: CancellationToken,
 }
 
 impl Progress for Follow {
@@ -318,17 +308,17 @@ impl Progress for Follow {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.stop.set.load(Ordering::Acquire)
+        self.stop.is_cancelled()
     }
 
     fn cancelled(&self) -> BoxFuture<'_, ()> {
-        Box::pin(cancelled(&self.stop))
+        Box::pin(self.stop.cancelled())
     }
 }
 
 /// For what runs after the log is closed.
 struct Quiet {
-    stop: Arc<StopFlag>,
+    stop: CancellationToken,
 }
 
 impl Progress for Quiet {
@@ -337,22 +327,10 @@ impl Progress for Quiet {
     fn log(&self, _bytes: &[u8]) {}
 
     fn is_cancelled(&self) -> bool {
-        self.stop.set.load(Ordering::Acquire)
+        self.stop.is_cancelled()
     }
 
     fn cancelled(&self) -> BoxFuture<'_, ()> {
-        Box::pin(cancelled(&self.stop))
-    }
-}
-
-async fn cancelled(stop: &StopFlag) {
-    loop {
-        let notified = stop.notify.notified();
-        let mut notified = core::pin::pin!(notified);
-        notified.as_mut().enable();
-        if stop.set.load(Ordering::Acquire) {
-            return;
-        }
-        notified.await;
+        Box::pin(self.stop.cancelled())
     }
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::settings::DebianSettings;
 use super::tools;
 use crate::backend::BuildError;
 use crate::health::room;
 use crate::sandbox::{
-    self, Cancel, Exit, Limits, Network, Output, Personality, Root, Sandbox, Spec, User, Wall,
+    self, Exit, Limits, Network, Output, Personality, Root, Sandbox, Spec, User, Wall,
 };
 
 /// Time for a command that does nothing: more than a busy machine takes to make a sandbox.
@@ -72,7 +74,8 @@ async fn try_in(sandbox: &Sandbox, folder: &Path) -> Result<(), String> {
         personality: Personality::Native,
     };
     let mut said = Said::default();
-    let run = sandbox.run(&spec, &mut said, &Cancel::new()).await.map_err(|e| text(&e))?;
+    let run =
+        sandbox.run(&spec, &mut said, &CancellationToken::new()).await.map_err(|e| text(&e))?;
     match run.exit {
         Exit::Status(0) => Ok(()),
         exit => {

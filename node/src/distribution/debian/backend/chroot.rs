@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use rebuilder_actors::port::{Clock, Monotonic, Progress};
 use rebuilder_actors::protocol::{FaultKind, Stage};
+use tokio_util::sync::CancellationToken;
 
 use super::settings::DebianSettings;
 use crate::backend::{BuildError, Found, decide, faults};
 use crate::sandbox::{
-    Bind, Cancel, Exit, Limits, Network, Observed, Output, Personality, Root, Sandbox, Spec, User,
-    Wall,
+    Bind, Exit, Limits, Network, Observed, Output, Personality, Root, Sandbox, Spec, User, Wall,
 };
 
 /// The root of one attempt: a base root and one writable layer, in which commands run one after
@@ -22,7 +22,7 @@ pub(super) struct Chroot<'a> {
     pub(super) sandbox: &'a Sandbox,
     pub(super) clock: &'a dyn Clock,
     pub(super) progress: &'a dyn Progress,
-    pub(super) cancel: &'a Cancel,
+    pub(super) cancel: &'a CancellationToken,
     /// What commands of every stage see besides the root, until the build begins.
     pub(super) binds: Vec<Bind>,
     /// What a build may ask the kernel for.

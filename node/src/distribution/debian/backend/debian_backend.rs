@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use rebuilder_actors::port::{BoxFuture, Clock, Progress};
 use rebuilder_actors::protocol::{Assignment, FaultKind, Isolation, Sha256, Stage};
+use tokio_util::sync::CancellationToken;
 
 use super::ailment;
 use super::attempt::Attempt;
@@ -14,7 +15,7 @@ use super::settings::DebianSettings;
 use super::storage;
 use crate::backend::{BuildError, BuildFacts, Rebuild};
 use crate::fetch::Fetcher;
-use crate::sandbox::{Cancel, Personality, Root, Sandbox, Wall};
+use crate::sandbox::{Personality, Root, Sandbox, Wall};
 
 /// Rebuilds Debian packages in sandboxes, from a `.buildinfo` or with today's suite. Needs root,
 /// apt, dpkg and the distribution's keyring on the host; everything else is in the base roots.
@@ -113,7 +114,7 @@ impl DebianBackend {
         let layer = home.join(assignment.attempt.to_string());
         Chroot::remove_layer(&layer).await?;
         std::fs::create_dir_all(&layer).map_err(|error| BuildError::io("make", &layer, &error))?;
-        let (cancel, observed) = (Cancel::new(), Mutex::default());
+        let (cancel, observed) = (CancellationToken::new(), Mutex::default());
         let chroot = Chroot {
             root: Root { lowers: Vec::new(), upper: layer.join("upper"), work: layer.join("work") },
             settings: &self.settings,
