@@ -5,9 +5,9 @@ use core::pin::pin;
 use core::task::Poll;
 
 use super::matches::{Found, Matches};
+use super::queue;
 use super::services::{Blob, Gone, Services};
 use super::turn::{Reader, Turn};
-use super::{queue, store};
 use crate::domain::queue::Order;
 use crate::domain::report;
 use crate::domain::results::{FaultPage, PackagePage, ReadModel};
@@ -342,13 +342,7 @@ impl Answering {
         let shown = shown.map_err(gone)?;
         let Some(sequence) = shown else { return Ok(None) };
         let value = services
-            .ask(&services.store, |reply| {
-                store::Message::Read(Box::new(move |store| {
-                    // A failed read is this reader's alone: the store goes on.
-                    let _ = reply.send(store.get(&SignedReport::key(sequence)));
-                    Ok(())
-                }))
-            })
+            .read(move |store| store.get(&SignedReport::key(sequence)))
             .await
             .map_err(gone)?
             .map_err(|error| error.to_string())?;

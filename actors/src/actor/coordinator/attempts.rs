@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 use super::answer::{Answering, Left, Outcome};
 use super::blobs::log_part;
 use super::services::{Blob, Gone};
-use super::{blobs, results, store};
+use super::{blobs, results};
 use crate::domain::results::{KeptLog, LogPlace};
-use crate::port::StoreError;
+use crate::port::{StoreError, StoreRead};
 use crate::protocol::stored::{self, Outcome as StoredOutcome, Record, ReportRecord};
 use crate::protocol::wire::v1::ctl::{Package, PackageFilter, RefusalCode, Response};
 use crate::protocol::wire::v1::history::{PastAttempt, PastOutcome};
@@ -136,15 +136,10 @@ impl Answering {
         let services = &self.services;
         let numbers = services.views.look(|model| model.history(job)).await.map_err(gone)?;
         let moment = services.moment(self.reader.moment_age()).await.map_err(gone)?;
-        let read = |reply: oneshot::Sender<Result<Vec<Option<bytes::Bytes>>, StoreError>>| {
-            store::Message::Read(Box::new(move |store| {
-                let values = numbers.iter().map(|number| store.get(&ReportRecord::key(*number)));
-                // A failed read is this reader's alone: the store goes on.
-                let _ = reply.send(values.collect());
-                Ok(())
-            }))
+        let read = move |store: &dyn StoreRead| -> Result<Vec<Option<bytes::Bytes>>, StoreError> {
+            numbers.iter().map(|number| store.get(&ReportRecord::key(*number))).collect()
         };
-        let values = services.ask(&services.store, read).await.map_err(gone)?;
+        let values = services.read(read).await.map_err(gone)?;
         let values = values.map_err(|error| error.to_string())?;
         let mut rows = Vec::new();
         for value in values.into_iter().flatten() {
