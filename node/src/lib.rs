@@ -12,6 +12,7 @@ pub mod config;
 pub mod data_dir;
 pub mod distribution;
 mod durable;
+pub mod environment;
 pub mod fetch;
 pub mod health;
 pub mod index;

@@ -146,12 +146,12 @@ impl Harness {
             DebianSettings::new(folder.path().join("work"), folder.path().join("cache"));
         // Base roots are kept over runs where a folder is named for them (on a tmpfs, best).
         let kept = std::env::var_os("REBUILDER_TEST_CACHE").map(PathBuf::from);
-        settings.memory_dir = Some(kept.unwrap_or_else(|| folder.path().join("memory")));
-        settings.memory_free_bytes_min = 1 << 30;
+        settings.folders.memory_dir = Some(kept.unwrap_or_else(|| folder.path().join("memory")));
+        settings.folders.memory_free_bytes_min = 1 << 30;
         settings.parallel = 2;
         settings.base_include.extend(include.iter().map(|&name| name.to_owned()));
         settings.keyrings.extend(keyrings.iter().map(|path| path.to_path_buf()));
-        let memory = settings.memory_dir.clone().expect("set above");
+        let memory = settings.folders.memory_dir.clone().expect("set above");
         let limits = FetchLimits { pause: Duration::from_millis(100), ..FetchLimits::default() };
         let fetcher = Fetcher::new(limits).expect("a fetcher");
         let backend =

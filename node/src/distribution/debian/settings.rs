@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::backend::{DebianBackend, DebianSettings};
+use super::backend::{DebianBackend, DebianSettings, Folders};
 use crate::config::value::{AbsolutePath, Size, Within, Word};
 use crate::config::words;
 use crate::distribution::{BuiltIn, WorkerParts, WorkerSettings};
+use crate::environment::EnvironmentLimits;
 
 /// The table as it is written; `settings.md` beside it describes the keys.
 #[derive(Debug, Default, Deserialize)]
@@ -94,29 +95,35 @@ impl DebianConfig {
         let work_dir = worker.work_dir;
         let usual = DebianSettings::new(work_dir.join("debian-builds"), self.cache_dir(work_dir));
         let (own, bounds) = (self.clone(), worker.bounds);
+        let (folders, limits) = (usual.folders, usual.limits);
         DebianSettings {
-            memory_dir: own.tmpfs,
-            memory_free_bytes_min: own.tmpfs_free_bytes_min.unwrap_or(usual.memory_free_bytes_min),
+            folders: Folders {
+                memory_dir: own.tmpfs,
+                memory_free_bytes_min: own
+                    .tmpfs_free_bytes_min
+                    .unwrap_or(folders.memory_free_bytes_min),
+                ..folders
+            },
+            limits: EnvironmentLimits {
+                memory_bytes_max: bounds.memory_bytes_max,
+                processes_max: bounds.processes_max.unwrap_or(u32::MAX),
+                disk_bytes_max: bounds.disk_bytes_max,
+                log_bytes_per_sec_max: bounds.log_bytes_per_sec_max,
+                outputs_bytes_max: bounds.outputs_bytes_max,
+                source_bytes_max: own.source_bytes_max.unwrap_or(limits.source_bytes_max),
+                package_bytes_max: own.package_bytes_max.unwrap_or(limits.package_bytes_max),
+            },
             keyrings: own.keyrings.unwrap_or(usual.keyrings),
             base_max_age: own.base_max_age.unwrap_or(usual.base_max_age),
             release_check_every: own.release_check_every.unwrap_or(usual.release_check_every),
             base_include: own.base_include.unwrap_or(usual.base_include),
             build_options: own.build_options.unwrap_or(usual.build_options),
             parallel: own.parallel.unwrap_or(usual.parallel),
-            memory_bytes_max: bounds.memory_bytes_max,
-            processes_max: bounds.processes_max.unwrap_or(u32::MAX),
-            disk_bytes_max: bounds.disk_bytes_max,
-            log_bytes_per_sec_max: bounds.log_bytes_per_sec_max,
-            outputs_bytes_max: bounds.outputs_bytes_max,
             nested_namespaces: own.nested_namespaces.unwrap_or(usual.nested_namespaces),
-            source_bytes_max: own.source_bytes_max.unwrap_or(usual.source_bytes_max),
-            package_bytes_max: own.package_bytes_max.unwrap_or(usual.package_bytes_max),
             package_cache_bytes_max: own
                 .package_cache_bytes_max
                 .unwrap_or(usual.package_cache_bytes_max),
             proxies: worker.proxies.clone(),
-            work_dir: usual.work_dir,
-            cache_dir: usual.cache_dir,
         }
     }
 }
@@ -141,9 +148,8 @@ impl WorkerSettings for DebianConfig {
 
     fn open(&self, worker: &WorkerParts<'_>) -> Result<BuiltIn, (PathBuf, io::Error)> {
         let settings = self.backend(worker);
-        let at = settings.work_dir.clone();
-        let homes = settings.memory_dir.iter().chain([&at]);
-        let attempts = homes.map(|home| home.join("layers")).collect();
+        let at = settings.folders.work_dir.clone();
+        let attempts = settings.folders.layer_homes();
         let (sandbox, fetcher) = (worker.sandbox.clone(), worker.fetcher.clone());
         let backend = DebianBackend::new(settings, sandbox, fetcher, Arc::clone(worker.clock));
         let backend = Arc::new(backend.map_err(|error| (at, error))?);

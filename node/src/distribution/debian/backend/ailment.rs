@@ -27,13 +27,15 @@ pub(super) async fn ailment(
         return Some(reason);
     }
     // First the disk: keyrings are gathered into a file.
-    if let Some(reason) = room(&settings.work_dir).or_else(|| room(&settings.cache_dir)) {
+    if let Some(reason) =
+        room(&settings.folders.work_dir).or_else(|| room(&settings.folders.cache_dir))
+    {
         return Some(reason);
     }
     if let Err(BuildError::Fault(fault)) = keyring {
         return Some(fault.detail);
     }
-    let folder = settings.work_dir.join("probe");
+    let folder = settings.folders.work_dir.join("probe");
     let tried = try_in(sandbox, &folder).await;
     if let Err(error) = sandbox::remove_tree(&folder).await {
         return Some(error.to_string());

@@ -1,14 +1,18 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rebuilder_actors::protocol::{Assignment, BuildInput, EnvironmentKnowledge, FaultKind, Stage};
 
-use super::archives::Archives;
+use super::archives::{Archives, base_key};
+use super::base::Base;
+use super::bootstrap::Bootstrap;
 use super::chroot::{Chroot, Step, say};
 use super::debian_backend::DebianBackend;
 use super::install::{digest, reason};
 use super::plan::BuildPlan;
 use super::source::{self, Source};
-use super::tools::Tools;
+use super::step;
+use super::tools::{KEYRING_INSIDE, Tools};
 use super::{outputs, recorded};
 use crate::backend::{BuildError, BuildFacts, record};
 use crate::distribution::debian::format::Buildinfo;
@@ -35,7 +39,7 @@ impl Attempt<'_> {
         let source = self.source(recorded.as_ref()).await?;
         let plan = match &recorded {
             Some(recorded) => BuildPlan::recorded(self.assignment, &source.control, recorded)?,
-            None => BuildPlan::suite(self.assignment, &source.control, self.chroot.settings)?,
+            None => BuildPlan::suite(self.assignment, &source.control, &self.backend.settings)?,
         };
         let sandbox = self.chroot.sandbox;
         sandbox
@@ -48,9 +52,7 @@ impl Attempt<'_> {
         self.facts.sandbox = Some(held_in);
         self.chroot.enter(Stage::Prepare, limits.stage_secs_max);
         let keyring = self.backend.keyring()?;
-        let (bases, cache) = (&self.backend.bases, &self.backend.packages);
-        let base = bases.get(&plan.architecture, &archives, &keyring, cache, &self.chroot);
-        let base = self.chroot.unless_cancelled(base).await?;
+        let base = self.base(&archives, &plan, &keyring).await?;
         self.chroot.root.lowers = vec![base.root()];
         let tools = self.layer().join("tools");
         let tools = Tools::new(sandbox, tools, &plan.architecture, &keyring).await?;
@@ -60,8 +62,37 @@ impl Attempt<'_> {
         self.chroot.enter(Stage::Build, limits.build_secs_max);
         self.build(&plan).await?;
         let out = self.folder.join("out");
-        outputs::collect(&self.chroot, &plan, self.assignment, &out).await?;
+        outputs::collect(&self.chroot, parent(&plan.path), self.assignment, &out).await?;
         Ok(out)
+    }
+
+    /// The base root, made or renewed when it has to be.
+    async fn base(
+        &self,
+        archives: &Archives,
+        plan: &BuildPlan,
+        keyring: &Path,
+    ) -> Result<Arc<Base>, BuildError> {
+        let (backend, architecture) = (self.backend, &*plan.architecture);
+        let work = async {
+            let bytes = tokio::fs::read(keyring)
+                .await
+                .map_err(|error| BuildError::io("read", keyring, &error))?;
+            let lines = archives.base_lines(KEYRING_INSIDE);
+            let include = &backend.settings.base_include;
+            let recipe = Bootstrap {
+                key: base_key(architecture, &lines, include, &bytes),
+                settings: &backend.settings,
+                architecture,
+                archives,
+                keyring,
+                cache: &backend.packages,
+                fetcher: &backend.fetcher,
+                attempt: &self.chroot,
+            };
+            backend.bases.get(&recipe, self.chroot.progress).await
+        };
+        self.chroot.unless_cancelled(work).await
     }
 
     /// The recorded environment; `None` where none is recorded.
@@ -93,7 +124,7 @@ impl Attempt<'_> {
         let into = self.folder.join("source");
         std::fs::create_dir_all(&into).map_err(|error| BuildError::io("make", &into, &error))?;
         let fetcher = &self.backend.fetcher;
-        let bytes_max = self.chroot.settings.source_bytes_max;
+        let bytes_max = self.chroot.limits.source_bytes_max;
         let work = source::fetch(fetcher, remote, bytes_max, &into, self.chroot.progress);
         let source = self.chroot.unless_cancelled(work).await?;
         self.facts.source_sha256 = Some(source.sha256);
@@ -176,7 +207,7 @@ impl Attempt<'_> {
     /// Unpacks the source where it is built, and puts a binNMU's entry on its changelog.
     async fn unpack(&mut self, source: &Source, plan: &BuildPlan) -> Result<(), BuildError> {
         let parent = parent(&plan.path);
-        let made = Step::root("/", ["sh", "-ec", MAKE_ROOM, "sh", &plan.path, parent]);
+        let made = step::root("/", ["sh", "-ec", MAKE_ROOM, "sh", &plan.path, parent]);
         let (status, tail) = self.chroot.logged(made).await?;
         if status == OCCUPIED {
             let detail = format!(
@@ -191,7 +222,7 @@ impl Attempt<'_> {
             return Err(BuildError::fault(FaultKind::WorkerFailed, detail));
         }
         let dsc = format!("{SOURCE_INSIDE}/{}", source.dsc);
-        let mut step = Step::root(parent, ["dpkg-source", "-x", &dsc, &plan.path]);
+        let mut step = step::root(parent, ["dpkg-source", "-x", &dsc, &plan.path]);
         step.user = User::Builder;
         let (status, tail) = self.chroot.logged(step).await?;
         if status != 0 {
@@ -201,7 +232,7 @@ impl Attempt<'_> {
         let Some(entry) = &plan.changelog else { return Ok(()) };
         let script = "printf %s \"$1\" | cat - debian/changelog >debian/changelog.new && \
                       mv debian/changelog.new debian/changelog";
-        let mut step = Step::root(&plan.path, ["sh", "-c", script, "sh", entry]);
+        let mut step = step::root(&plan.path, ["sh", "-c", script, "sh", entry]);
         step.user = User::Builder;
         let (status, tail) = self.chroot.logged(step).await?;
         if status != 0 {
@@ -242,7 +273,7 @@ impl Attempt<'_> {
         let step = Step {
             user: User::Builder,
             environment: plan.environment.clone(),
-            ..Step::root(&plan.path, command)
+            ..step::root(&plan.path, command)
         };
         let (status, tail) = self.chroot.logged(step).await?;
         if status != UNMET_DEPENDENCIES {
@@ -255,7 +286,7 @@ impl Attempt<'_> {
 }
 
 /// The folder that holds the outputs.
-pub(super) fn parent(path: &str) -> &str {
+fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("/", |(parent, _)| if parent.is_empty() { "/" } else { parent })
 }
 

@@ -2,20 +2,15 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rebuilder_actors::port::{Clock, Monotonic, Progress};
-use rebuilder_actors::protocol::{FaultKind, Sha256, UtcMillis};
+use rebuilder_actors::protocol::{Sha256, UtcMillis};
 use serde::{Deserialize, Serialize};
 
-use super::archives::{Archives, base_key};
-use super::bootstrap::Bootstrap;
-use super::chroot::{Chroot, say};
-use super::packages::PackageCache;
-use super::settings::DebianSettings;
-use super::storage;
-use super::tools::KEYRING_INSIDE;
-use crate::backend::{BuildError, faults};
-use crate::fetch::Fetcher;
+use super::chroot::say;
+use super::storage::{self, Folders};
+use crate::backend::BuildError;
 use crate::sandbox;
 
 /// A base root: the packages that every build needs, never changed once it is there. Attempts have
@@ -31,7 +26,7 @@ pub(super) struct Base {
 struct Record {
     key: String,
     made_at: UtcMillis,
-    /// Digest of each suite's `InRelease`, by URL.
+    /// Digest of each index that it was made of, by URL.
     releases: BTreeMap<String, Sha256>,
 }
 
@@ -42,11 +37,36 @@ impl Base {
     }
 }
 
-/// All base roots of this worker: at most one current for each key, made by one attempt while
+/// How the base roots of one distribution are made.
+pub(super) trait Recipe: Sync {
+    /// Names everything that decides what is in the base root: a name of a folder.
+    fn key(&self) -> &str;
+
+    /// What it is made of, for the log.
+    fn summary(&self) -> String;
+
+    /// Digests of the signed indexes that it is made of, by URL: they change when its packages may
+    /// have changed.
+    fn indexes(&self) -> impl Future<Output = Result<BTreeMap<String, Sha256>, BuildError>> + Send;
+
+    /// Makes the root file system `root` in the folder `making`, and leaves nothing beside it.
+    fn make(&self, making: &Path) -> impl Future<Output = Result<(), BuildError>> + Send;
+}
+
+/// When a base root is made anew.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Renewal {
+    /// Age at which it is, though its indexes have not changed.
+    pub(super) age_max: Duration,
+    /// How often its indexes are asked whether they have changed.
+    pub(super) check_every: Duration,
+}
+
+/// All base roots of a backend: at most one current for each key, made by one attempt while
 /// the others that need it wait.
 pub(super) struct Bases {
-    settings: DebianSettings,
-    fetcher: Fetcher,
+    folders: Folders,
+    renewal: Renewal,
     clock: Arc<dyn Clock>,
     slots: Mutex<BTreeMap<String, Slot>>,
     retired: Mutex<Vec<Arc<Base>>>,
@@ -57,13 +77,12 @@ type Slot = Arc<tokio::sync::Mutex<Option<Arc<Base>>>>;
 impl Bases {
     /// Takes over what an earlier process left complete, and removes the rest.
     pub(super) fn open(
-        settings: DebianSettings,
-        fetcher: Fetcher,
+        folders: Folders,
+        renewal: Renewal,
         clock: Arc<dyn Clock>,
     ) -> std::io::Result<Self> {
         let mut newest: BTreeMap<String, Base> = BTreeMap::new();
-        for home in storage::homes(&settings) {
-            let home = storage::base_home(&home);
+        for home in folders.base_homes() {
             std::fs::create_dir_all(&home)?;
             // Nobody else on this machine is to run what is in there.
             std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700))?;
@@ -89,29 +108,21 @@ impl Bases {
             .map(|(key, base)| (key, Arc::new(tokio::sync::Mutex::new(Some(Arc::new(base))))))
             .collect();
         let (slots, retired) = (Mutex::new(slots), Mutex::new(Vec::new()));
-        Ok(Self { settings, fetcher, clock, slots, retired })
+        Ok(Self { folders, renewal, clock, slots, retired })
     }
 
-    /// The base root for these archives, made or renewed when it has to be.
+    /// The base root of `recipe`, made or renewed when it has to be; the others that need it wait.
     pub(super) async fn get(
         &self,
-        architecture: &str,
-        archives: &Archives,
-        keyring: &Path,
-        cache: &PackageCache,
-        attempt: &Chroot<'_>,
+        recipe: &impl Recipe,
+        progress: &dyn Progress,
     ) -> Result<Arc<Base>, BuildError> {
-        let progress = attempt.progress;
-        let bytes = tokio::fs::read(keyring)
-            .await
-            .map_err(|error| BuildError::io("read", keyring, &error))?;
-        let lines = archives.base_lines(KEYRING_INSIDE);
-        let key = base_key(architecture, &lines, &self.settings.base_include, &bytes);
+        let key = recipe.key();
         let slot = Arc::clone(
             self.slots
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .entry(key.clone())
+                .entry(key.to_owned())
                 .or_default(),
         );
         let mut held = if let Ok(held) = slot.try_lock() {
@@ -121,13 +132,11 @@ impl Bases {
             slot.lock().await
         };
         if let Some(base) = held.as_ref()
-            && self.is_fresh(base, archives, progress).await
+            && self.is_fresh(base, recipe, progress).await
         {
             return Ok(Arc::clone(base));
         }
-        let work =
-            Bootstrap { settings: &self.settings, architecture, archives, keyring, cache, attempt };
-        let base = Arc::new(self.make(&key, &work).await?);
+        let base = Arc::new(self.make(recipe, progress).await?);
         if let Some(old) = held.replace(Arc::clone(&base)) {
             self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(old);
         }
@@ -148,14 +157,14 @@ impl Bases {
                 tracing::warn!(%error, "a superseded base root stays");
             }
         }
-        storage::sweep(&self.settings).await;
+        self.folders.sweep().await;
     }
 
-    async fn is_fresh(&self, base: &Base, archives: &Archives, progress: &dyn Progress) -> bool {
+    async fn is_fresh(&self, base: &Base, recipe: &impl Recipe, progress: &dyn Progress) -> bool {
         if !base.root().is_dir() {
             return false;
         }
-        let limit = i64::try_from(self.settings.base_max_age.as_millis()).unwrap_or(i64::MAX);
+        let limit = i64::try_from(self.renewal.age_max.as_millis()).unwrap_or(i64::MAX);
         let age = self.clock.utc().0.saturating_sub(base.record.made_at.0);
         // A negative age: the wall clock stepped back; nothing is known then.
         if !(0..limit).contains(&age) {
@@ -164,12 +173,12 @@ impl Bases {
         }
         let now = self.clock.monotonic();
         let checked_at = *base.checked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = checked_at == Monotonic::default()
-            || now.since(checked_at) >= self.settings.release_check_every;
+        let is_due =
+            checked_at == Monotonic::default() || now.since(checked_at) >= self.renewal.check_every;
         if !is_due {
             return true;
         }
-        match self.releases(archives).await {
+        match recipe.indexes().await {
             Ok(releases) if releases == base.record.releases => {
                 *base.checked_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
                 true
@@ -186,37 +195,22 @@ impl Bases {
         }
     }
 
-    async fn releases(&self, archives: &Archives) -> Result<BTreeMap<String, Sha256>, BuildError> {
-        let mut releases = BTreeMap::new();
-        for suite in &archives.suites {
-            let url = suite.release_url();
-            let bytes = self.fetcher.get(&url, RELEASE_BYTES_MAX).await.map_err(|error| {
-                BuildError::fault(
-                    faults::of_fetch(&error),
-                    format!("suite cannot be read: {error}"),
-                )
-            })?;
-            releases.insert(url, Sha256::of(&bytes));
-        }
-        Ok(releases)
-    }
-
-    async fn make(&self, key: &str, work: &Bootstrap<'_>) -> Result<Base, BuildError> {
-        let progress = work.attempt.progress;
+    async fn make(
+        &self,
+        recipe: &impl Recipe,
+        progress: &dyn Progress,
+    ) -> Result<Base, BuildError> {
+        let key = recipe.key();
         let began = self.clock.monotonic();
         // Read before the packages: what changes meanwhile is then found at the next check.
-        let releases = self.releases(work.archives).await?;
-        let home = storage::base_home(&storage::home(&self.settings));
+        let releases = recipe.indexes().await?;
+        let home = self.folders.base_home();
         let making = home.join(format!(".new-{key}"));
         sandbox::clear(&making).await?;
         std::fs::create_dir_all(&making)
             .map_err(|error| BuildError::io("make", &making, &error))?;
-        say(progress, format!("makes base root {key}: {}", work.summary()));
-        let ended = match work.run(&making).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.unread(work, &making).await),
-            Err(ended) => Err(ended),
-        };
+        say(progress, format!("makes base root {key}: {}", recipe.summary()));
+        let ended = recipe.make(&making).await;
         if ended.is_err()
             // It may have filled the disk, and the next try may be hours away.
             && let Err(error) = sandbox::clear(&making).await
@@ -238,28 +232,6 @@ impl Bases {
         say(progress, format!("base root {key} is ready after {secs:.1} s"));
         Ok(Base { folder, record, checked_at: Mutex::new(now) })
     }
-
-    /// Which fault it is that apt could not read the package lists: asked again, step by step.
-    async fn unread(&self, work: &Bootstrap<'_>, making: &Path) -> BuildError {
-        if let Err(ended) = self.releases(work.archives).await {
-            return ended;
-        }
-        match work.are_trusted(making).await {
-            Err(ended) => ended,
-            Ok(true) => {
-                let detail = format!("package lists of {} cannot be fetched", work.summary());
-                BuildError::fault(FaultKind::FetchFailed, detail)
-            }
-            Ok(false) => {
-                let detail = format!(
-                    "apt does not accept the suites of {} (signature, date, name): the log has \
-                     what it says",
-                    work.summary()
-                );
-                BuildError::fault(FaultKind::InputsUnavailable, detail)
-            }
-        }
-    }
 }
 
 fn read_record(folder: &Path) -> Option<Record> {
@@ -270,6 +242,3 @@ fn read_record(folder: &Path) -> Option<Record> {
 }
 
 const RECORD: &str = "base.json";
-
-/// Largest `InRelease` that is read; Debian's have 200 KiB.
-const RELEASE_BYTES_MAX: u64 = 8 << 20;

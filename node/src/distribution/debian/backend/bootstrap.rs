@@ -1,29 +1,60 @@
+use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
-use rebuilder_actors::protocol::FaultKind;
+use rebuilder_actors::protocol::{FaultKind, Sha256};
 
 use super::archives::Archives;
+use super::base::Recipe;
 use super::chroot::{Chroot, Step, say};
 use super::install::reason;
-use super::packages::{PackageCache, Wanted, wanted};
+use super::packages::{PackageCache, Wanted};
 use super::settings::DebianSettings;
+use super::step;
 use super::tools::{self, KEYRING_INSIDE, TARGET, Tools};
-use crate::backend::{BuildError, Found, decide};
+use super::wanted::wanted;
+use crate::backend::{BuildError, Found, decide, faults};
 use crate::distribution::debian::format::names;
+use crate::fetch::Fetcher;
 use crate::sandbox::{self, Bind, Network, Root};
 
 /// Makes a base root, as `mmdebstrap --variant=buildd` would. All of it happens in sandboxes: what
 /// has the network runs no package's code and only the host's tools, what runs a package's code has
 /// the loopback alone and nothing of the host.
 pub(super) struct Bootstrap<'a> {
+    /// See [`Recipe::key`].
+    pub(super) key: String,
     pub(super) settings: &'a DebianSettings,
     pub(super) architecture: &'a str,
     pub(super) archives: &'a Archives,
     pub(super) keyring: &'a Path,
     pub(super) cache: &'a PackageCache,
+    pub(super) fetcher: &'a Fetcher,
     /// The attempt for which it is made: its limits, its log, its end.
     pub(super) attempt: &'a Chroot<'a>,
+}
+
+impl Recipe for Bootstrap<'_> {
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn summary(&self) -> String {
+        let suites: Vec<String> = self.archives.suites.iter().map(|suite| suite.name()).collect();
+        format!("{} of {}", self.architecture, suites.join(", "))
+    }
+
+    async fn indexes(&self) -> Result<BTreeMap<String, Sha256>, BuildError> {
+        self.releases().await
+    }
+
+    async fn make(&self, making: &Path) -> Result<(), BuildError> {
+        match self.run(making).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.unread(making).await),
+            Err(ended) => Err(ended),
+        }
+    }
 }
 
 /// Which packages are unpacked before the root can install any; paths of files.
@@ -34,14 +65,23 @@ struct First {
 }
 
 impl Bootstrap<'_> {
-    /// For the log.
-    pub(super) fn summary(&self) -> String {
-        let suites: Vec<String> = self.archives.suites.iter().map(|suite| suite.name()).collect();
-        format!("{} of {}", self.architecture, suites.join(", "))
+    async fn releases(&self) -> Result<BTreeMap<String, Sha256>, BuildError> {
+        let mut releases = BTreeMap::new();
+        for suite in &self.archives.suites {
+            let url = suite.release_url();
+            let bytes = self.fetcher.get(&url, RELEASE_BYTES_MAX).await.map_err(|error| {
+                BuildError::fault(
+                    faults::of_fetch(&error),
+                    format!("suite cannot be read: {error}"),
+                )
+            })?;
+            releases.insert(url, Sha256::of(&bytes));
+        }
+        Ok(releases)
     }
 
     /// Makes `making/root`. False when the package lists cannot be read: why, the caller finds out.
-    pub(super) async fn run(&self, making: &Path) -> Result<bool, BuildError> {
+    async fn run(&self, making: &Path) -> Result<bool, BuildError> {
         let owner = self.attempt.sandbox.root_id();
         let scratch = making.join("scratch");
         let root = making.join("root");
@@ -69,9 +109,31 @@ impl Bootstrap<'_> {
         Ok(true)
     }
 
+    /// Which fault it is that apt could not read the package lists: asked again, step by step.
+    async fn unread(&self, making: &Path) -> BuildError {
+        if let Err(ended) = self.releases().await {
+            return ended;
+        }
+        match self.are_trusted(making).await {
+            Err(ended) => ended,
+            Ok(true) => {
+                let detail = format!("package lists of {} cannot be fetched", self.summary());
+                BuildError::fault(FaultKind::FetchFailed, detail)
+            }
+            Ok(false) => {
+                let detail = format!(
+                    "apt does not accept the suites of {} (signature, date, name): the log has \
+                     what it says",
+                    self.summary()
+                );
+                BuildError::fault(FaultKind::InputsUnavailable, detail)
+            }
+        }
+    }
+
     /// Whether apt accepts the suites' `InRelease` files: the only thing that is read then. For
     /// telling what failed.
-    pub(super) async fn are_trusted(&self, making: &Path) -> Result<bool, BuildError> {
+    async fn are_trusted(&self, making: &Path) -> Result<bool, BuildError> {
         let owner = self.attempt.sandbox.root_id();
         let scratch = making.join("trust");
         let root = scratch.join("root");
@@ -121,9 +183,9 @@ impl Bootstrap<'_> {
         let everything: Vec<&str> =
             [&*essential].into_iter().chain(rest.iter().map(String::as_str)).collect();
         all.extend(self.resolve(tools, root, &everything).await?);
-        all.sort_by(|a, b| a.file().cmp(b.file()));
+        all.sort_by(|a, b| a.file.cmp(&b.file));
         all.dedup();
-        let bytes_max = self.settings.package_bytes_max;
+        let bytes_max = self.settings.limits.package_bytes_max;
         let provided = self.cache.provide(&all, bytes_max, packages);
         let (count, bytes) = self.attempt.unless_cancelled(provided).await?;
         let total = all.len();
@@ -212,7 +274,7 @@ impl Bootstrap<'_> {
             .collect();
         let script = ["sh", "-ec", CONFIGURE, "sh", APT_CONF, &count];
         let files = files.iter().map(String::as_str);
-        let step = Step::root("/", script.into_iter().chain(files));
+        let step = step::root("/", script.into_iter().chain(files));
         let mut with_packages = inside.elsewhere(inside.root.clone(), Vec::new());
         with_packages.binds = vec![archives(packages, ARCHIVES_INSIDE)];
         self.logged(&with_packages, step, "its first packages cannot be installed").await?;
@@ -220,7 +282,7 @@ impl Bootstrap<'_> {
         let arguments: Vec<&str> =
             ["install"].into_iter().chain(rest.iter().map(String::as_str)).collect();
         with_packages.apt(self.cache, packages, "/", &arguments).await?;
-        let step = Step::root("/", ["sh", "-ec", FINISH]);
+        let step = step::root("/", ["sh", "-ec", FINISH]);
         self.logged(inside, step, "it cannot be finished").await
     }
 
@@ -311,3 +373,6 @@ Acquire::ForceHash "SHA256";
 Dpkg::Use-Pty "false";
 DPkg::Options { "--force-unsafe-io"; "--force-confold"; };
 "#;
+
+/// Largest `InRelease` that is read; Debian's have 200 KiB.
+const RELEASE_BYTES_MAX: u64 = 8 << 20;

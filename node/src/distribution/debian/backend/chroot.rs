@@ -1,23 +1,28 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rebuilder_actors::port::{Clock, Monotonic, Progress};
 use rebuilder_actors::protocol::{FaultKind, Stage};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::settings::DebianSettings;
 use crate::backend::{BuildError, Found, decide, faults};
+use crate::environment::EnvironmentLimits;
+use crate::fetch::Proxies;
 use crate::sandbox::{
-    Bind, Exit, Limits, Network, Observed, Output, Personality, Root, Sandbox, Spec, User, Wall,
+    self, Bind, Exit, Limits, Network, Observed, Output, Personality, Root, Sandbox, Spec, User,
+    Wall,
 };
 
 /// The root of one attempt: a base root and one writable layer, in which commands run one after
 /// the other, each in a sandbox of its own.
 pub(super) struct Chroot<'a> {
     pub(super) root: Root,
-    pub(super) settings: &'a DebianSettings,
+    pub(super) limits: &'a EnvironmentLimits,
+    /// What commands with the host's network fetch through.
+    pub(super) proxies: &'a Proxies,
     /// Runs the commands.
     pub(super) sandbox: &'a Sandbox,
     pub(super) clock: &'a dyn Clock,
@@ -49,14 +54,18 @@ pub(super) struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// A command of the system's own tools, as root, without network.
-    pub(super) fn root(directory: &'a str, command: impl IntoIterator<Item = &'a str>) -> Self {
+    /// A command of the system's own tools, as root, without network, with `environment`.
+    pub(super) fn root(
+        directory: &'a str,
+        command: impl IntoIterator<Item = &'a str>,
+        environment: BTreeMap<String, String>,
+    ) -> Self {
         Self {
             user: User::Root,
             network: Network::Loopback,
             command: command.into_iter().map(str::to_owned).collect(),
             directory,
-            environment: system_environment(),
+            environment,
         }
     }
 }
@@ -100,7 +109,7 @@ impl Chroot<'_> {
         let mut environment = step.environment;
         // Whoever has no network has no use for them, and they may hold a password.
         if step.network == Network::Host {
-            environment.extend(self.settings.proxies.variables());
+            environment.extend(self.proxies.variables());
         }
         let spec = Spec {
             root: self.root.clone(),
@@ -112,12 +121,12 @@ impl Chroot<'_> {
             directory: PathBuf::from(step.directory),
             limits: Limits {
                 wall: self.remaining().max(Duration::from_millis(1)),
-                memory_bytes: self.settings.memory_bytes_max,
-                processes: self.settings.processes_max,
+                memory_bytes: self.limits.memory_bytes_max,
+                processes: self.limits.processes_max,
                 // The kernel's end of such a write would be a failure without a trace.
                 file_bytes: None,
-                disk_bytes: self.settings.disk_bytes_max,
-                output_bytes_per_sec: self.settings.log_bytes_per_sec_max,
+                disk_bytes: self.limits.disk_bytes_max,
+                output_bytes_per_sec: self.limits.log_bytes_per_sec_max,
             },
             wall: Wall {
                 // A build's wish, which scripts of packages do not share.
@@ -139,6 +148,28 @@ impl Chroot<'_> {
         }
     }
 
+    /// Runs `work` until it ends, the stage's time is up or the attempt is cancelled; then it is
+    /// dropped.
+    pub(super) async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, BuildError>>,
+    ) -> Result<T, BuildError> {
+        let stage = self.stage;
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(cancelled(stage)),
+            ended = timeout(self.remaining(), work) => ended.unwrap_or_else(|_| {
+                let detail = format!("stage {stage} took longer than allowed");
+                Err(BuildError::fault(FaultKind::TimedOut(stage), detail))
+            }),
+        }
+    }
+
+    /// Deletes the writable layer, or gets it out of the way.
+    pub(super) async fn remove_layer(layer: &Path) -> Result<(), BuildError> {
+        Ok(sandbox::clear(layer).await?)
+    }
+
     /// What all commands so far may have been short of.
     pub(super) fn observed(&self) -> Observed {
         self.observed.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -154,24 +185,6 @@ pub(super) fn say(progress: &dyn Progress, line: impl AsRef<str>) {
 pub(super) fn cancelled(stage: Stage) -> BuildError {
     BuildError::fault(FaultKind::Cancelled, format!("cancelled in stage {stage}"))
 }
-
-/// What package tools are run with.
-pub(super) fn system_environment() -> BTreeMap<String, String> {
-    [
-        ("PATH", PATH),
-        ("LC_ALL", "C.UTF-8"),
-        ("HOME", "/nonexistent"),
-        ("DEBIAN_FRONTEND", "noninteractive"),
-        ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .collect()
-}
-
-/// As the build daemons of Debian have it.
-pub(super) const PATH: &str =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/games:/usr/games";
 
 struct Logged<'a> {
     progress: &'a dyn Progress,

@@ -1,4 +1,3 @@
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -8,11 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::ailment;
 use super::attempt::Attempt;
-use super::base::Bases;
+use super::base::{Bases, Renewal};
 use super::chroot::Chroot;
 use super::packages::PackageCache;
 use super::settings::DebianSettings;
-use super::storage;
 use crate::backend::{BuildError, BuildFacts, Rebuild};
 use crate::fetch::Fetcher;
 use crate::sandbox::{Personality, Root, Sandbox, Wall};
@@ -41,18 +39,7 @@ impl DebianBackend {
         fetcher: Fetcher,
         clock: Arc<dyn Clock>,
     ) -> std::io::Result<Self> {
-        std::fs::create_dir_all(&settings.work_dir)?;
-        std::fs::create_dir_all(&settings.cache_dir)?;
-        if let Some(dir) = &settings.memory_dir {
-            std::fs::create_dir_all(dir)?;
-        }
-        for home in storage::layer_homes(&settings) {
-            std::fs::create_dir_all(&home)?;
-            std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700))?;
-            for entry in std::fs::read_dir(&home)? {
-                storage::remove_left_over(&entry?.path());
-            }
-        }
+        settings.folders.open()?;
         if settings.nested_namespaces {
             tracing::warn!(
                 "builds may make user namespaces, so that their verdicts do not say `isolation: \
@@ -62,11 +49,14 @@ impl DebianBackend {
         let usual = sandbox.evidence(Wall::default(), Personality::Native);
         tracing::info!(sandbox = ?usual, "builds are held in");
         let packages = PackageCache::open(
-            settings.cache_dir.join("packages"),
+            settings.folders.cache_dir.join("packages"),
+            "deb",
             settings.package_cache_bytes_max,
             fetcher.clone(),
         )?;
-        let bases = Bases::open(settings.clone(), fetcher.clone(), Arc::clone(&clock))?;
+        let renewal =
+            Renewal { age_max: settings.base_max_age, check_every: settings.release_check_every };
+        let bases = Bases::open(settings.folders.clone(), renewal, Arc::clone(&clock))?;
         Ok(Self { settings, sandbox, fetcher, bases, packages, clock })
     }
 
@@ -95,7 +85,7 @@ impl DebianBackend {
             all.extend(bytes);
         }
         let digest = Sha256::of(&all).to_string();
-        let path = self.settings.cache_dir.join(format!("keyring-{}.gpg", &digest[..16]));
+        let path = self.settings.folders.cache_dir.join(format!("keyring-{}.gpg", &digest[..16]));
         let is_there = std::fs::metadata(&path).is_ok_and(|found| found.len() == all.len() as u64);
         if !is_there {
             std::fs::write(&path, &all).map_err(|error| BuildError::io("write", &path, &error))?;
@@ -110,14 +100,15 @@ impl DebianBackend {
         facts: &mut BuildFacts,
         progress: &dyn Progress,
     ) -> Result<PathBuf, BuildError> {
-        let home = storage::layer_home(&self.settings);
+        let home = self.settings.folders.layer_home();
         let layer = home.join(assignment.attempt.to_string());
         Chroot::remove_layer(&layer).await?;
         std::fs::create_dir_all(&layer).map_err(|error| BuildError::io("make", &layer, &error))?;
         let (cancel, observed) = (CancellationToken::new(), Mutex::default());
         let chroot = Chroot {
             root: Root { lowers: Vec::new(), upper: layer.join("upper"), work: layer.join("work") },
-            settings: &self.settings,
+            limits: &self.settings.limits,
+            proxies: &self.settings.proxies,
             sandbox: &self.sandbox,
             clock: &*self.clock,
             progress,

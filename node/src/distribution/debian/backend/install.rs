@@ -2,14 +2,15 @@ use std::path::Path;
 
 use rebuilder_actors::protocol::text::counted_len;
 use rebuilder_actors::protocol::{FaultKind, Sha256};
-use tokio::time::timeout;
 
 use super::archives::Suite;
-use super::chroot::{Chroot, Step, cancelled, say};
-use super::packages::{PackageCache, wanted};
+use super::chroot::{Chroot, say};
+use super::packages::PackageCache;
+use super::step;
 use super::tools::{self, KEYRING_INSIDE, Tools};
+use super::wanted::wanted;
 use crate::backend::BuildError;
-use crate::sandbox::{self, Bind, Network};
+use crate::sandbox::{Bind, Network};
 
 /// One installed package as dpkg lists it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,23 +21,6 @@ pub(super) struct Listed {
 }
 
 impl Chroot<'_> {
-    /// Runs `work` until it ends, the stage's time is up or the attempt is cancelled; then it is
-    /// dropped.
-    pub(super) async fn unless_cancelled<T>(
-        &self,
-        work: impl Future<Output = Result<T, BuildError>>,
-    ) -> Result<T, BuildError> {
-        let stage = self.stage;
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => Err(cancelled(stage)),
-            ended = timeout(self.remaining(), work) => ended.unwrap_or_else(|_| {
-                let detail = format!("stage {stage} took longer than allowed");
-                Err(BuildError::fault(FaultKind::TimedOut(stage), detail))
-            }),
-        }
-    }
-
     /// Has apt do what `arguments` ask for, in `directory`. The packages are fetched from outside,
     /// by the digests of the signed lists; apt itself, and the packages' scripts, run without
     /// network.
@@ -48,7 +32,7 @@ impl Chroot<'_> {
         arguments: &[&str],
     ) -> Result<(), BuildError> {
         let asked = ["apt-get", "-qq", "--print-uris", "-o", "Acquire::ForceHash=SHA256"];
-        let step = Step::root(directory, asked.into_iter().chain(arguments.iter().copied()));
+        let step = step::root(directory, asked.into_iter().chain(arguments.iter().copied()));
         let (status, printed) = self.captured(step).await?;
         if status != 0 {
             self.progress.log(printed.as_bytes());
@@ -57,13 +41,13 @@ impl Chroot<'_> {
             return Err(BuildError::fault(FaultKind::InputsUnavailable, detail));
         }
         let packages = wanted(&printed, &self.urls)?;
-        let bytes_max = self.settings.package_bytes_max;
+        let bytes_max = self.limits.package_bytes_max;
         let provided = cache.provide(&packages, bytes_max, archives);
         let (count, bytes) = self.unless_cancelled(provided).await?;
         let total = counted_len(packages.len(), "package");
         say(self.progress, format!("{total}, {count} of them fetched ({bytes} bytes)"));
         let run = ["apt-get", "-q", "--no-download"];
-        let step = Step::root(directory, run.into_iter().chain(arguments.iter().copied()));
+        let step = step::root(directory, run.into_iter().chain(arguments.iter().copied()));
         let (status, tail) = self.logged(step).await?;
         if status == 0 {
             return Ok(());
@@ -97,7 +81,7 @@ impl Chroot<'_> {
         let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or("further");
         let usual = self.binds.len();
         self.binds.push(bind(true, LISTS_INSIDE));
-        let taken = Step::root("/", ["sh", "-ec", TAKE, "sh", LISTS_INSIDE, name]);
+        let taken = step::root("/", ["sh", "-ec", TAKE, "sh", LISTS_INSIDE, name]);
         let ended = self.logged(taken).await;
         self.binds.truncate(usual);
         let (copied, tail) = ended?;
@@ -112,7 +96,7 @@ impl Chroot<'_> {
     pub(super) async fn installed(&self) -> Result<Vec<Listed>, BuildError> {
         let format = "-f=${db:Status-Abbrev} ${Package} ${Version} ${Architecture}\\n";
         let (status, printed) =
-            self.captured(Step::root("/", ["dpkg-query", "-W", format])).await?;
+            self.captured(step::root("/", ["dpkg-query", "-W", format])).await?;
         if status != 0 {
             let detail = format!("installed packages cannot be listed: {}", reason(&printed));
             return Err(BuildError::fault(FaultKind::WorkerFailed, detail));
@@ -120,11 +104,6 @@ impl Chroot<'_> {
         let mut all: Vec<Listed> = printed.lines().filter_map(listed).collect();
         all.sort();
         Ok(all)
-    }
-
-    /// Deletes the writable layer, or gets it out of the way.
-    pub(super) async fn remove_layer(layer: &Path) -> Result<(), BuildError> {
-        Ok(sandbox::clear(layer).await?)
     }
 }
 

@@ -20,9 +20,12 @@ mod recorded;
 mod settings;
 mod snapshot;
 mod source;
+mod step;
 mod storage;
 mod tools;
+mod wanted;
 
 pub use debian_backend::DebianBackend;
 pub(crate) use plan::native_architecture;
 pub use settings::DebianSettings;
+pub use storage::Folders;

@@ -4,25 +4,24 @@ use std::path::Path;
 
 use rebuilder_actors::protocol::{Assignment, FaultKind};
 
-use super::attempt::parent;
 use super::chroot::{Chroot, say};
-use super::plan::BuildPlan;
 use crate::backend::{BuildError, matching};
 use crate::sandbox;
 
-/// Copies what the build made of what the assignment names, whatever it is called, out of its
-/// writable layer into `out`.
+/// Copies what the build made in `folder` of what the assignment names, whatever it is called, out
+/// of its writable layer into `out`.
+///
 /// Nothing but regular files is opened, no link is followed, no file and not all of them together
 /// may be larger than allowed.
 pub(super) async fn collect(
     chroot: &Chroot<'_>,
-    plan: &BuildPlan,
+    folder: &str,
     assignment: &Assignment,
     out: &Path,
 ) -> Result<(), BuildError> {
     std::fs::create_dir_all(out).map_err(|error| BuildError::io("make", out, &error))?;
-    let from = Path::new(parent(&plan.path).trim_start_matches('/'));
-    let mut left = chroot.settings.outputs_bytes_max.unwrap_or(u64::MAX);
+    let from = Path::new(folder.trim_start_matches('/'));
+    let mut left = chroot.limits.outputs_bytes_max.unwrap_or(u64::MAX);
     let (tree, folder) = (chroot.root.upper.clone(), from.to_owned());
     let artifacts = assignment.artifacts.clone();
     let looked = tokio::task::spawn_blocking(move || {
@@ -42,7 +41,7 @@ pub(super) async fn collect(
     }
     for name in &names {
         let (tree, path) = (chroot.root.upper.clone(), from.join(name));
-        let (to, bytes_max) = (out.join(name), chroot.settings.package_bytes_max.min(left));
+        let (to, bytes_max) = (out.join(name), chroot.limits.package_bytes_max.min(left));
         let copied = tokio::task::spawn_blocking(move || copy(&tree, &path, &to, bytes_max));
         let copied = copied.await.map_err(stopped)?;
         match copied {

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use rebuilder_actors::domain::architecture::narrower;
 use rebuilder_actors::protocol::{Assignment, FaultKind};
 
-use super::chroot::PATH;
 use super::settings::DebianSettings;
+use super::step::PATH;
 use crate::backend::BuildError;
 use crate::distribution::debian::format::Buildinfo;
 use crate::distribution::debian::format::SourceControl;

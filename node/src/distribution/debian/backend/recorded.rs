@@ -4,10 +4,11 @@ use std::path::Path;
 use rebuilder_actors::protocol::FaultKind;
 
 use super::archives::Archives;
-use super::chroot::{Chroot, Step, say};
+use super::chroot::{Chroot, say};
 use super::install::{Listed, reason};
 use super::packages::PackageCache;
 use super::snapshot::Snapshot;
+use super::step;
 use super::tools::Tools;
 use crate::backend::BuildError;
 use crate::distribution::debian::format::{Buildinfo, Installed};
@@ -109,7 +110,7 @@ impl Environment<'_> {
         let mut known = BTreeSet::new();
         for some in all.chunks(NAMES_AT_ONCE) {
             let names = some.iter().map(|package| package.name.as_str());
-            let step = Step::root("/", ["apt-cache", "madison"].into_iter().chain(names));
+            let step = step::root("/", ["apt-cache", "madison"].into_iter().chain(names));
             // Its status tells of the last name only.
             let (_, printed) = chroot.captured(step).await?;
             for line in printed.lines() {
@@ -153,7 +154,7 @@ impl Environment<'_> {
                       apt-mark -q manual \"$@\" >/dev/null && apt-get -q --purge autoremove";
         let count = others.len().to_string();
         let arguments = ["sh", "-c", script, "sh", &count].into_iter().chain(others).chain(kept);
-        let (status, tail) = chroot.logged(Step::root("/", arguments)).await?;
+        let (status, tail) = chroot.logged(step::root("/", arguments)).await?;
         if status == 0 {
             return Ok(());
         }

@@ -1,21 +1,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::storage::Folders;
+use crate::environment::EnvironmentLimits;
 use crate::fetch::Proxies;
 
 /// How this worker rebuilds Debian packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DebianSettings {
-    /// Holds the writable layers of running attempts; absolute. Owned by this backend: what is in
-    /// its folder `layers` at the start is left over from a crash and removed.
-    pub work_dir: PathBuf,
-    /// Holds base roots and fetched packages over restarts; absolute.
-    pub cache_dir: PathBuf,
-    /// A folder on a tmpfs, used instead of the two above for base roots and writable layers
-    /// while it has `memory_free_bytes_min` free: that halves the times. `None`: never.
-    pub memory_dir: Option<PathBuf>,
-    /// Free bytes below which `memory_dir` gets nothing new.
-    pub memory_free_bytes_min: u64,
+    /// Where base roots, fetched packages and writable layers are.
+    pub folders: Folders,
+    /// Bounds of one attempt.
+    pub limits: EnvironmentLimits,
     /// Through which apt fetches in its sandbox.
     pub proxies: Proxies,
     /// The distribution's keyrings, binary (`.gpg`): what signs the suites of `archives`.
@@ -30,22 +26,8 @@ pub struct DebianSettings {
     pub build_options: Vec<String>,
     /// `parallel=` of `DEB_BUILD_OPTIONS` where none are recorded; at least 1.
     pub parallel: u32,
-    /// Bytes of memory of one build; `None`: not limited.
-    pub memory_bytes_max: Option<u64>,
-    /// Processes and threads of one build at a time; `u32::MAX`: not limited.
-    pub processes_max: u32,
-    /// Bytes that one build may have on disk; `None`: not limited.
-    pub disk_bytes_max: Option<u64>,
     /// True: builds may make user namespaces. Their verdicts do not say `isolation: full`.
     pub nested_namespaces: bool,
-    /// Bytes of log that one build may write in a second, else it waits; `None`: not limited.
-    pub log_bytes_per_sec_max: Option<u64>,
-    /// Bytes of all outputs of one build together; `None`: not limited.
-    pub outputs_bytes_max: Option<u64>,
-    /// Bytes of one file of a source package.
-    pub source_bytes_max: u64,
-    /// Bytes of one package of the environment, and of one output.
-    pub package_bytes_max: u64,
     /// Bytes of fetched packages that are kept; the longest unused go first.
     pub package_cache_bytes_max: u64,
 }
@@ -54,10 +36,8 @@ impl DebianSettings {
     /// The defaults, for these two folders.
     pub fn new(work_dir: PathBuf, cache_dir: PathBuf) -> Self {
         Self {
-            work_dir,
-            cache_dir,
-            memory_dir: None,
-            memory_free_bytes_min: 4 << 30,
+            folders: Folders::new(work_dir, cache_dir),
+            limits: EnvironmentLimits::default(),
             proxies: Proxies::default(),
             keyrings: vec![PathBuf::from("/usr/share/keyrings/debian-archive-keyring.gpg")],
             base_max_age: Duration::from_secs(7 * 24 * 3600),
@@ -66,14 +46,7 @@ impl DebianSettings {
             build_options: vec!["nocheck".to_owned()],
             parallel: std::thread::available_parallelism()
                 .map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)),
-            memory_bytes_max: None,
-            processes_max: 16_384,
-            disk_bytes_max: None,
             nested_namespaces: false,
-            log_bytes_per_sec_max: None,
-            outputs_bytes_max: None,
-            source_bytes_max: 4 << 30,
-            package_bytes_max: 8 << 30,
             package_cache_bytes_max: 20 << 30,
         }
     }

@@ -1,69 +1,108 @@
-//! Where the large things are: on a tmpfs while it has room, else on the disk.
-
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use super::settings::DebianSettings;
 use crate::sandbox;
 
-/// Where the next base root or writable layer goes.
-pub(super) fn home(settings: &DebianSettings) -> PathBuf {
-    memory(settings).unwrap_or_else(|| settings.cache_dir.clone())
+/// Where the large things of a backend are: on a tmpfs while it has room, else on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folders {
+    /// Holds the writable layers of running attempts; absolute. Owned by one backend: what is in
+    /// its folder `layers` at the start is left over from a crash and removed.
+    pub work_dir: PathBuf,
+    /// Holds base roots and fetched packages over restarts; absolute.
+    pub cache_dir: PathBuf,
+    /// A folder on a tmpfs, used instead of the two above for base roots and writable layers
+    /// while it has `memory_free_bytes_min` free: that halves the times. `None`: never.
+    pub memory_dir: Option<PathBuf>,
+    /// Free bytes below which `memory_dir` gets nothing new.
+    pub memory_free_bytes_min: u64,
 }
 
-/// Where base roots may be.
-pub(super) fn homes(settings: &DebianSettings) -> Vec<PathBuf> {
-    let memory = settings.memory_dir.clone();
-    memory.into_iter().chain([settings.cache_dir.clone()]).collect()
+impl Folders {
+    /// These two, and nothing on a tmpfs.
+    pub fn new(work_dir: PathBuf, cache_dir: PathBuf) -> Self {
+        Self { work_dir, cache_dir, memory_dir: None, memory_free_bytes_min: 4 << 30 }
+    }
+
+    /// Makes the folders, and removes the layers that an earlier process left.
+    pub(crate) fn open(&self) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.work_dir)?;
+        std::fs::create_dir_all(&self.cache_dir)?;
+        if let Some(dir) = &self.memory_dir {
+            std::fs::create_dir_all(dir)?;
+        }
+        for home in self.layer_homes() {
+            std::fs::create_dir_all(&home)?;
+            std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700))?;
+            for entry in std::fs::read_dir(&home)? {
+                remove_left_over(&entry?.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the next base root goes.
+    pub(crate) fn base_home(&self) -> PathBuf {
+        bases(&self.memory().unwrap_or_else(|| self.cache_dir.clone()))
+    }
+
+    /// Where base roots may be.
+    pub(crate) fn base_homes(&self) -> Vec<PathBuf> {
+        let memory = self.memory_dir.iter();
+        memory.chain([&self.cache_dir]).map(|dir| bases(dir)).collect()
+    }
+
+    /// Where the next writable layer goes.
+    pub(crate) fn layer_home(&self) -> PathBuf {
+        layers(&self.memory().unwrap_or_else(|| self.work_dir.clone()))
+    }
+
+    /// Where the writable layers of attempts may be.
+    pub(crate) fn layer_homes(&self) -> Vec<PathBuf> {
+        let memory = self.memory_dir.iter();
+        memory.chain([&self.work_dir]).map(|dir| layers(dir)).collect()
+    }
+
+    /// Tries again to delete what could not be deleted before.
+    pub(crate) async fn sweep(&self) {
+        for home in self.layer_homes().into_iter().chain(self.base_homes()) {
+            sandbox::sweep(&home).await;
+        }
+    }
+
+    /// The folder on a tmpfs, while it is of use.
+    fn memory(&self) -> Option<PathBuf> {
+        let dir = self.memory_dir.as_ref()?;
+        let is_executable = !statvfs(dir).ok()?.flags().contains(FsFlags::ST_NOEXEC);
+        let has_room = free_bytes(dir)? >= self.memory_free_bytes_min;
+        let is_dear = available_memory().is_some_and(|free| free < self.memory_free_bytes_min);
+        (is_executable && has_room && !is_dear).then(|| dir.clone())
+    }
 }
 
-/// Where the writable layers of attempts may be.
-pub(super) fn layer_homes(settings: &DebianSettings) -> Vec<PathBuf> {
-    let memory = settings.memory_dir.clone();
-    memory.into_iter().chain([settings.work_dir.clone()]).map(|dir| dir.join("layers")).collect()
+fn bases(home: &Path) -> PathBuf {
+    home.join("bases")
 }
 
-/// Where the next writable layer goes.
-pub(super) fn layer_home(settings: &DebianSettings) -> PathBuf {
-    memory(settings).unwrap_or_else(|| settings.work_dir.clone()).join("layers")
+fn layers(home: &Path) -> PathBuf {
+    home.join("layers")
 }
 
 /// Bytes that are still free at `path`; `None` when that cannot be told.
-pub(super) fn free_bytes(path: &Path) -> Option<u64> {
+fn free_bytes(path: &Path) -> Option<u64> {
     let state = statvfs(path).ok()?;
     Some(state.blocks_available() * state.fragment_size())
 }
 
 /// Removes what a crashed process left behind. What stays is in nobody's way, and is tried again
 /// later.
-pub(super) fn remove_left_over(path: &Path) {
+pub(crate) fn remove_left_over(path: &Path) {
     tracing::info!(path = %path.display(), "removes what was left over");
     if let Err(error) = sandbox::clear_blocking(path) {
         tracing::warn!(target: "rebuilder", "a left-over stays: {error}");
     }
-}
-
-/// Tries again to delete what could not be deleted before.
-pub(super) async fn sweep(settings: &DebianSettings) {
-    for home in
-        layer_homes(settings).into_iter().chain(homes(settings).iter().map(|home| base_home(home)))
-    {
-        sandbox::sweep(&home).await;
-    }
-}
-
-/// Where base roots are below one of [`homes`].
-pub(super) fn base_home(home: &Path) -> PathBuf {
-    home.join("bases")
-}
-
-fn memory(settings: &DebianSettings) -> Option<PathBuf> {
-    let dir = settings.memory_dir.as_ref()?;
-    let is_executable = !statvfs(dir).ok()?.flags().contains(FsFlags::ST_NOEXEC);
-    let has_room = free_bytes(dir)? >= settings.memory_free_bytes_min;
-    let is_dear = available_memory().is_some_and(|free| free < settings.memory_free_bytes_min);
-    (is_executable && has_room && !is_dear).then(|| dir.clone())
 }
 
 /// What the kernel says is available without swapping; `None` when it does not say.

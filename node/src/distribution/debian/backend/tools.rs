@@ -13,6 +13,7 @@ use rebuilder_actors::protocol::FaultKind;
 
 use super::archives::Suite;
 use super::chroot::{Chroot, Step};
+use super::step;
 use crate::backend::BuildError;
 use crate::sandbox::{Bind, Network, Root, Sandbox, User};
 
@@ -78,7 +79,7 @@ impl Tools {
 
 /// One command of the tools.
 pub(super) fn step<'a>(network: Network, command: impl IntoIterator<Item = &'a str>) -> Step<'a> {
-    let mut step = Step::root("/", command);
+    let mut step = step::root("/", command);
     step.network = network;
     step.environment.insert("APT_CONFIG".to_owned(), APT_CONF_PATH.to_owned());
     step
