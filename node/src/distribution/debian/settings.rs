@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::backend::{DebianBackend, DebianSettings, Folders};
+use super::backend::{DebianBackend, DebianSettings};
 use crate::config::value::{AbsolutePath, Size, Within, Word};
 use crate::config::words;
 use crate::distribution::{BuiltIn, WorkerParts, WorkerSettings};
-use crate::environment::EnvironmentLimits;
+use crate::environment::{EnvironmentLimits, Folders};
 
 /// The table as it is written; `settings.md` beside it describes the keys.
 #[derive(Debug, Default, Deserialize)]

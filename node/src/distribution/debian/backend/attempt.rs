@@ -4,19 +4,18 @@ use std::sync::Arc;
 use rebuilder_actors::protocol::{Assignment, BuildInput, EnvironmentKnowledge, FaultKind, Stage};
 
 use super::archives::{Archives, base_key};
-use super::base::Base;
 use super::bootstrap::Bootstrap;
-use super::chroot::{Chroot, Step, say};
 use super::debian_backend::DebianBackend;
 use super::install::{digest, reason};
 use super::plan::BuildPlan;
+use super::recorded;
 use super::source::{self, Source};
 use super::step;
 use super::tools::{KEYRING_INSIDE, Tools};
-use super::{outputs, recorded};
 use crate::backend::{BuildError, BuildFacts, record};
 use crate::distribution::debian::format::Buildinfo;
 use crate::distribution::debian::format::SourceFile;
+use crate::environment::{Base, Chroot, Step, collect_outputs, say};
 use crate::sandbox::{Bind, Network, Personality, User};
 
 /// One attempt, from its assignment to the folder of outputs.
@@ -62,7 +61,7 @@ impl Attempt<'_> {
         self.chroot.enter(Stage::Build, limits.build_secs_max);
         self.build(&plan).await?;
         let out = self.folder.join("out");
-        outputs::collect(&self.chroot, parent(&plan.path), self.assignment, &out).await?;
+        collect_outputs(&self.chroot, parent(&plan.path), self.assignment, &out).await?;
         Ok(out)
     }
 

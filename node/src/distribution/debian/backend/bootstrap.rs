@@ -5,16 +5,14 @@ use std::path::{Path, PathBuf};
 use rebuilder_actors::protocol::{FaultKind, Sha256};
 
 use super::archives::Archives;
-use super::base::Recipe;
-use super::chroot::{Chroot, Step, say};
 use super::install::reason;
-use super::packages::{PackageCache, Wanted};
 use super::settings::DebianSettings;
 use super::step;
 use super::tools::{self, KEYRING_INSIDE, TARGET, Tools};
 use super::wanted::wanted;
 use crate::backend::{BuildError, Found, decide, faults};
 use crate::distribution::debian::format::names;
+use crate::environment::{Chroot, PackageCache, Recipe, Step, Wanted, say};
 use crate::fetch::Fetcher;
 use crate::sandbox::{self, Bind, Network, Root};
 

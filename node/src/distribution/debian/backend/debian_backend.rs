@@ -7,11 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::ailment;
 use super::attempt::Attempt;
-use super::base::{Bases, Renewal};
-use super::chroot::Chroot;
-use super::packages::PackageCache;
 use super::settings::DebianSettings;
 use crate::backend::{BuildError, BuildFacts, Rebuild};
+use crate::environment::{Bases, Chroot, PackageCache, Renewal};
 use crate::fetch::Fetcher;
 use crate::sandbox::{Personality, Root, Sandbox, Wall};
 

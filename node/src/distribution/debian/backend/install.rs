@@ -4,12 +4,11 @@ use rebuilder_actors::protocol::text::counted_len;
 use rebuilder_actors::protocol::{FaultKind, Sha256};
 
 use super::archives::Suite;
-use super::chroot::{Chroot, say};
-use super::packages::PackageCache;
 use super::step;
 use super::tools::{self, KEYRING_INSIDE, Tools};
 use super::wanted::wanted;
 use crate::backend::BuildError;
+use crate::environment::{Chroot, PackageCache, say};
 use crate::sandbox::{Bind, Network};
 
 /// One installed package as dpkg lists it.

@@ -8,24 +8,18 @@
 mod ailment;
 mod archives;
 mod attempt;
-mod base;
 mod bootstrap;
-mod chroot;
 mod debian_backend;
 mod install;
-mod outputs;
-mod packages;
 mod plan;
 mod recorded;
 mod settings;
 mod snapshot;
 mod source;
 mod step;
-mod storage;
 mod tools;
 mod wanted;
 
 pub use debian_backend::DebianBackend;
 pub(crate) use plan::native_architecture;
 pub use settings::DebianSettings;
-pub use storage::Folders;

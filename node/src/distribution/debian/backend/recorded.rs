@@ -4,14 +4,13 @@ use std::path::Path;
 use rebuilder_actors::protocol::FaultKind;
 
 use super::archives::Archives;
-use super::chroot::{Chroot, say};
 use super::install::{Listed, reason};
-use super::packages::PackageCache;
 use super::snapshot::Snapshot;
 use super::step;
 use super::tools::Tools;
 use crate::backend::BuildError;
 use crate::distribution::debian::format::{Buildinfo, Installed};
+use crate::environment::{Chroot, PackageCache, say};
 use crate::fetch::Fetcher;
 
 /// Makes what is installed equal to what was recorded.

@@ -1,8 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::storage::Folders;
-use crate::environment::EnvironmentLimits;
+use crate::environment::{EnvironmentLimits, Folders};
 use crate::fetch::Proxies;
 
 /// How this worker rebuilds Debian packages.

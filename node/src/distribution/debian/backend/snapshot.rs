@@ -4,10 +4,10 @@ use rebuilder_actors::port::Progress;
 use serde::Deserialize;
 
 use super::archives::Suite;
-use super::chroot::say;
 use crate::backend::BuildError;
 use crate::distribution::debian::format::Installed;
 use crate::distribution::debian::format::names;
+use crate::environment::say;
 use crate::fetch::{FetchError, Fetcher};
 
 /// A service with the interface of Debian's snapshot archive. It is asked when a package was first

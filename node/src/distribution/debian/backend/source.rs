@@ -4,10 +4,10 @@ use rebuilder_actors::port::Progress;
 use rebuilder_actors::protocol::text::counted_len;
 use rebuilder_actors::protocol::{FaultKind, RemoteFile, Sha256};
 
-use super::chroot::say;
 use crate::backend::BuildError;
 use crate::distribution::debian::format::SourceControl;
 use crate::distribution::debian::format::names;
+use crate::environment::say;
 use crate::fetch::{Fetcher, percent_decode};
 
 /// A source package that was fetched into a folder.

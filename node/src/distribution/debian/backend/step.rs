@@ -1,6 +1,5 @@
+use crate::environment::Step;
 use std::collections::BTreeMap;
-
-use super::chroot::Step;
 
 /// A command of Debian's own tools, as root, without network.
 pub(super) fn root<'a>(directory: &'a str, command: impl IntoIterator<Item = &'a str>) -> Step<'a> {

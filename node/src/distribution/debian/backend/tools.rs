@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rebuilder_actors::protocol::FaultKind;
 
 use super::archives::Suite;
-use super::chroot::{Chroot, Step};
 use super::step;
 use crate::backend::BuildError;
+use crate::environment::{Chroot, Step};
 use crate::sandbox::{Bind, Network, Root, Sandbox, User};
 
 /// The host's tools, and what they are told to trust.

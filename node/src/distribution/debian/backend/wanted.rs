@@ -1,8 +1,8 @@
 use rebuilder_actors::protocol::FaultKind;
 
-use super::packages::Wanted;
 use crate::backend::BuildError;
 use crate::distribution::debian::format::names;
+use crate::environment::Wanted;
 use crate::fetch::{local_path, percent_decode};
 
 /// What `apt-get --print-uris` printed, with `Acquire::ForceHash` set. Other lines are left out.

@@ -9,13 +9,13 @@ use rebuilder_actors::protocol::{Sha256, UtcMillis};
 use serde::{Deserialize, Serialize};
 
 use super::chroot::say;
-use super::storage::{self, Folders};
+use super::folders::{self, Folders};
 use crate::backend::BuildError;
 use crate::sandbox;
 
 /// A base root: the packages that every build needs, never changed once it is there. Attempts have
 /// it as their lower layer.
-pub(super) struct Base {
+pub(crate) struct Base {
     folder: PathBuf,
     record: Record,
     checked_at: Mutex<Monotonic>,
@@ -32,13 +32,13 @@ struct Record {
 
 impl Base {
     /// The root file system.
-    pub(super) fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.join("root")
     }
 }
 
 /// How the base roots of one distribution are made.
-pub(super) trait Recipe: Sync {
+pub(crate) trait Recipe: Sync {
     /// Names everything that decides what is in the base root: a name of a folder.
     fn key(&self) -> &str;
 
@@ -55,16 +55,16 @@ pub(super) trait Recipe: Sync {
 
 /// When a base root is made anew.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Renewal {
+pub(crate) struct Renewal {
     /// Age at which it is, though its indexes have not changed.
-    pub(super) age_max: Duration,
+    pub(crate) age_max: Duration,
     /// How often its indexes are asked whether they have changed.
-    pub(super) check_every: Duration,
+    pub(crate) check_every: Duration,
 }
 
 /// All base roots of a backend: at most one current for each key, made by one attempt while
 /// the others that need it wait.
-pub(super) struct Bases {
+pub(crate) struct Bases {
     folders: Folders,
     renewal: Renewal,
     clock: Arc<dyn Clock>,
@@ -76,7 +76,7 @@ type Slot = Arc<tokio::sync::Mutex<Option<Arc<Base>>>>;
 
 impl Bases {
     /// Takes over what an earlier process left complete, and removes the rest.
-    pub(super) fn open(
+    pub(crate) fn open(
         folders: Folders,
         renewal: Renewal,
         clock: Arc<dyn Clock>,
@@ -89,7 +89,7 @@ impl Bases {
             for entry in std::fs::read_dir(&home)? {
                 let folder = entry?.path();
                 let Some(record) = read_record(&folder) else {
-                    storage::remove_left_over(&folder);
+                    folders::remove_left_over(&folder);
                     continue;
                 };
                 let checked_at = Mutex::new(Monotonic::default());
@@ -99,7 +99,7 @@ impl Bases {
                     _ => newest.insert(base.record.key.clone(), base),
                 };
                 if let Some(older) = older {
-                    storage::remove_left_over(&older.folder);
+                    folders::remove_left_over(&older.folder);
                 }
             }
         }
@@ -112,7 +112,7 @@ impl Bases {
     }
 
     /// The base root of `recipe`, made or renewed when it has to be; the others that need it wait.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         recipe: &impl Recipe,
         progress: &dyn Progress,
@@ -144,7 +144,7 @@ impl Bases {
     }
 
     /// Deletes superseded base roots that nobody uses any more.
-    pub(super) async fn sweep(&self) {
+    pub(crate) async fn sweep(&self) {
         let unused: Vec<Arc<Base>> = {
             let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
             let (unused, used) =

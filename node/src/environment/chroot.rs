@@ -8,8 +8,8 @@ use rebuilder_actors::protocol::{FaultKind, Stage};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::EnvironmentLimits;
 use crate::backend::{BuildError, Found, decide, faults};
-use crate::environment::EnvironmentLimits;
 use crate::fetch::Proxies;
 use crate::sandbox::{
     self, Bind, Exit, Limits, Network, Observed, Output, Personality, Root, Sandbox, Spec, User,
@@ -18,44 +18,44 @@ use crate::sandbox::{
 
 /// The root of one attempt: a base root and one writable layer, in which commands run one after
 /// the other, each in a sandbox of its own.
-pub(super) struct Chroot<'a> {
-    pub(super) root: Root,
-    pub(super) limits: &'a EnvironmentLimits,
+pub(crate) struct Chroot<'a> {
+    pub(crate) root: Root,
+    pub(crate) limits: &'a EnvironmentLimits,
     /// What commands with the host's network fetch through.
-    pub(super) proxies: &'a Proxies,
+    pub(crate) proxies: &'a Proxies,
     /// Runs the commands.
-    pub(super) sandbox: &'a Sandbox,
-    pub(super) clock: &'a dyn Clock,
-    pub(super) progress: &'a dyn Progress,
-    pub(super) cancel: &'a CancellationToken,
+    pub(crate) sandbox: &'a Sandbox,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) cancel: &'a CancellationToken,
     /// What commands of every stage see besides the root, until the build begins.
-    pub(super) binds: Vec<Bind>,
+    pub(crate) binds: Vec<Bind>,
     /// What a build may ask the kernel for.
-    pub(super) wall: Wall,
+    pub(crate) wall: Wall,
     /// Of the architecture that is built for: also what packages' scripts see.
-    pub(super) personality: Personality,
+    pub(crate) personality: Personality,
     /// Below which URLs packages may be fetched: what apt, which a package may have replaced by
     /// then, names elsewhere is not of the archives.
-    pub(super) urls: Vec<String>,
-    pub(super) stage: Stage,
+    pub(crate) urls: Vec<String>,
+    pub(crate) stage: Stage,
     /// When the stage must have ended.
-    pub(super) deadline: Monotonic,
+    pub(crate) deadline: Monotonic,
     /// What the commands so far may have been short of.
-    pub(super) observed: &'a Mutex<Observed>,
+    pub(crate) observed: &'a Mutex<Observed>,
 }
 
 /// One command.
-pub(super) struct Step<'a> {
-    pub(super) user: User,
-    pub(super) network: Network,
-    pub(super) command: Vec<String>,
-    pub(super) directory: &'a str,
-    pub(super) environment: BTreeMap<String, String>,
+pub(crate) struct Step<'a> {
+    pub(crate) user: User,
+    pub(crate) network: Network,
+    pub(crate) command: Vec<String>,
+    pub(crate) directory: &'a str,
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 impl<'a> Step<'a> {
     /// A command of the system's own tools, as root, without network, with `environment`.
-    pub(super) fn root(
+    pub(crate) fn root(
         directory: &'a str,
         command: impl IntoIterator<Item = &'a str>,
         environment: BTreeMap<String, String>,
@@ -72,14 +72,14 @@ impl<'a> Step<'a> {
 
 impl<'a> Chroot<'a> {
     /// Another root, with the same limits and the same end.
-    pub(super) fn elsewhere(&self, root: Root, binds: Vec<Bind>) -> Self {
+    pub(crate) fn elsewhere(&self, root: Root, binds: Vec<Bind>) -> Self {
         Self { root, binds, urls: self.urls.clone(), ..*self }
     }
 }
 
 impl Chroot<'_> {
     /// Begins another stage, of at most `secs_max` seconds.
-    pub(super) fn enter(&mut self, stage: Stage, secs_max: u32) {
+    pub(crate) fn enter(&mut self, stage: Stage, secs_max: u32) {
         self.stage = stage;
         self.deadline = self.clock.monotonic().plus(Duration::from_secs(secs_max.into()));
         self.progress.stage(stage);
@@ -87,21 +87,21 @@ impl Chroot<'_> {
 
     /// Runs a command whose output goes into the log; answers its status and the end of what it
     /// printed.
-    pub(super) async fn logged(&self, step: Step<'_>) -> Result<(i32, String), BuildError> {
+    pub(crate) async fn logged(&self, step: Step<'_>) -> Result<(i32, String), BuildError> {
         let mut output = Logged { progress: self.progress, tail: Vec::new() };
         let status = self.run(step, &mut output).await?;
         Ok((status, String::from_utf8_lossy(&output.tail).into_owned()))
     }
 
     /// Runs a command whose output is read here, up to 16 MiB.
-    pub(super) async fn captured(&self, step: Step<'_>) -> Result<(i32, String), BuildError> {
+    pub(crate) async fn captured(&self, step: Step<'_>) -> Result<(i32, String), BuildError> {
         let mut output = Captured { bytes: Vec::new() };
         let status = self.run(step, &mut output).await?;
         Ok((status, String::from_utf8_lossy(&output.bytes).into_owned()))
     }
 
     /// Time left in the stage.
-    pub(super) fn remaining(&self) -> Duration {
+    pub(crate) fn remaining(&self) -> Duration {
         self.deadline.since(self.clock.monotonic())
     }
 
@@ -150,7 +150,7 @@ impl Chroot<'_> {
 
     /// Runs `work` until it ends, the stage's time is up or the attempt is cancelled; then it is
     /// dropped.
-    pub(super) async fn unless_cancelled<T>(
+    pub(crate) async fn unless_cancelled<T>(
         &self,
         work: impl Future<Output = Result<T, BuildError>>,
     ) -> Result<T, BuildError> {
@@ -166,23 +166,23 @@ impl Chroot<'_> {
     }
 
     /// Deletes the writable layer, or gets it out of the way.
-    pub(super) async fn remove_layer(layer: &Path) -> Result<(), BuildError> {
+    pub(crate) async fn remove_layer(layer: &Path) -> Result<(), BuildError> {
         Ok(sandbox::clear(layer).await?)
     }
 
     /// What all commands so far may have been short of.
-    pub(super) fn observed(&self) -> Observed {
+    pub(crate) fn observed(&self) -> Observed {
         self.observed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// A line of our own in the log.
-pub(super) fn say(progress: &dyn Progress, line: impl AsRef<str>) {
+pub(crate) fn say(progress: &dyn Progress, line: impl AsRef<str>) {
     progress.log(format!("rebuilder: {}\n", line.as_ref()).as_bytes());
 }
 
 /// The fault of an attempt that is to end.
-pub(super) fn cancelled(stage: Stage) -> BuildError {
+pub(crate) fn cancelled(stage: Stage) -> BuildError {
     BuildError::fault(FaultKind::Cancelled, format!("cancelled in stage {stage}"))
 }
 

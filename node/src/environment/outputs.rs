@@ -13,7 +13,7 @@ use crate::sandbox;
 ///
 /// Nothing but regular files is opened, no link is followed, no file and not all of them together
 /// may be larger than allowed.
-pub(super) async fn collect(
+pub(crate) async fn collect(
     chroot: &Chroot<'_>,
     folder: &str,
     assignment: &Assignment,

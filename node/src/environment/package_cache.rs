@@ -10,18 +10,18 @@ use crate::fetch::Fetcher;
 
 /// A package that an environment needs, as signed lists name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) url: String,
+pub(crate) struct Wanted {
+    pub(crate) url: String,
     /// As the package manager looks for it among its files.
-    pub(super) file: String,
+    pub(crate) file: String,
     /// Bytes.
-    pub(super) size: u64,
-    pub(super) sha256: Sha256,
+    pub(crate) size: u64,
+    pub(crate) sha256: Sha256,
 }
 
 /// Fetched packages, each under its digest, shared by all attempts. A file gets its name only
 /// when it is complete and its digest right, so attempts need no lock among each other.
-pub(super) struct PackageCache {
+pub(crate) struct PackageCache {
     folder: PathBuf,
     /// Of its files' names, without a dot.
     extension: &'static str,
@@ -31,7 +31,7 @@ pub(super) struct PackageCache {
 
 impl PackageCache {
     /// A cache in `folder`, made when it is absent.
-    pub(super) fn open(
+    pub(crate) fn open(
         folder: PathBuf,
         extension: &'static str,
         bytes_max: u64,
@@ -43,7 +43,7 @@ impl PackageCache {
 
     /// Puts all of `wanted` into the folder `into`, fetching what is not here. Answers how many
     /// were fetched and their bytes.
-    pub(super) async fn provide(
+    pub(crate) async fn provide(
         &self,
         wanted: &[Wanted],
         package_bytes_max: u64,
@@ -83,7 +83,7 @@ impl PackageCache {
     }
 
     /// Deletes the longest unused files beyond the limit. Linked ones stay with their attempts.
-    pub(super) fn prune(&self, clock: &dyn Clock) -> std::io::Result<()> {
+    pub(crate) fn prune(&self, clock: &dyn Clock) -> std::io::Result<()> {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let entry = entry?;
