@@ -11,8 +11,9 @@ pub struct Assignment {
     pub key: JobKey,
     /// How the published files were built.
     pub input: BuildInput,
-    /// The source as the signed index names it (Debian: the `.dsc`); `None` where the input
-    /// itself leads to it.
+    /// The file that leads to all of the source, as the signed index names it (Debian: the `.dsc`,
+    /// which names the others; where a source is a tag of a git repository, its URL says so and the
+    /// digest is that of the recipe); `None` where the input itself leads to it.
     pub source: Option<RemoteFile>,
     /// Where packages of the environment come from, in order of preference.
     pub archives: Vec<Archive>,

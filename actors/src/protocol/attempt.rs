@@ -168,7 +168,7 @@ impl FaultKind {
 pub enum EnvironmentKnowledge {
     /// Exactly the recorded versions, path and variables.
     Recorded,
-    /// Assumed: the suite as it is today.
+    /// Assumed: what the archives have today.
     Suite,
     /// Unknown: a script made it.
     Opaque,

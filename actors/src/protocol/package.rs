@@ -51,7 +51,8 @@ pub enum BuildInput {
         /// `None` where no index vouches for it.
         sha256: Option<Sha256>,
     },
-    /// Nothing is recorded: the environment is assumed to be what the archives have now.
+    /// Nothing is recorded: the environment is assumed to be what the archives have now. The name
+    /// is Debian's word for a part of an archive; a rolling distribution means all of its archive.
     Suite,
 }
 
@@ -66,7 +67,8 @@ pub struct RemoteFile {
     pub sha256: Option<Sha256>,
 }
 
-/// Where the packages of a build environment come from.
+/// Where the packages of a build environment come from. An archive with an interface that none of
+/// these describes is a further variant, appended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Archive {
     /// A part of an archive that is published as one (Debian: the suite `{url}/dists/{suite}`, or a
@@ -74,13 +76,14 @@ pub enum Archive {
     Suite {
         /// Base URL or `file:` URL.
         url: Box<str>,
-        /// Release name, or a path that ends in `/`.
+        /// Name of the part, or a path that ends in `/`.
         suite: Box<str>,
         /// Empty for a flat repository.
         components: Vec<Box<str>>,
     },
-    /// A service that keeps all versions, asked for those that no suite has. Which interface it has
-    /// is up to the distribution (Debian: that of its snapshot archive).
+    /// A service that keeps all versions, asked for those that no other archive has. Which
+    /// interface it has is up to the distribution (Debian: that of its snapshot archive; Arch
+    /// Linux: a folder with every file that was ever published, by name).
     Snapshot {
         /// Base URL.
         url: Box<str>,

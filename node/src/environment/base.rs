@@ -184,12 +184,12 @@ impl Bases {
                 true
             }
             Ok(_) => {
-                say(progress, format!("base root {}: suites have changed", base.record.key));
+                say(progress, format!("base root {}: its indexes have changed", base.record.key));
                 false
             }
             Err(_) => {
                 // What is there was right a while ago; whether the mirror answers shows itself.
-                say(progress, "suites cannot be asked for changes: base root used as it is");
+                say(progress, "indexes cannot be asked for changes: base root used as it is");
                 true
             }
         }

@@ -34,8 +34,8 @@ pub(crate) struct Chroot<'a> {
     pub(crate) wall: Wall,
     /// Of the architecture that is built for: also what packages' scripts see.
     pub(crate) personality: Personality,
-    /// Below which URLs packages may be fetched: what apt, which a package may have replaced by
-    /// then, names elsewhere is not of the archives.
+    /// Below which URLs packages may be fetched: what the package manager of the root, which a
+    /// package may have replaced by then, names elsewhere is not of the archives.
     pub(crate) urls: Vec<String>,
     pub(crate) stage: Stage,
     /// When the stage must have ended.
