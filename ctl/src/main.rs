@@ -5,6 +5,7 @@
 mod args;
 #[cfg(test)]
 mod args_test;
+mod capabilities;
 mod completions;
 mod content;
 mod failure;

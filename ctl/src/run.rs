@@ -17,6 +17,7 @@ use crate::args::{
     Cli, Command, PkgsCommand, ProfileCommand, PushArgs, QuarantineCommand, QueueCommand,
     SyncCommand, WorkerCommand,
 };
+use crate::capabilities::Capabilities;
 use crate::content::{self, Form};
 use crate::failure::Failure;
 use crate::json::{self, DoneRow, InvitationRow, StatusRow, TroubleRow};
@@ -194,7 +195,7 @@ async fn carry_out(
             let troubles = Troubles::ask(session, &Request::Troubles).await?;
             let troubles =
                 troubles.only(|s| matches!(s, Subject::Worker(_) | Subject::Leftover(_)));
-            troubled::<Worker>(session, &Request::Workers, &troubles, show, how).await
+            workers(session, &troubles, show, how).await
         }
         Call::Profiles(how) => {
             let troubles = Troubles::ask(session, &Request::Troubles).await?;
@@ -277,6 +278,21 @@ async fn listed_as<R: Row>(
         note(&format!("left out: {}; --wide shows all", listed.left_out.join(", ")));
     }
     Ok(listed.count)
+}
+
+/// Workers; what their machines give to builds is for programs, too much for a table.
+async fn workers(
+    session: &Session,
+    troubles: &Troubles,
+    show: Show,
+    how: &ListArgs,
+) -> Result<(), Failure> {
+    if !show.json {
+        return troubled::<Worker>(session, &Request::Workers, troubles, show, how).await;
+    }
+    let known = Capabilities::ask(session).await?;
+    let json = |row: &Worker| known.json(row.id, &troubles.json(row));
+    listed_as::<Worker>(session, &Request::Workers, show, how, &json).await.map(drop)
 }
 
 /// A list, and behind it what is wrong with its rows.

@@ -147,6 +147,7 @@ pub fn misplaced(response: &Response) -> Failure {
         Response::Refused { .. } => "a refusal",
         Response::Trouble(_) => "a trouble",
         Response::Attempt(_) => "an attempt",
+        Response::Capabilities(_) => "capabilities",
     };
     Failure::Protocol(format!("{what} that does not answer the request"))
 }

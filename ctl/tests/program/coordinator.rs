@@ -148,6 +148,7 @@ fn canned(request: &Request) -> Vec<Response> {
         | Request::Profiles
         | Request::Queue { .. }
         | Request::Troubles
+        | Request::Capabilities
         | Request::Faults(_)
         | Request::History(_) => Vec::new(),
         Request::Log { filter, .. } => match name(filter) {

@@ -8,6 +8,7 @@ use rebuilder_actors::actor::worker::{Credentials, Message, Parts, Secret, Worke
 use rebuilder_actors::port::{CloseReason, Network};
 use rebuilder_actors::protocol::PublicKey;
 use rebuilder_actors::protocol::text::counted;
+use rebuilder_actors::protocol::wire::v1::worker::Capabilities;
 use rebuilder_actors::protocol::wire::{EnrolmentKind, Offer};
 use rebuilder_transport::key_file::Access;
 use rebuilder_transport::{Identity, Limits, system};
@@ -118,6 +119,7 @@ impl Opened {
                 (memory_available().unwrap_or(0), disk_free(&disk).unwrap_or(0))
             }),
             condition: Arc::new(move || health.condition()),
+            capabilities: Capabilities { words: sandbox.capabilities().words() },
             log_bytes_max: LOG_BYTES_MAX,
         };
         let (end, ended) = oneshot::channel();

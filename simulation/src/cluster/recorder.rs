@@ -377,6 +377,7 @@ fn says(message: &FromWorker) -> String {
         }
         FromWorker::Report(report) => format!("report of {}", report.attempt),
         FromWorker::Condition(told) => format!("{told:?}"),
+        FromWorker::Capabilities(told) => format!("{told:?}"),
     }
 }
 

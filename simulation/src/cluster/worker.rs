@@ -8,7 +8,7 @@ use rebuilder_actors::actor::TreeEnd;
 use rebuilder_actors::actor::worker::{Credentials, Message, Parts, Secret, Worker};
 use rebuilder_actors::port::{Clock, CloseReason, Network};
 use rebuilder_actors::protocol::PublicKey;
-use rebuilder_actors::protocol::wire::v1::worker::Condition;
+use rebuilder_actors::protocol::wire::v1::worker::{Capabilities, Condition};
 use rebuilder_actors::protocol::wire::{EnrolmentKind, Offer};
 use tokio::sync::oneshot;
 
@@ -186,6 +186,7 @@ impl WorkerNode {
             }),
             measure: Arc::new(move || (memory, 100 * GIB)),
             condition: Arc::new(Condition::default),
+            capabilities: Capabilities::default(),
             log_bytes_max: 1 << 30,
         }
     }

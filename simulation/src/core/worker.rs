@@ -232,6 +232,11 @@ impl World {
                     self.send_in(session, Event::Condition(session, told));
                 }
             }
+            Effect::Send(FromWorker::Capabilities(told)) => {
+                if let Some(session) = self.workers[number].session {
+                    self.send_in(session, Event::Capabilities(session, told));
+                }
+            }
             Effect::Start(assignment) => self.start_build(number, *assignment),
             Effect::Stop(attempt, _) => {
                 let boot = self.workers[number].boot;

@@ -125,6 +125,20 @@ impl Answering {
         }
     }
 
+    /// What the machines of workers give to builds.
+    pub(super) async fn capabilities(&mut self) -> Outcome {
+        let mut turn = self.turn().await?;
+        let moment = self.services.moment(self.reader.moment_age()).await;
+        turn.made();
+        match moment {
+            Ok(moment) => {
+                let rows = moment.capabilities.iter().cloned().map(Response::Capabilities);
+                self.rows(rows.collect()).await
+            }
+            Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
+        }
+    }
+
     /// The last faults of jobs, page by page.
     pub(super) async fn faults(&mut self, filter: PackageFilter) -> Outcome {
         let mut after = None;

@@ -99,6 +99,7 @@ fn is_order(request: &Request) -> bool {
         | Request::Queue { .. }
         | Request::Quarantine
         | Request::Troubles
+        | Request::Capabilities
         | Request::Faults(_)
         | Request::PackagesOfAny(_)
         | Request::History(_) => false,
@@ -135,6 +136,7 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
             }
         }
         Request::Troubles => to.troubles().await,
+        Request::Capabilities => to.capabilities().await,
         Request::Faults(filter) => to.faults(filter).await,
         Request::Packages(filter) => to.packages(vec![filter]).await,
         Request::PackagesOfAny(filters) => to.packages(filters).await,

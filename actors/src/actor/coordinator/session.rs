@@ -261,6 +261,10 @@ impl State {
                 let event = Box::new(Event::Condition(self.id, condition));
                 let _ = self.services.queue.cast(queue::Message::Paced(event, permit));
             }
+            Ok(FromWorker::Capabilities(received)) => {
+                let event = Box::new(Event::Capabilities(self.id, received));
+                let _ = self.services.queue.cast(queue::Message::Paced(event, permit));
+            }
             Err(error) => self.breach(format!("a control frame cannot be read: {error}")),
         }
         while self.tasks.try_join_next().is_some() {}

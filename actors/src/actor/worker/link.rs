@@ -21,7 +21,7 @@ use crate::protocol::AttemptId;
 use crate::protocol::stored::Spooled;
 use crate::protocol::text::counted_len;
 use crate::protocol::wire::v1::coordinator::Message as FromCoordinator;
-use crate::protocol::wire::v1::worker::{Condition, Message as ToCoordinator};
+use crate::protocol::wire::v1::worker::{Capabilities, Condition, Message as ToCoordinator};
 use crate::protocol::wire::{self, CloseCode, Offer};
 
 /// To the link.
@@ -77,6 +77,8 @@ pub struct Arguments {
     pub measure: Arc<dyn Fn() -> (u64, u64) + Send + Sync>,
     /// How the machine is; at once.
     pub condition: Arc<dyn Fn() -> Condition + Send + Sync>,
+    /// What the machine gives to builds.
+    pub capabilities: Capabilities,
     pub(super) logs: Logs,
     /// Told when the coordinator will not let this worker in again.
     pub tree: DerivedActorRef<Refused>,
@@ -226,7 +228,8 @@ impl State {
             let reports = counted_len(entries.len(), "report");
             tracing::info!(target: "rebuilder", "still in the spool: {reports}");
         }
-        self.machine = Some(Machine::new(self.arguments.offer.slots, entries));
+        let machine = Machine::new(self.arguments.offer.slots, entries);
+        self.machine = Some(machine.with(self.arguments.capabilities.clone()));
         self.connect(myself, Duration::ZERO);
     }
 
@@ -345,7 +348,9 @@ impl State {
             Effect::Send(message) => {
                 if let Some(live) = &self.live {
                     let stream = match &message {
-                        ToCoordinator::Status(_) | ToCoordinator::Condition(_) => &live.writer,
+                        ToCoordinator::Status(_)
+                        | ToCoordinator::Condition(_)
+                        | ToCoordinator::Capabilities(_) => &live.writer,
                         ToCoordinator::Report(_) => &live.reports,
                     };
                     let _ = stream.send(wire::encode(&message));

@@ -13,7 +13,7 @@ use crate::port::{
     self, Backend, BlobError, Blocking, Clock, Monotonic, Network, Signer, Spool, SpoolError,
 };
 use crate::protocol::wire::Offer;
-use crate::protocol::wire::v1::worker::Condition;
+use crate::protocol::wire::v1::worker::{Capabilities, Condition};
 
 /// All that a worker needs of the world.
 #[derive(Clone)]
@@ -40,6 +40,8 @@ pub struct Parts {
     pub measure: Arc<dyn Fn() -> (u64, u64) + Send + Sync>,
     /// How the machine is; at once.
     pub condition: Arc<dyn Fn() -> Condition + Send + Sync>,
+    /// What the machine gives to builds; nothing is said of one without any.
+    pub capabilities: Capabilities,
     /// Bytes of one log that are kept.
     pub log_bytes_max: u64,
 }
@@ -145,6 +147,7 @@ impl Tree for State {
             spool: spool.clone(),
             measure: parts.measure,
             condition: parts.condition,
+            capabilities: parts.capabilities,
             logs: self.logs.clone(),
             tree: tree.get_derived(),
         };

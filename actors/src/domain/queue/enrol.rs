@@ -183,6 +183,7 @@ impl Queue {
             id: join.session,
             boot: join.boot,
             address: join.address,
+            capabilities: Vec::new(),
             offered: join.offer.backends.clone(),
             offer: join.offer,
             heard: now.monotonic,

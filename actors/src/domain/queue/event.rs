@@ -1,7 +1,7 @@
 use crate::domain::report::VerifiedReport;
 use crate::port::{Doubt, Group, Monotonic};
 use crate::protocol::wire::v1::ctl::PackageFilter;
-use crate::protocol::wire::v1::worker::{Condition, Status};
+use crate::protocol::wire::v1::worker::{Capabilities, Condition, Status};
 use crate::protocol::wire::{BootId, Enrolment, Offer};
 use crate::protocol::{
     AttemptId, BuildId, IndexState, InputId, PublicKey, Sha256, SignedReport, UtcMillis,
@@ -61,6 +61,8 @@ pub enum Event {
     StatusReceived(SessionId, Status),
     /// A worker told how its machine is.
     Condition(SessionId, Condition),
+    /// A worker told what its machine gives to builds.
+    Capabilities(SessionId, Capabilities),
     /// A worker reported; signatures and log are verified.
     Reported {
         /// Over which connection.

@@ -5,6 +5,7 @@
 
 mod accept;
 mod attention;
+mod capabilities;
 mod condition;
 mod effect;
 mod enrol;

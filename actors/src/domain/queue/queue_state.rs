@@ -87,6 +87,7 @@ impl Queue {
             Event::Condition(session, received) => {
                 self.condition(now, session, received, &mut effects);
             }
+            Event::Capabilities(session, received) => self.keep_capabilities(session, &received),
             Event::Reported { session, report, countersigned } => {
                 self.report(now, session, &report, &countersigned, &mut effects);
             }

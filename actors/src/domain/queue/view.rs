@@ -1,7 +1,7 @@
 use super::event::Now;
 use super::queue_state::Queue;
 use crate::protocol::stored::StoredPlace;
-use crate::protocol::wire::v1::ctl::{JobCounts, Trouble, Worker};
+use crate::protocol::wire::v1::ctl::{JobCounts, Trouble, Worker, WorkerCapabilities};
 use crate::protocol::{AttemptId, PublicKey, Stage, UtcMillis, WorkerId};
 
 /// What only the queue knows and never writes: how its workers are, at one moment. All else that
@@ -20,6 +20,8 @@ pub struct Moment {
     pub leases: Vec<LeaseNow>,
     /// What is wrong with workers, by number.
     pub troubles: Vec<Trouble>,
+    /// What machines of workers give to builds, by number.
+    pub capabilities: Vec<WorkerCapabilities>,
 }
 
 /// What a worker last told of an attempt.
@@ -76,6 +78,7 @@ impl Queue {
             workers: self.worker_rows(),
             leases: leases.collect(),
             troubles: self.troubles(now),
+            capabilities: self.capabilities(),
         }
     }
 

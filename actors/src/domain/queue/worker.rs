@@ -39,6 +39,8 @@ pub(super) struct Session {
     pub(super) address: String,
     /// Without the backends that it cannot build with now.
     pub(super) offer: Offer,
+    /// What its machine gives to builds, as it said.
+    pub(super) capabilities: Vec<String>,
     /// All backends that it said it has.
     pub(super) offered: Vec<String>,
     pub(super) heard: Monotonic,

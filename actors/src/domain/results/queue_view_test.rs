@@ -167,6 +167,7 @@ fn moment(stages: &[(i32, u32)]) -> Moment {
         key: PublicKey([0; 32]),
         workers: Vec::new(),
         troubles: Vec::new(),
+        capabilities: Vec::new(),
         leases: leases.collect(),
     }
 }

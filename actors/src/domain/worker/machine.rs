@@ -7,7 +7,9 @@ use crate::port::Monotonic;
 use crate::protocol::stored::Spooled;
 use crate::protocol::text::counted_len;
 use crate::protocol::wire::v1::coordinator::{Answer, Message as FromCoordinator};
-use crate::protocol::wire::v1::worker::{Condition, Message, Report, Running, Status};
+use crate::protocol::wire::v1::worker::{
+    Capabilities, Condition, Message, Report, Running, Status,
+};
 use crate::protocol::{Assignment, AttemptId, GrantNumber, SignedReport, Stage};
 
 /// Time between two statuses of a connection on which nothing changes (DESIGN §5).
@@ -77,6 +79,7 @@ pub struct Machine {
     free_memory: u64,
     free_disk: u64,
     condition: Condition,
+    capabilities: Capabilities,
     next_status: Monotonic,
     changed: bool,
 }
@@ -95,9 +98,16 @@ impl Machine {
             free_memory: 0,
             free_disk: 0,
             condition: Condition::default(),
+            capabilities: Capabilities::default(),
             next_status: Monotonic::default(),
             changed: false,
         }
+    }
+
+    /// The same, on a machine that gives this to builds.
+    #[must_use]
+    pub fn with(self, capabilities: Capabilities) -> Self {
+        Self { capabilities, ..self }
     }
 
     /// Takes one event in and says what follows from it.
@@ -177,6 +187,9 @@ impl Machine {
     fn on_connected(&mut self, effects: &mut Vec<Effect>) {
         self.connected = true;
         self.changed = false;
+        if !self.capabilities.words.is_empty() {
+            effects.push(Effect::Send(Message::Capabilities(self.capabilities.clone())));
+        }
         // Before the status, which asks for work.
         if self.condition != Condition::default() {
             effects.push(Effect::Send(Message::Condition(self.condition.clone())));

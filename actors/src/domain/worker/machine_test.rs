@@ -2,7 +2,7 @@ use super::*;
 use crate::port::Monotonic;
 use crate::protocol::stored::Spooled;
 use crate::protocol::wire::v1::coordinator::{Answer, Message as FromCoordinator};
-use crate::protocol::wire::v1::worker::{Condition, Message, Status};
+use crate::protocol::wire::v1::worker::{Capabilities, Condition, Message, Status};
 use crate::protocol::{
     Assignment, AttemptId, AttemptLimits, BuildInput, Epoch, GrantNumber, IndexTrust, InputId,
     JobKey, SignedReport, Stage,
@@ -159,6 +159,7 @@ fn sent(effects: &[Effect]) -> Vec<&str> {
     let name = |effect: &Effect| match effect {
         Effect::Send(Message::Status(_)) => Some("status"),
         Effect::Send(Message::Condition(_)) => Some("condition"),
+        Effect::Send(Message::Capabilities(_)) => Some("capabilities"),
         _ => None,
     };
     let mut names: Vec<&str> = effects.iter().filter_map(name).collect();
@@ -176,4 +177,17 @@ fn a_condition_is_told_before_work_is_asked_for_and_when_it_changes() {
     assert_eq!(sent(&worker.handle(T0, Event::Condition(Condition::default()))), ["condition"]);
     worker.handle(T0, Event::Disconnected);
     assert_eq!(sent(&worker.handle(T0, Event::Connected)), ["status"], "all is well");
+}
+
+#[test]
+fn what_a_machine_gives_to_builds_is_told_on_each_connection() {
+    let capabilities = Capabilities { words: vec!["seccomp".into(), "landlock-7".into()] };
+    let mut worker = Machine::new(1, Default::default()).with(capabilities.clone());
+    for _ in 0..2 {
+        let effects = worker.handle(T0, Event::Connected);
+        assert_eq!(sent(&effects), ["capabilities", "status"]);
+        assert!(effects.contains(&Effect::Send(Message::Capabilities(capabilities.clone()))));
+        assert_eq!(sent(&worker.handle(T0, Event::Ticked)), [""; 0], "once");
+        worker.handle(T0, Event::Disconnected);
+    }
 }

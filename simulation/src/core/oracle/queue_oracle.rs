@@ -120,6 +120,7 @@ impl Oracle {
             Event::Ordered(_, order) => self.ordered(&order),
             // Machines are well here; that their attempts fail is seen in their reports.
             Event::Condition(..)
+            | Event::Capabilities(..)
             // No index of this world has a stanza that cannot be read.
             | Event::SyncDoubts { .. }
             | Event::SyncKept { .. }

@@ -1,6 +1,7 @@
 //! One topic a file; all of them drive [`super::Queue::handle`] through [`harness::Harness`].
 
 mod acceptance;
+mod capabilities;
 mod condition;
 mod doubts;
 mod enrolment;

@@ -97,6 +97,8 @@ pub enum Request {
     /// The attempts at the one job that matches, newest first: at most the newest
     /// [`ATTEMPTS_MAX`](super::history::ATTEMPTS_MAX) whose reports were accepted.
     History(PackageFilter),
+    /// What the machines of connected workers give to builds.
+    Capabilities,
 }
 
 /// Which artifacts; every field that is given must match.
@@ -192,6 +194,17 @@ pub enum Response {
     Trouble(Trouble),
     /// One row of [`Request::History`].
     Attempt(PastAttempt),
+    /// One row of [`Request::Capabilities`].
+    Capabilities(WorkerCapabilities),
+}
+
+/// What the machine of a worker gives to builds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerCapabilities {
+    /// Whose.
+    pub worker: WorkerId,
+    /// As it said when it connected: a word for each; never empty.
+    pub words: Vec<String>,
 }
 
 /// Something that somebody should know of.

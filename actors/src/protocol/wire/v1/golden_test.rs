@@ -40,6 +40,8 @@ fn worker_messages() {
     let ailments = vec![worker::Ailment { backend: "debian".into(), reason: "no".into() }];
     let condition = worker::Condition { ailments, leftovers: vec!["x".into()] };
     check(&worker::Message::Condition(condition), GOLDEN[14]);
+    let capabilities = worker::Capabilities { words: vec!["ids".into()] };
+    check(&worker::Message::Capabilities(capabilities), GOLDEN[22]);
 }
 
 #[test]
@@ -94,6 +96,9 @@ fn ctl_messages() {
         outcome: history::PastOutcome::Fault(fault),
     };
     check(&ctl::Response::Attempt(attempt), GOLDEN[21]);
+    check(&ctl::Request::Capabilities, GOLDEN[23]);
+    let row = ctl::WorkerCapabilities { worker: WorkerId(7), words: vec!["ids".into()] };
+    check(&ctl::Response::Capabilities(row), GOLDEN[24]);
 }
 
 fn assignment() -> Assignment {
@@ -130,7 +135,7 @@ fn assignment() -> Assignment {
     }
 }
 
-const GOLDEN: [&str; 22] = [
+const GOLDEN: [&str; 25] = [
     "0005010e0202ac02010e02808080800400",
     "010e02027b7d00",
     concat!(
@@ -158,4 +163,7 @@ const GOLDEN: [&str; 22] = [
     "1200",
     "1300000000000000",
     "0c0e020e0177020406011202030178",
+    "030103696473",
+    "14",
+    "0d0e0103696473",
 ];

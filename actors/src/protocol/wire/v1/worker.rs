@@ -15,6 +15,18 @@ pub enum Message {
     /// How the machine is. Before the first status of a connection unless all is well, and at every
     /// change.
     Condition(Condition),
+    /// What its machine gives to builds. Before the first status of a connection, unless there is
+    /// nothing to name.
+    Capabilities(Capabilities),
+}
+
+/// What a worker's machine gives to builds, as the process found it at its start. For people and
+/// for programs that watch a farm: no job is given or kept for it, and what held one build in is
+/// said, signed, in its report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// A word for each, as `seccomp` or `landlock-7`; at most 32 of 64 characters count.
+    pub words: Vec<String>,
 }
 
 /// How a worker's machine is: whole, so that what is no longer named is over.
