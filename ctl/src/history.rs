@@ -1,8 +1,8 @@
 //! `pkgs show`: the packages of one job, and the attempts at it.
 
-use rebuilder_actors::protocol::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl::{Package, PackageFilter, Request, Response};
 use rebuilder_actors::protocol::wire::v1::history::{PastAttempt, PastOutcome};
+use rebuilder_actors::protocol::{BUILD_FAILED, UtcMillis, Verdict};
 use serde::Serialize;
 
 use crate::content::ambiguous;
@@ -82,12 +82,10 @@ impl Row for PastAttempt {
         };
         let (outcome, note) = match &self.outcome {
             PastOutcome::Verdicts { reproduced, differs, missing } => {
-                let all = [(reproduced, "reproduced"), (differs, "differs"), (missing, "missing")];
-                let some = all.iter().filter(|(count, _)| **count > 0);
-                let parts: Vec<String> = some.map(|(n, word)| format!("{n} {word}")).collect();
-                (parts.join(", "), String::new())
+                let counts = [reproduced, differs, missing].map(|count| *count as usize);
+                (Verdict::counted(counts), String::new())
             }
-            PastOutcome::BuildFailed { reason } => ("build-failed".to_owned(), reason.clone()),
+            PastOutcome::BuildFailed { reason } => (BUILD_FAILED.to_owned(), reason.clone()),
             PastOutcome::Fault(fault) => (words::whole_fault(fault.kind), fault.detail.clone()),
         };
         let (ended, took) = (human::time(self.accepted_at), human::duration(self.took_ms()));
@@ -142,14 +140,14 @@ impl<'a> From<&'a PastAttempt> for AttemptRow<'a> {
             PastOutcome::Verdicts { reproduced, differs, missing } => {
                 counts = [*reproduced, *differs, *missing];
                 match (missing, differs) {
-                    (1.., _) => "missing",
-                    (0, 1..) => "differs",
-                    (0, 0) => "reproduced",
+                    (1.., _) => Verdict::Missing.word(),
+                    (0, 1..) => Verdict::Differs.word(),
+                    (0, 0) => Verdict::Reproduced.word(),
                 }
             }
             PastOutcome::BuildFailed { reason: why } => {
                 reason = Some(why.as_str());
-                "build-failed"
+                BUILD_FAILED
             }
             PastOutcome::Fault(ended) => {
                 (fault, reason) = (Some(ended.kind), Some(ended.detail.as_str()));

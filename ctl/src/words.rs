@@ -1,5 +1,5 @@
-//! The words of the output. They are part of the contract of `--json`, so they are written here
-//! and not derived from the types of the wire.
+//! The words of the output. They are part of the contract of `--json`, so they are written, here or
+//! where logs and other tables say the same, and not derived from the types of the wire.
 
 use rebuilder_actors::protocol::wire::v1::ctl::{Package, PackageStatus};
 use rebuilder_actors::protocol::{
@@ -10,15 +10,7 @@ use crate::table::Tone;
 
 /// Of a status.
 pub fn status(status: PackageStatus) -> &'static str {
-    match status {
-        PackageStatus::Reproduced => "reproduced",
-        PackageStatus::Differs => "differs",
-        PackageStatus::Missing => "missing",
-        PackageStatus::BuildFailed => "build-failed",
-        PackageStatus::Unknown => "unknown",
-        PackageStatus::Parked => "parked",
-        PackageStatus::Dropped => "dropped",
-    }
+    status.word()
 }
 
 /// Of what is shown for an artifact: the status, and what weakens it.

@@ -28,4 +28,4 @@ pub use key::{ParseKeyError, PublicKey, Signature, Verifier};
 pub use package::{Archive, Artifact, BuildInput, JobKey, RemoteFile};
 pub use signed_report::{SignedLink, SignedReport};
 pub use time::UtcMillis;
-pub use verdict::Verdict;
+pub use verdict::{BUILD_FAILED, Verdict};

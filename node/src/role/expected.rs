@@ -1,15 +1,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rebuilder_actors::protocol::wire::v1::ctl::PackageStatus;
+
 /// What each source package is expected to give, with the reason where it is not `reproduced`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     results: BTreeMap<String, (String, Option<String>)>,
 }
-
-/// Words of the table.
-const RESULTS: [&str; 6] =
-    ["reproduced", "differs", "missing", "build-failed", "unknown", "parked"];
 
 impl Expected {
     /// Reads lines `SOURCE RESULT # REASON`; empty ones and comments are skipped.
@@ -32,12 +30,14 @@ impl Expected {
             let mut words = rule.split_whitespace();
             match (words.next(), words.next(), words.next()) {
                 (None, ..) => {}
-                (Some(source), Some(result), None) if RESULTS.contains(&result) => {
+                (Some(source), Some(result), None)
+                    if PackageStatus::ALL.iter().any(|status| status.word() == result) =>
+                {
                     results.insert(source.to_owned(), (result.to_owned(), reason));
                 }
                 _ => {
-                    let form =
-                        format!("expected `SOURCE RESULT # REASON`, with one of {RESULTS:?}");
+                    let results = PackageStatus::ALL.map(PackageStatus::word).join(", ");
+                    let form = format!("expected `SOURCE RESULT # REASON`, with one of {results}");
                     return Err((number + 1, form));
                 }
             }

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ractor::ActorRef;
 use rebuilder_actors::actor::coordinator::{Gone, Message, Services};
 use rebuilder_actors::domain::architecture;
-use rebuilder_actors::domain::results::ReadModel;
+use rebuilder_actors::domain::results::{Packages, Profiles, Query, Rows, Workers};
 use rebuilder_actors::protocol::UtcMillis;
 use rebuilder_actors::protocol::text::{counted, printable};
 use rebuilder_actors::protocol::wire::v1::ctl::{
@@ -112,11 +112,11 @@ async fn look(tree: &ActorRef<Message>, until: &Until<'_>) -> Result<Look, Gone>
     tree.cast(Message::Services(reply)).map_err(|_| Gone)?;
     let services = answer.await.map_err(|_| Gone)?;
     // The profiles first: what a sync brought is in the status that is asked for after its end.
-    let profiles = services.views.look(ReadModel::profiles).await?;
+    let profiles = all(&services, &Profiles).await?;
     // Rows of profiles that are no longer configured never have a next sync.
     let ended = profiles.iter().filter(|profile| profile.next_at.is_some()).count();
     let synced = ended >= until.profiles;
-    let status = services.status(Duration::ZERO).await?;
+    let status = services.status().await?;
     let now = services.clock.utc();
     let sync_due = profiles.iter().any(|profile| is_due_again(profile, now));
     let mut look =
@@ -125,9 +125,8 @@ async fn look(tree: &ActorRef<Message>, until: &Until<'_>) -> Result<Look, Gone>
         return Ok(look);
     }
     let services = &look.services;
-    let moment = services.moment(Duration::ZERO).await?;
-    let here = moment.workers.iter().filter(|worker| worker.address.is_some());
-    let workers: Vec<Worker> = here.cloned().collect();
+    let mut workers = all(services, &Workers).await?;
+    workers.retain(|worker| worker.address.is_some());
     if look.status.jobs.ready > 0 && !workers.is_empty() {
         look.unfit = unfit(services, &workers).await?;
     } else if until.diffoscope && look.status.jobs.ready == 0 {
@@ -143,20 +142,14 @@ fn is_due_again(profile: &Profile, now: UtcMillis) -> bool {
 
 /// `debian/arm64, …`; `None` when a worker can do one of the ready jobs.
 async fn unfit(services: &Services, workers: &[Worker]) -> Result<Option<String>, Gone> {
-    let (mut asked, mut after) = (BTreeSet::new(), None);
-    loop {
-        let now = services.clock.utc();
-        let page = services.views.look_at(|model| model.queue(now, false, after, 500)).await?;
-        for Queued { key, place, .. } in page.rows {
-            if place == ShownPlace::Ready {
-                asked.insert((key.backend.to_string(), key.architecture.to_string()));
-            }
+    let mut asked = BTreeSet::new();
+    let rows = Rows { now: services.clock.utc(), planned: false };
+    let each = |Queued { key, place, .. }| {
+        if place == ShownPlace::Ready {
+            asked.insert((key.backend.to_string(), key.architecture.to_string()));
         }
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
+    };
+    services.views.each(&rows, each).await.map_err(|_| Gone)?;
     let fits = |(backend, architecture): &(String, String)| {
         workers.iter().any(|worker| {
             worker.backends.contains(backend)
@@ -172,20 +165,18 @@ async fn unfit(services: &Services, workers: &[Worker]) -> Result<Option<String>
 
 /// Artifacts that differ, whose worker is here, and of which no difference is kept.
 async fn unexplained(services: &Services, workers: &[Worker]) -> Result<usize, Gone> {
-    let (mut count, mut after) = (0, None);
-    loop {
-        let status = Some(PackageStatus::Differs);
-        let filters = [PackageFilter { status, ..PackageFilter::default() }];
-        let page = services.views.look(|model| model.packages(&filters, after, 500)).await?;
-        // A filter without a name is always understood.
-        let page = page.map_err(|_| Gone)?;
-        let here = |package: &&Package| workers.iter().any(|w| Some(w.id) == package.worker);
-        count += page.rows.iter().filter(|p| !p.has_difference).filter(here).count();
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(count),
-        }
-    }
+    let status = Some(PackageStatus::Differs);
+    let differing = Packages(vec![PackageFilter { status, ..PackageFilter::default() }]);
+    let rows = all(services, &differing).await?;
+    let here = |package: &&Package| workers.iter().any(|w| Some(w.id) == package.worker);
+    Ok(rows.iter().filter(|package| !package.has_difference).filter(here).count())
+}
+
+/// All rows of what cannot be asked wrongly.
+async fn all<Q: Query>(services: &Services, query: &Q) -> Result<Vec<Q::Row>, Gone> {
+    let mut rows = Vec::new();
+    services.views.each(query, |row| rows.push(row)).await.map_err(|_| Gone)?;
+    Ok(rows)
 }
 
 /// How long nothing has changed, in looks.

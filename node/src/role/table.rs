@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use comfy_table::{Table, presets};
 use rebuilder_actors::actor::coordinator::Services;
+use rebuilder_actors::domain::results::{Faults, Packages, Troubles};
 use rebuilder_actors::protocol::text::printable;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Subject, Trouble,
@@ -37,7 +37,7 @@ pub(super) async fn print(
             printable(&why(&package, expected, &open, services.clock.utc())),
         ]);
     }
-    let counts = counts.iter().map(|(status, n)| format!("{n} {}", plain(*status)));
+    let counts = counts.iter().map(|(status, n)| format!("{n} {}", status.word()));
     let counts = counts.collect::<Vec<_>>().join(", ");
     #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
     {
@@ -56,50 +56,36 @@ struct Open {
 }
 
 async fn faults(services: &Services) -> Result<BTreeMap<InputId, Trouble>, RoleError> {
-    let (mut faults, mut after) = (BTreeMap::new(), None);
-    loop {
-        let filter = PackageFilter::default();
-        let page = services.views.look(|model| model.faults(&filter, after)).await;
-        let page = page.map_err(|gone| RoleError::GaveUp(gone.to_string()))?;
-        let page = page.map_err(|error| RoleError::GaveUp(error.to_string()))?;
-        for trouble in page.rows {
-            if let Subject::Job(job) = trouble.subject {
-                faults.insert(job, trouble);
-            }
+    let mut faults = BTreeMap::new();
+    let each = |trouble: Trouble| {
+        if let Subject::Job(job) = trouble.subject {
+            faults.insert(job, trouble);
         }
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(faults),
-        }
-    }
+    };
+    let asked = services.views.each(&Faults(PackageFilter::default()), each).await;
+    asked.map_err(|error| RoleError::GaveUp(error.to_string()))?;
+    Ok(faults)
 }
 
 /// What jobs without a fault wait for.
 async fn waits(services: &Services, unfit: Option<&str>) -> Result<String, RoleError> {
-    let moment = services.moment(Duration::ZERO).await;
-    let moment = moment.map_err(|gone| RoleError::GaveUp(gone.to_string()))?;
-    let of_workers = moment.troubles.iter().filter_map(|trouble| match trouble.subject {
-        Subject::Worker(id) => Some(format!("worker {id} {}", trouble.text)),
-        _ => None,
-    });
     let unfit = unfit.map(|asked| format!("no connected worker can do {asked}"));
-    let reasons: Vec<String> = unfit.into_iter().chain(of_workers).collect();
+    let mut reasons: Vec<String> = unfit.into_iter().collect();
+    let each = |trouble: Trouble| {
+        if let Subject::Worker(id) = trouble.subject {
+            reasons.push(format!("worker {id} {}", trouble.text));
+        }
+    };
+    let asked = services.views.each(&Troubles { now: services.clock.utc() }, each).await;
+    asked.map_err(|error| RoleError::GaveUp(error.to_string()))?;
     Ok(if reasons.is_empty() { "not built yet".to_owned() } else { reasons.join("; ") })
 }
 
 async fn packages(services: &Services) -> Result<Vec<Package>, RoleError> {
-    let (mut rows, mut after) = (Vec::new(), None);
-    loop {
-        let filters = [PackageFilter::default()];
-        let page = services.views.look(|model| model.packages(&filters, after, 500)).await;
-        let page = page.map_err(|gone| RoleError::GaveUp(gone.to_string()))?;
-        let page = page.map_err(|error| RoleError::GaveUp(error.to_string()))?;
-        rows.extend(page.rows);
-        match page.next {
-            Some(next) => after = Some(next),
-            None => break,
-        }
-    }
+    let mut rows = Vec::new();
+    let everything = Packages(vec![PackageFilter::default()]);
+    let asked = services.views.each(&everything, |row| rows.push(row)).await;
+    asked.map_err(|error| RoleError::GaveUp(error.to_string()))?;
     rows.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     Ok(rows)
 }
@@ -109,19 +95,7 @@ fn word(package: &Package) -> &'static str {
     let assumed = package.evidence.is_some_and(|e| assumed.contains(&e.environment));
     match package.status {
         PackageStatus::Differs if assumed => "differs (assumed environment)",
-        status => plain(status),
-    }
-}
-
-fn plain(status: PackageStatus) -> &'static str {
-    match status {
-        PackageStatus::Reproduced => "reproduced",
-        PackageStatus::Differs => "differs",
-        PackageStatus::Missing => "missing",
-        PackageStatus::BuildFailed => "build-failed",
-        PackageStatus::Unknown => "unknown",
-        PackageStatus::Parked => "parked",
-        PackageStatus::Dropped => "dropped",
+        status => status.word(),
     }
 }
 
@@ -151,7 +125,7 @@ fn evidence(evidence: Evidence) -> String {
 
 /// Empty only where the artifact is reproduced.
 fn why(package: &Package, expected: &Expected, open: &Open, now: UtcMillis) -> String {
-    let note = expected.note(&package.source, plain(package.status));
+    let note = expected.note(&package.source, package.status.word());
     let reason = match package.status {
         PackageStatus::Reproduced => None,
         PackageStatus::Differs if package.has_difference => {

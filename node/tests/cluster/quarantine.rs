@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rebuilder_actors::actor::TreeEnd;
 use rebuilder_actors::actor::coordinator::Message;
 use rebuilder_actors::actor::coordinator::queue::{Decide, Wrap};
-use rebuilder_actors::domain::queue::{Effects, Event, Fact, Moment, Now, Queue};
+use rebuilder_actors::domain::queue::{Effects, Event, Fact, Now, Queue};
 
 use crate::harness::{Harness, HarnessSettings, names};
 use crate::inside::coordinator;
@@ -71,9 +71,5 @@ impl Decide for Weak {
 
     fn snapshot(&self) -> Vec<Fact> {
         self.queue.snapshot()
-    }
-
-    fn moment(&self, now: Now) -> Moment {
-        self.queue.moment(now)
     }
 }

@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use rebuilder_actors::actor::coordinator::queue::{Decide, Wrap};
-use rebuilder_actors::domain::queue::{
-    Effects, Event, Fact, Moment, Now, Order, Queue, Send, SessionId,
-};
+use rebuilder_actors::domain::queue::{Effects, Event, Fact, Now, Order, Queue, Send, SessionId};
 use rebuilder_actors::port::Batch;
 use rebuilder_actors::protocol::wire::BootId;
 use rebuilder_actors::protocol::wire::v1::coordinator::Message;
@@ -225,17 +223,18 @@ impl Decide for ObservedQueue {
     fn snapshot(&self) -> Vec<Fact> {
         self.queue.snapshot()
     }
-
-    fn moment(&self, now: Now) -> Moment {
-        self.queue.moment(now)
-    }
 }
 
 fn fact(fact: &Fact) -> Option<Observation> {
     match fact {
         Fact::Placed(id, place) => Some(Observation::Placed(*id, place.job_place())),
         Fact::Accepted(record, sequence) => Some(Observation::Accepted(record.clone(), *sequence)),
-        Fact::Job(_) | Fact::Difference(..) | Fact::Synced(..) => None,
+        Fact::Job(_)
+        | Fact::Difference(..)
+        | Fact::Synced(..)
+        | Fact::Worker(_)
+        | Fact::Pulse(..)
+        | Fact::Progress(..) => None,
     }
 }
 

@@ -298,7 +298,12 @@ impl World {
                     self.builds += u64::from(record.build.is_some());
                     self.observe(&Observation::Accepted(record, sequence));
                 }
-                Fact::Job(_) | Fact::Difference(..) | Fact::Synced(..) => {}
+                Fact::Job(_)
+                | Fact::Difference(..)
+                | Fact::Synced(..)
+                | Fact::Worker(_)
+                | Fact::Pulse(..)
+                | Fact::Progress(..) => {}
             }
         }
         if let Some((profile, named)) = indexed {

@@ -8,9 +8,10 @@ use super::matches::{Found, Matches};
 use super::queue;
 use super::services::{Blob, Gone, Services};
 use super::turn::{Reader, Turn};
+use super::views::AskError;
 use crate::domain::queue::Order;
 use crate::domain::report;
-use crate::domain::results::{FaultPage, PackagePage, ReadModel};
+use crate::domain::results::{Jobs, Packages, Page, Query, ReadModel};
 use crate::port::FrameSend;
 use crate::protocol::stored::{self, Record};
 use crate::protocol::wire::v1::ctl::{Package, PackageFilter, RefusalCode, Response};
@@ -78,7 +79,7 @@ impl Answering {
 
     pub(super) async fn status(&mut self) -> Outcome {
         let mut turn = self.turn().await?;
-        let status = self.services.status(self.reader.moment_age()).await;
+        let status = self.services.status().await;
         turn.made();
         match status {
             Ok(status) => self.row(Response::Status(status)).await,
@@ -86,102 +87,52 @@ impl Answering {
         }
     }
 
-    pub(super) async fn workers(&mut self) -> Outcome {
-        let mut turn = self.turn().await?;
-        let moment = self.services.moment(self.reader.moment_age()).await;
-        turn.made();
-        match moment {
-            Ok(moment) => {
-                self.rows(moment.workers.iter().cloned().map(Response::Worker).collect()).await
-            }
-            Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
-        }
-    }
-
-    pub(super) async fn profiles(&mut self) -> Outcome {
-        let mut turn = self.turn().await?;
-        let rows = self.services.views.look(ReadModel::profiles).await;
-        turn.made();
-        match rows {
-            Ok(rows) => self.rows(rows.into_iter().map(Response::Profile).collect()).await,
-            Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
-        }
-    }
-
-    /// What is wrong with workers, then with profiles.
-    pub(super) async fn troubles(&mut self) -> Outcome {
-        let mut turn = self.turn().await?;
-        let moment = self.services.moment(self.reader.moment_age()).await;
-        let profiles = self.services.views.look(ReadModel::troubles).await;
-        turn.made();
-        match (moment, profiles) {
-            (Ok(moment), Ok(profiles)) => {
-                let rows = moment.troubles.iter().cloned().chain(profiles);
-                self.rows(rows.map(Response::Trouble).collect()).await
-            }
-            (Err(gone), _) | (_, Err(gone)) => {
-                self.refuse(RefusalCode::Internal, &gone.to_string()).await
-            }
-        }
-    }
-
-    /// What the machines of workers give to builds.
-    pub(super) async fn capabilities(&mut self) -> Outcome {
-        let mut turn = self.turn().await?;
-        let moment = self.services.moment(self.reader.moment_age()).await;
-        turn.made();
-        match moment {
-            Ok(moment) => {
-                let rows = moment.capabilities.iter().cloned().map(Response::Capabilities);
-                self.rows(rows.collect()).await
-            }
-            Err(gone) => self.refuse(RefusalCode::Internal, &gone.to_string()).await,
-        }
-    }
-
-    /// The last faults of jobs, page by page.
-    pub(super) async fn faults(&mut self, filter: PackageFilter) -> Outcome {
-        let mut after = None;
-        loop {
-            let mut turn = self.turn().await?;
-            let page = self.services.views.look(|model| model.faults(&filter, after)).await;
-            turn.made();
-            let FaultPage { rows, next } = match page {
-                Ok(Ok(page)) => page,
-                Ok(Err(error)) => {
-                    return self.refuse(RefusalCode::Invalid, &error.to_string()).await;
-                }
-                Err(gone) => return self.refuse(RefusalCode::Internal, &gone.to_string()).await,
-            };
-            self.rows(rows.into_iter().map(Response::Trouble).collect()).await?;
-            match next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    /// Rows of the queue, page by page; `limit`: `None` for all.
-    pub(super) async fn queue(&mut self, planned: bool, limit: Option<u32>) -> Outcome {
+    /// Everything that is asked, page by page; `limit`: `None` for all.
+    pub(super) async fn list<Q>(
+        &mut self,
+        query: Q,
+        limit: Option<u32>,
+        row: impl Fn(Q::Row) -> Response,
+    ) -> Outcome
+    where
+        Q: Query<Cursor: Clone>,
+    {
         let (mut left, mut after) = (limit.map_or(usize::MAX, |limit| limit as usize), None);
-        loop {
-            let mut turn = self.turn().await?;
-            let limit = left.min(PAGE);
-            let now = self.services.clock.utc();
-            let page = |model: &mut ReadModel| model.queue(now, planned, after, limit);
-            let page = self.services.views.look_at(page).await;
-            turn.made();
-            let page = match page {
-                Ok(page) => page,
-                Err(gone) => return self.refuse(RefusalCode::Internal, &gone.to_string()).await,
-            };
-            left -= limit;
-            self.rows(page.rows.into_iter().map(Response::Queued).collect()).await?;
+        while left > 0 {
+            let made = self.page(&query, after, left.min(PAGE)).await?;
+            let Some((page, _turn)) = made else { return Ok(()) };
+            let rows = page.rows.into_iter().take(left);
+            left -= rows.len();
+            self.rows(rows.map(&row).collect()).await?;
+            if page.next.is_none() {
+                break;
+            }
             after = page.next;
-            if after.is_none() || left == 0 {
-                return Ok(());
+        }
+        Ok(())
+    }
+
+    /// A page and the turn in which it was made, to be held until it is sent. Where there is none
+    /// the answer is sent and `None` is returned.
+    async fn page<Q: Query>(
+        &mut self,
+        query: &Q,
+        after: Option<Q::Cursor>,
+        limit: usize,
+    ) -> Result<Option<(Page<Q::Row, Q::Cursor>, Turn)>, Left> {
+        let mut turn = self.turn().await?;
+        let page = self.services.views.page(query, after, limit).await;
+        turn.made();
+        match page {
+            Ok(page) => return Ok(Some((page, turn))),
+            Err(AskError::Filter(error)) => {
+                self.refuse(RefusalCode::Invalid, &error.to_string()).await?;
+            }
+            Err(AskError::Gone(gone)) => {
+                self.refuse(RefusalCode::Internal, &gone.to_string()).await?;
             }
         }
+        Ok(None)
     }
 
     pub(super) async fn order(&mut self, order: Order) -> Outcome {
@@ -208,56 +159,15 @@ impl Answering {
     /// The jobs that any of the filters matches. Where that fails the answer is sent and `None` is
     /// returned: nothing is done to a part of them.
     async fn jobs(&mut self, filters: Vec<PackageFilter>) -> Result<Option<Vec<InputId>>, Left> {
-        let (mut jobs, mut after) = (Vec::new(), None);
+        let (query, mut jobs, mut after) = (Jobs(filters), Vec::new(), None);
         loop {
-            let mut turn = self.turn().await?;
-            let page = self.services.views.look(|model| model.matching_jobs(&filters, after)).await;
-            turn.made();
-            let page = match page {
-                Ok(Ok(page)) => page,
-                Ok(Err(error)) => {
-                    self.refuse(RefusalCode::Invalid, &error.to_string()).await?;
-                    return Ok(None);
-                }
-                Err(gone) => {
-                    self.refuse(RefusalCode::Internal, &gone.to_string()).await?;
-                    return Ok(None);
-                }
-            };
-            jobs.extend(page.jobs);
+            let Some((page, _)) = self.page(&query, after, PAGE).await? else { return Ok(None) };
+            jobs.extend(page.rows);
             match page.next {
                 Some(next) => after = Some(next),
                 None => return Ok(Some(jobs)),
             }
         }
-    }
-
-    pub(super) async fn packages(&mut self, filters: Vec<PackageFilter>) -> Outcome {
-        let mut after = None;
-        loop {
-            let mut turn = self.turn().await?;
-            let page = self.page(&filters, after).await;
-            turn.made();
-            let PackagePage { rows, next } = match page {
-                Ok(page) => page,
-                Err((code, text)) => return self.refuse(code, &text).await,
-            };
-            self.rows(rows.into_iter().map(Response::Package).collect()).await?;
-            match next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    async fn page(
-        &mut self,
-        filters: &[PackageFilter],
-        after: Option<InputId>,
-    ) -> Result<PackagePage, (RefusalCode, String)> {
-        let page = self.services.views.look(|model| model.packages(filters, after, PAGE)).await;
-        page.map_err(|gone| (RefusalCode::Internal, gone.to_string()))?
-            .map_err(|error| (RefusalCode::Invalid, error.to_string()))
     }
 
     /// The one artifact, or the artifacts of the one job, that a filter names. Otherwise the answer
@@ -268,19 +178,9 @@ impl Answering {
         of_job: bool,
     ) -> Result<Option<Package>, Left> {
         let mut matches = Matches::new(&filter, of_job);
-        let filters = [filter.clone()];
-        let mut after = None;
+        let (query, mut after) = (Packages(vec![filter]), None);
         loop {
-            let turn = self.turn().await?;
-            let page = self.page(&filters, after).await;
-            drop(turn);
-            let page = match page {
-                Ok(page) => page,
-                Err((code, text)) => {
-                    self.refuse(code, &text).await?;
-                    return Ok(None);
-                }
-            };
+            let Some((page, _)) = self.page(&query, after, PAGE).await? else { return Ok(None) };
             matches.take(page.rows);
             match page.next {
                 Some(next) => after = Some(next),

@@ -11,7 +11,7 @@ use super::answer::{Answering, Left, Outcome};
 use super::blobs::log_part;
 use super::services::{Blob, Gone};
 use super::{blobs, results};
-use crate::domain::results::{KeptLog, LogPlace};
+use crate::domain::results::{KeptLog, LogPlace, ReadModel};
 use crate::port::{StoreError, StoreRead};
 use crate::protocol::stored::{self, Outcome as StoredOutcome, Record, ReportRecord};
 use crate::protocol::wire::v1::ctl::{Package, PackageFilter, RefusalCode, Response};
@@ -135,7 +135,6 @@ impl Answering {
         let gone = |gone: Gone| gone.to_string();
         let services = &self.services;
         let numbers = services.views.look(|model| model.history(job)).await.map_err(gone)?;
-        let moment = services.moment(self.reader.moment_age()).await.map_err(gone)?;
         let read = move |store: &dyn StoreRead| -> Result<Vec<Option<bytes::Bytes>>, StoreError> {
             numbers.iter().map(|number| store.get(&ReportRecord::key(*number))).collect()
         };
@@ -144,11 +143,12 @@ impl Answering {
         let mut rows = Vec::new();
         for value in values.into_iter().flatten() {
             let record: ReportRecord = stored::read(&value).map_err(|error| error.to_string())?;
-            let worker = moment.workers.iter().find(|worker| worker.id == record.worker);
+            let name = |model: &ReadModel| model.worker_name(record.worker).to_owned();
+            let worker_name = services.views.look(name).await.map_err(gone)?;
             rows.push(PastAttempt {
                 attempt: record.attempt,
                 worker: record.worker,
-                worker_name: worker.map(|worker| worker.name.clone()).unwrap_or_default(),
+                worker_name,
                 accepted_at: record.accepted_at,
                 started_at: record.started_at,
                 finished_at: record.finished_at,

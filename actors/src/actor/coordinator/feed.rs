@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ractor::DerivedActorRef;
 
 use super::views::Published;
-use crate::domain::queue::{Fact, Moment};
+use crate::domain::queue::Fact;
 
 /// Facts that became durable, in this order. A new follower may be sent some that are told again
 /// with all that the queue knows; one that was read from the store may come again, too.
@@ -22,13 +22,6 @@ pub struct Facts {
 
 /// An actor that takes [`Facts`] beside its own messages.
 pub type Follower = DerivedActorRef<Facts>;
-
-/// How the workers are; everything that it holds is durable.
-#[derive(Debug)]
-pub struct Now(pub Box<Moment>);
-
-/// An actor that asks for [`Now`].
-pub type Asker = DerivedActorRef<Now>;
 
 /// All who follow. One that is gone is forgotten at the next facts.
 #[derive(Debug, Default)]

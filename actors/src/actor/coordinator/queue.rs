@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
-use super::feed::{Asker, Feed, Follower, Now as WorkersNow};
+use super::feed::{Feed, Follower};
 use super::quarantine::{Decision, Quarantine};
 use super::receiver::{self, Receiver};
 use super::refusals::{Kind, Refusals};
@@ -16,8 +16,8 @@ use super::views::Published;
 use super::{reader, store};
 use crate::actor::alarm::Alarm;
 use crate::domain::queue::{
-    Effects, Event, Fact, Join, Moment, Notice, Now, Order, Queue, RequestId, Restored, Send,
-    SessionId, Settings,
+    Effects, Event, Fact, Join, Notice, Now, Order, Queue, RequestId, Restored, Send, SessionId,
+    Settings,
 };
 use crate::domain::report::VerifiedReport;
 use crate::planted::{self, Bug};
@@ -61,8 +61,6 @@ pub enum Message {
     },
     /// An operator's order.
     Order(Order, oneshot::Sender<Vec<Response>>),
-    /// How the workers are; asked for by the results alone, once for all who want to know.
-    Moment(Asker),
     /// Follow what becomes durable, from what is known now.
     Follow(Follower),
     /// The oldest waiting write is durable.
@@ -79,8 +77,6 @@ pub trait Decide: core::marker::Send + 'static {
     fn next_deadline(&self, now: Now) -> Option<core::time::Duration>;
     /// See [`Queue::snapshot`].
     fn snapshot(&self) -> Vec<Fact>;
-    /// See [`Queue::moment`].
-    fn moment(&self, now: Now) -> Moment;
 }
 
 impl Decide for Queue {
@@ -94,10 +90,6 @@ impl Decide for Queue {
 
     fn snapshot(&self) -> Vec<Fact> {
         Queue::snapshot(self)
-    }
-
-    fn moment(&self, now: Now) -> Moment {
-        Queue::moment(self, now)
     }
 }
 
@@ -152,8 +144,6 @@ struct Ticket {
     done: Option<oneshot::Sender<()>>,
     /// Whom alone the facts are for; `None`: all followers.
     only: Option<Follower>,
-    /// For whoever asked.
-    moment: Option<(Asker, Box<Moment>)>,
 }
 
 enum Reply {
@@ -251,7 +241,6 @@ impl State {
                 let request = self.owe(Reply::Ctl(reply));
                 self.decide(me, Event::Ordered(request, order), None)
             }
-            Message::Moment(asker) => self.moment(me, asker),
             Message::Follow(follower) => self.follow(me, follower),
             Message::Committed => {
                 if let Some(ticket) = self.tickets.pop_front() {
@@ -296,24 +285,6 @@ impl State {
         let facts = self.queue.as_ref().map(|q| q.snapshot()).unwrap_or_default();
         self.feed.subscribe(follower.clone());
         let ticket = Ticket { facts, only: Some(follower), ..Ticket::default() };
-        self.release_after(me, ticket)
-    }
-
-    /// Tells how the workers are. It may hold what is decided and not durable yet: it leaves after
-    /// that.
-    fn moment(&mut self, me: &ActorRef<Message>, asker: Asker) -> Result<(), ActorProcessingErr> {
-        let now = self.now();
-        let Some(queue) = self.queue.as_ref() else { return Ok(()) };
-        let moment = Some((asker, Box::new(queue.moment(now))));
-        self.release_after(me, Ticket { moment, ..Ticket::default() })
-    }
-
-    /// Releases something without a write once all that was decided before is durable.
-    fn release_after(
-        &mut self,
-        me: &ActorRef<Message>,
-        ticket: Ticket,
-    ) -> Result<(), ActorProcessingErr> {
         if self.tickets.is_empty() {
             self.release(ticket);
             return Ok(());
@@ -396,9 +367,6 @@ impl State {
         }
         for send in ticket.sends {
             self.send(send);
-        }
-        if let Some((asker, moment)) = ticket.moment {
-            let _ = asker.send_message(WorkersNow(moment));
         }
         if let Some(done) = ticket.done {
             let _ = done.send(());

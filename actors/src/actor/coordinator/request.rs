@@ -10,6 +10,7 @@ use super::services::Services;
 use super::turn::{ARRIVAL, Reader};
 use super::{queue, syncs};
 use crate::domain::queue::Order;
+use crate::domain::results::{Capabilities, Faults, Packages, Profiles, Rows, Troubles, Workers};
 use crate::port::{Connection, FrameReceive};
 use crate::protocol::wire::v1::ctl::{RefusalCode, Request, Response};
 use crate::protocol::wire::{self, REQUEST_FRAME_BYTES_MAX};
@@ -109,10 +110,11 @@ fn is_order(request: &Request) -> bool {
 async fn answer(to: &mut Answering, request: Request) -> Outcome {
     match request {
         Request::Status => to.status().await,
-        Request::Workers => to.workers().await,
+        Request::Workers => to.list(Workers, None, Response::Worker).await,
         Request::Queue { planned, limit } => {
             let limit = if to.reader.is_admin() { limit } else { Some(read_rows(limit)) };
-            to.queue(planned, limit).await
+            let now = to.services.clock.utc();
+            to.list(Rows { now, planned }, limit, Response::Queued).await
         }
         Request::Invite { ttl_secs } => invite(to, ttl_secs).await,
         Request::Revoke { worker } => to.order(Order::Revoke { worker }).await,
@@ -126,7 +128,7 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
         Request::QueueDrop { filter } => to.drop(vec![filter]).await,
         Request::QueuePushAny { filters, priority } => to.push(filters, priority).await,
         Request::QueueDropAny { filters } => to.drop(filters).await,
-        Request::Profiles => to.profiles().await,
+        Request::Profiles => to.list(Profiles, None, Response::Profile).await,
         Request::SyncRun { profile } => {
             let run = |reply| syncs::Message::Run(profile, reply);
             match to.services.ask(&to.services.syncs, run).await {
@@ -135,11 +137,18 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
                 Err(gone) => to.refuse(RefusalCode::Internal, &gone.to_string()).await,
             }
         }
-        Request::Troubles => to.troubles().await,
-        Request::Capabilities => to.capabilities().await,
-        Request::Faults(filter) => to.faults(filter).await,
-        Request::Packages(filter) => to.packages(vec![filter]).await,
-        Request::PackagesOfAny(filters) => to.packages(filters).await,
+        Request::Troubles => {
+            let now = to.services.clock.utc();
+            to.list(Troubles { now }, None, Response::Trouble).await
+        }
+        Request::Faults(filter) => to.list(Faults(filter), None, Response::Trouble).await,
+        Request::Packages(filter) => to.list(Packages(vec![filter]), None, Response::Package).await,
+        Request::PackagesOfAny(filters) => {
+            to.list(Packages(filters), None, Response::Package).await
+        }
+        Request::Capabilities => {
+            to.list(Capabilities, None, Response::Capabilities).await
+        }
         Request::Log { filter, follow } => to.log(filter, follow).await,
         Request::History(filter) => to.history(filter).await,
         Request::Difference { filter } => to.difference(filter).await,

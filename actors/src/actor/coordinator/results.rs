@@ -1,20 +1,17 @@
 //! Follows what is durable and folds it into what readers look at (`views`).
-//! Knows how the workers are, as the queue last told.
 
-use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
-use super::feed::{Facts, Now};
+use super::feed::Facts;
 use super::views::Fold;
 use super::{queue, store};
 use crate::actor::derived::accepts;
-use crate::domain::queue::{Fact, Moment};
+use crate::domain::queue::Fact;
 use crate::domain::results::SyncState;
-use crate::port::{Clock, Monotonic};
 use crate::protocol::InputId;
 use crate::protocol::stored::{DifferenceRecord, ReportRecord};
 
@@ -26,21 +23,11 @@ pub enum Message {
     Stored(Vec<Fact>),
     /// How a profile's sync goes.
     Sync(Box<str>, SyncState),
-    /// How the workers are, as of a moment that is not older than asked for.
-    Moment {
-        /// Zero: not before now.
-        age_max: Duration,
-        /// Shared by all who ask within that time.
-        reply: oneshot::Sender<Arc<Moment>>,
-    },
-    /// The queue's answer: how the workers are now.
-    Now(Now),
     /// Answered when the place of a job changes, or an attempt at it is reported.
     Watch(InputId, oneshot::Sender<()>),
 }
 
 accepts!(Message, Facts, Facts);
-accepts!(Message, Now, Now);
 
 /// What it is given.
 #[derive(Clone)]
@@ -49,13 +36,11 @@ pub struct Arguments {
     pub store: ActorRef<store::Message>,
     /// Whom to follow.
     pub queue: ActorRef<queue::Message>,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
     /// What readers look at.
     pub fold: Fold,
 }
 
-/// What readers are shown, and what the queue was asked for.
+/// What is followed.
 pub struct State {
     arguments: Arguments,
     /// True once all that the queue knew came.
@@ -64,11 +49,6 @@ pub struct State {
     has_stored: bool,
     /// Of the newest facts.
     number: u64,
-    /// The newest one, and when it came.
-    moment: Option<(Monotonic, Arc<Moment>)>,
-    /// Who waits for the next one. The queue was asked once for all of them, so nothing waits in
-    /// its mailbox but that one message.
-    waiting: Vec<oneshot::Sender<Arc<Moment>>>,
     /// Readers that follow a log: one for each job that a stream of theirs is about.
     watchers: BTreeMap<InputId, Vec<oneshot::Sender<()>>>,
 }
@@ -107,15 +87,13 @@ impl Actor for ResultsActor {
             has_all: false,
             has_stored: false,
             number: 0,
-            moment: None,
-            waiting: Vec::new(),
             watchers: BTreeMap::new(),
         })
     }
 
     async fn handle(
         &self,
-        myself: ActorRef<Message>,
+        _: ActorRef<Message>,
         message: Message,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
@@ -140,8 +118,6 @@ impl Actor for ResultsActor {
             Message::Sync(profile, sync) => {
                 state.arguments.fold.change(|model| model.sync_state(profile, sync));
             }
-            Message::Moment { age_max, reply } => state.moment(&myself, age_max, reply)?,
-            Message::Now(Now(moment)) => state.now_is(Arc::new(*moment)),
             Message::Watch(job, reply) => {
                 let watchers = state.watchers.entry(job).or_default();
                 watchers.retain(|watcher| !watcher.is_closed());
@@ -179,36 +155,5 @@ impl State {
         if self.has_all && self.has_stored {
             self.arguments.fold.caught_up(self.number);
         }
-    }
-
-    fn moment(
-        &mut self,
-        me: &ActorRef<Message>,
-        age_max: Duration,
-        reply: oneshot::Sender<Arc<Moment>>,
-    ) -> Result<(), ActorProcessingErr> {
-        let now = self.arguments.clock.monotonic();
-        if let Some((at, moment)) = &self.moment
-            && now.since(*at) < age_max
-        {
-            let _ = reply.send(moment.clone());
-            return Ok(());
-        }
-        self.waiting.retain(|waiting| !waiting.is_closed());
-        let asked = !self.waiting.is_empty();
-        self.waiting.push(reply);
-        // Whoever joins a question under way is answered with what is true after it asked: the
-        // queue sends its answer here before that of any later order.
-        if !asked {
-            self.arguments.queue.cast(queue::Message::Moment(me.get_derived()))?;
-        }
-        Ok(())
-    }
-
-    fn now_is(&mut self, moment: Arc<Moment>) {
-        for waiting in self.waiting.drain(..) {
-            let _ = waiting.send(moment.clone());
-        }
-        self.moment = Some((self.arguments.clock.monotonic(), moment));
     }
 }

@@ -1,4 +1,3 @@
-use core::time::Duration;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -15,10 +14,12 @@ pub use super::views::Gone;
 use super::views::Views;
 use super::{blobs, queue, results, store, syncs};
 use crate::domain::places::PlaceLimits;
-use crate::domain::queue::Moment;
-use crate::port::{BlobError, BlobName, Blocking, Clock, Entropy, Signer, StoreRead, StoreReader};
-use crate::protocol::wire::BootId;
+use crate::domain::results::ReadModel;
+use crate::port::{
+    BlobError, BlobName, Blocking, Clock, Entropy, Monotonic, Signer, StoreRead, StoreReader,
+};
 use crate::protocol::wire::v1::ctl::Status;
+use crate::protocol::wire::{BootId, SOFTWARE};
 use crate::protocol::{PublicKey, Sha256};
 
 /// What every session is given: the other actors, and what it needs of the world.
@@ -34,7 +35,7 @@ pub struct Services {
     pub blobs: ActorRef<blobs::Message>,
     /// Jobs and workers.
     pub queue: ActorRef<queue::Message>,
-    /// Folds in what readers are shown, and asks the queue how the workers are.
+    /// Folds in what readers are shown.
     pub results: ActorRef<results::Message>,
     /// What readers are shown.
     pub views: Views,
@@ -44,6 +45,8 @@ pub struct Services {
     pub quarantine: Arc<Quarantine>,
     /// Both clocks.
     pub clock: Arc<dyn Clock>,
+    /// When the coordinator was started.
+    pub started: Monotonic,
     /// The coordinator's key.
     pub signer: Arc<dyn Signer>,
     /// Reports that are verified at a time.
@@ -103,25 +106,24 @@ impl Services {
         answer.await.map_err(|_| Gone)
     }
 
-    /// How the workers are, at a moment not longer ago than `age_max`.
+    /// How the coordinator is.
     ///
     /// # Errors
     /// The results are gone.
-    pub async fn moment(&self, age_max: Duration) -> Result<Arc<Moment>, Gone> {
-        self.ask(&self.results, |reply| results::Message::Moment { age_max, reply }).await
-    }
-
-    /// How the coordinator is, with its workers as of a moment not longer ago than `age_max`.
-    ///
-    /// # Errors
-    /// The results are gone.
-    pub async fn status(&self, age_max: Duration) -> Result<Status, Gone> {
-        let moment = self.moment(age_max).await?;
+    pub async fn status(&self) -> Result<Status, Gone> {
         let now = self.clock.utc();
-        let mut status = self.views.look_at(|model| model.status(now, &moment)).await?;
-        let set_aside = self.quarantine.records().len();
-        status.quarantined = u32::try_from(set_aside).unwrap_or(u32::MAX);
-        Ok(status)
+        let look = |model: &ReadModel| (model.job_counts(now), model.counts(), model.running(now));
+        let (jobs, artifacts, running) = self.views.look_at(now, look).await?;
+        let uptime = self.clock.monotonic().since(self.started);
+        Ok(Status {
+            software: SOFTWARE.into(),
+            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+            key: self.signer.public_key(),
+            jobs,
+            artifacts,
+            running,
+            quarantined: u32::try_from(self.quarantine.records().len()).unwrap_or(u32::MAX),
+        })
     }
 
     /// Reads from a kept blob or from one that is growing.

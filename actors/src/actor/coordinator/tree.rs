@@ -102,6 +102,7 @@ pub struct State {
     reader: Option<StoreReader>,
     /// Outlives restarts.
     sessions: Arc<AtomicU64>,
+    started: Monotonic,
 }
 
 /// Log slack over the worker's own limit: the note about what was cut.
@@ -120,6 +121,7 @@ impl Actor for Coordinator {
         let refusals = Arc::new(Refusals::new(parts.clock.clone()));
         let reading = Arc::new(Reading::new(parts.clock.clone()));
         let mut state = State {
+            started: parts.clock.monotonic(),
             parts,
             standings: Arc::default(),
             refusals,
@@ -249,12 +251,7 @@ impl State {
         }
         let (fold, views) = views::views(self.parts.settings.seed, self.published.clone());
         self.views = Some(views.clone());
-        let arguments = results::Arguments {
-            store: store.clone(),
-            queue: queue.clone(),
-            clock: self.parts.clock.clone(),
-            fold,
-        };
+        let arguments = results::Arguments { store: store.clone(), queue: queue.clone(), fold };
         let results = self.children.spawn(me, &RESULTS, results::ResultsActor, arguments);
         Ok((results.await?, views))
     }
@@ -297,6 +294,7 @@ impl State {
             syncs,
             quarantine: self.quarantine.clone(),
             clock: parts.clock,
+            started: self.started,
             signer: parts.signer,
             verifying: Arc::new(Semaphore::new(parts.verifying_max.max(1))),
             entropy: parts.entropy,

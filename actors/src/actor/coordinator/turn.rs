@@ -24,9 +24,6 @@ pub(super) const READING_MAX: usize = 4;
 const PIECES_A_SECOND: u32 = 100;
 /// Time for a request to arrive whole after its stream was opened.
 pub(super) const ARRIVAL: Duration = Duration::from_secs(10);
-/// How old what a reader is shown of the workers may be: the queue is asked at most so often,
-/// however many ask.
-const MOMENT_AGE: Duration = Duration::from_secs(1);
 
 /// What all who may only read share.
 pub struct Reading {
@@ -84,15 +81,6 @@ impl Reader {
     /// True for a key that may order.
     pub(super) fn is_admin(&self) -> bool {
         self.is_admin
-    }
-
-    /// How old a moment of the workers may be for it. An operator sees what the last order did.
-    pub(super) fn moment_age(&self) -> Duration {
-        if self.is_admin || planted::is(Bug::ReadersUnbounded) {
-            Duration::ZERO
-        } else {
-            MOMENT_AGE
-        }
     }
 
     /// A place for one more request; `None`: there never is one again.

@@ -6,12 +6,28 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::Notify;
 
-use crate::domain::results::ReadModel;
+use crate::domain::filter::FilterError;
+use crate::domain::results::{Page, Query, ReadModel};
+use crate::protocol::UtcMillis;
 
 /// An actor that is gone: its tree is being restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the coordinator is restarting; try again")]
 pub struct Gone;
+
+/// Why nothing is listed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// See [`Gone`].
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    /// The question makes no sense.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+}
+
+/// Rows of a page where all of them are wanted.
+const EACH: usize = 500;
 
 /// How many times facts were published; the first ones, which are all that the queue knows, count
 /// already before they were. It never falls, whatever restarts.
@@ -89,13 +105,59 @@ impl Views {
         Ok(look(&read(&self.model)))
     }
 
-    /// As [`Views::look`], for what the time of the look moves: jobs that are due by now.
+    /// As [`Views::look`], at a moment: jobs that are due by then are among the ready ones.
     ///
     /// # Errors
     /// As [`Views::look`].
-    pub async fn look_at<T>(&self, look: impl FnOnce(&mut ReadModel) -> T) -> Result<T, Gone> {
+    pub async fn look_at<T>(
+        &self,
+        now: UtcMillis,
+        look: impl FnOnce(&ReadModel) -> T,
+    ) -> Result<T, Gone> {
         self.caught_up().await?;
-        Ok(look(&mut write(&self.model)))
+        // Readers stand in each other's way only when there is something to wake.
+        if read(&self.model).is_due(now) {
+            write(&self.model).wake(now);
+        }
+        Ok(look(&read(&self.model)))
+    }
+
+    /// A page of what is asked, of everything that was published when it is called.
+    ///
+    /// # Errors
+    /// Nobody folds any more, or the question makes no sense.
+    pub async fn page<Q: Query>(
+        &self,
+        query: &Q,
+        after: Option<Q::Cursor>,
+        limit: usize,
+    ) -> Result<Page<Q::Row, Q::Cursor>, AskError> {
+        let page = |model: &ReadModel| query.page(model, after, limit);
+        Ok(match query.now() {
+            Some(now) => self.look_at(now, page).await?,
+            None => self.look(page).await?,
+        }?)
+    }
+
+    /// Everything that is asked, row by row; between two pages others have their turn.
+    ///
+    /// # Errors
+    /// As [`Views::page`].
+    pub async fn each<Q: Query>(
+        &self,
+        query: &Q,
+        mut each: impl FnMut(Q::Row),
+    ) -> Result<(), AskError> {
+        let mut after = None;
+        loop {
+            let page = self.page(query, after, EACH).await?;
+            page.rows.into_iter().for_each(&mut each);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn caught_up(&self) -> Result<(), Gone> {
@@ -141,14 +203,18 @@ fn write(model: &RwLock<ReadModel>) -> RwLockWriteGuard<'_, ReadModel> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::results::SyncState;
+    use crate::domain::results::{Profiles, SyncState};
+
+    async fn profiles(views: Views) -> Result<usize, AskError> {
+        Ok(views.page(&Profiles, None, 9).await?.rows.len())
+    }
 
     #[tokio::test]
     async fn a_look_waits_for_what_was_published_before_it() {
         let published = Arc::new(Published::default());
         let (fold, views) = views(1, published.clone());
         let looks = views.clone();
-        let look = tokio::spawn(async move { looks.look(|model| model.profiles().len()).await });
+        let look = tokio::spawn(profiles(looks));
         tokio::task::yield_now().await;
         assert!(!look.is_finished(), "the first facts are not there");
         fold.caught_up(published.newest());
@@ -156,7 +222,7 @@ mod tests {
 
         let number = published.next();
         let looks = views.clone();
-        let look = tokio::spawn(async move { looks.look(|model| model.profiles().len()).await });
+        let look = tokio::spawn(profiles(looks));
         tokio::task::yield_now().await;
         assert!(!look.is_finished(), "what was published is not folded in");
         fold.change(|model| model.sync_state("p".into(), SyncState::default()));
@@ -165,6 +231,6 @@ mod tests {
         fold.caught_up(1);
         assert_eq!(look.await.unwrap(), Ok(1));
         drop(fold);
-        assert_eq!(views.look(|model| model.profiles().len()).await, Err(Gone));
+        assert_eq!(profiles(views).await, Err(AskError::Gone(Gone)));
     }
 }

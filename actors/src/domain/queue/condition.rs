@@ -3,9 +3,7 @@
 use super::effect::Effects;
 use super::event::{Now, SessionId};
 use super::queue_state::Queue;
-use super::worker::Worker;
 use crate::protocol::text::printable_within;
-use crate::protocol::wire::v1::ctl::{Subject, Trouble};
 use crate::protocol::wire::v1::worker::{Ailment, Condition};
 use crate::protocol::{Fault, WorkerId};
 
@@ -49,6 +47,7 @@ impl Queue {
             Self::line(effects, now, true, text);
         }
         self.idle.insert(id);
+        self.changed.insert(id);
     }
 
     /// A worker's attempt ended in a fault: after several of its own it is set aside.
@@ -67,6 +66,7 @@ impl Queue {
             worker.record.name, aside.faults, fault.kind, fault.detail
         );
         self.aside.insert((aside.until, id));
+        self.changed.insert(id);
         Self::line(effects, now, true, text);
     }
 
@@ -75,6 +75,7 @@ impl Queue {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if let Some(until) = worker.setback.until() {
             self.aside.remove(&(until, id));
+            self.changed.insert(id);
         }
         worker.setback.succeeded();
         self.idle.insert(id);
@@ -88,42 +89,6 @@ impl Queue {
             self.idle.insert(id);
         }
     }
-
-    /// What somebody should know of the workers, by number.
-    pub(super) fn troubles(&self, now: Now) -> Vec<Trouble> {
-        self.workers.values().flat_map(|worker| troubles_of(now, worker)).collect()
-    }
-}
-
-fn troubles_of(now: Now, worker: &Worker) -> Vec<Trouble> {
-    let id = worker.record.id;
-    if worker.record.revoked_at.is_some() {
-        return Vec::new();
-    }
-    let mut troubles = Vec::new();
-    if worker.session.is_some() {
-        troubles.extend(worker.condition.ailments.iter().map(|ailment| Trouble {
-            subject: Subject::Worker(id),
-            text: format!("cannot build with {}: {}", ailment.backend, ailment.reason),
-            times: 1,
-            next: None,
-        }));
-    }
-    if let Some(aside) = worker.setback.aside(now.monotonic) {
-        troubles.push(Trouble {
-            subject: Subject::Worker(id),
-            text: format!("set aside: {}: {}", aside.fault.kind, aside.fault.detail),
-            times: aside.faults,
-            next: Some(aside.until_utc),
-        });
-    }
-    troubles.extend(worker.condition.leftovers.iter().map(|leftover| Trouble {
-        subject: Subject::Leftover(id),
-        text: format!("cannot be removed, tried again at the worker's next start: {leftover}"),
-        times: 1,
-        next: None,
-    }));
-    troubles
 }
 
 /// As much of it as is kept, as it may be shown.

@@ -3,12 +3,15 @@ use std::sync::Arc;
 
 use super::entry::Job;
 use super::event::{RequestId, SessionId};
+use super::told::{Progress, Pulse, WorkerTold};
 use crate::port::Batch;
 use crate::protocol::stored::{DifferenceRecord, ProfileRecord, ReportRecord, StoredPlace};
 use crate::protocol::wire::CloseCode;
 use crate::protocol::wire::v1::coordinator::Message;
 use crate::protocol::wire::v1::ctl::Response;
-use crate::protocol::{BuildId, Epoch, Fault, InputId, PublicKey, Sha256, UtcMillis};
+use crate::protocol::{
+    AttemptId, BuildId, Epoch, Fault, InputId, PublicKey, Sha256, UtcMillis, WorkerId,
+};
 
 /// What an event leads to. Nothing but `batch` may happen before `batch` is durable.
 #[derive(Debug, Default)]
@@ -83,6 +86,12 @@ pub enum Fact {
     Difference(BuildId, Box<str>, DifferenceRecord),
     /// A profile was synced.
     Synced(Box<str>, ProfileRecord),
+    /// A worker is new, or otherwise than before.
+    Worker(Box<WorkerTold>),
+    /// A worker gave a sign of life.
+    Pulse(WorkerId, Pulse),
+    /// A running attempt went on.
+    Progress(AttemptId, Progress),
 }
 
 /// Where a job is, with all that a row of the queue shows of it.

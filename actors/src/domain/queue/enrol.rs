@@ -195,6 +195,7 @@ impl Queue {
             free_memory: 0,
             free_disk: 0,
         });
+        self.changed.insert(id);
     }
 
     /// A connection is gone; leases run on until their time.
@@ -208,6 +209,7 @@ impl Queue {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if worker.session.as_ref().is_some_and(|live| live.id == session) {
             worker.session = None;
+            self.changed.insert(id);
             let holds = match worker.held.len() {
                 0 => String::new(),
                 n => format!(

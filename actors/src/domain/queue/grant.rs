@@ -111,7 +111,6 @@ impl Queue {
             worker,
             number,
             deadline: now.monotonic.plus(self.settings.lease),
-            granted: now.monotonic,
             boot: Some(boot),
             assigned: Some(Assigned::of(&assignment)),
             stage: None,

@@ -63,6 +63,7 @@ impl Queue {
         if let Some(old) = old {
             self.sessions.remove(&old.id);
             self.idle.remove(&id);
+            self.changed.insert(id);
             let text = format!("worker {id} does not answer from {}: started again", old.address);
             Self::line(effects, now, true, text);
             let reason = "this process did not answer when another one with its key connected";

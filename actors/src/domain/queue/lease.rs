@@ -15,7 +15,6 @@ pub(super) struct Lease {
     pub(super) number: GrantNumber,
     /// Lost at this moment unless a sign of life comes.
     pub(super) deadline: Monotonic,
-    pub(super) granted: Monotonic,
     /// The process that was given it; `None` after a restart of the coordinator.
     pub(super) boot: Option<BootId>,
     /// What was assigned; `None` after a restart of the coordinator: then as wanted now.

@@ -80,6 +80,7 @@ impl Queue {
             self.lose(now, job, "its worker was revoked".into(), effects);
         }
         self.idle.remove(&id);
+        self.changed.insert(id);
         effects.sends.push(Send::Revoked(self.workers[&id].key));
         if let Some(session) = session {
             self.sessions.remove(&session.id);

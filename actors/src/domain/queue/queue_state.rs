@@ -51,7 +51,8 @@ pub struct Queue {
     pub(super) idle: BTreeSet<WorkerId>,
     /// Ends of the times for which workers are set aside.
     pub(super) aside: BTreeSet<(Monotonic, WorkerId)>,
-    pub(super) started: Now,
+    /// Workers of whom readers are to be told at the end of this event.
+    pub(super) changed: BTreeSet<WorkerId>,
     pub(super) attention: Attention,
 }
 
@@ -123,6 +124,7 @@ impl Queue {
         self.wake(now, &mut effects);
         self.end_setbacks(now);
         self.grant_all(now, &mut effects);
+        self.tell_of_workers(&mut effects);
         if core::mem::take(&mut self.counters_changed) && !planted::is(Bug::NumbersReused) {
             effects.batch.put(Counters::key(()), stored::write(&self.counters));
         }

@@ -168,7 +168,7 @@ impl Queue {
             leases: Leases::default(),
             idle: Default::default(),
             aside: Default::default(),
-            started: now,
+            changed: Default::default(),
             attention,
         }
     }
@@ -182,6 +182,7 @@ impl Queue {
         }
         let profiles = self.profiles.iter();
         facts.extend(profiles.map(|(name, record)| Fact::Synced(name.clone(), record.clone())));
+        facts.extend(self.all_of_workers());
         facts
     }
 
@@ -205,7 +206,6 @@ impl Queue {
                 worker,
                 number,
                 deadline: now.monotonic.plus(self.settings.lease),
-                granted: now.monotonic,
                 boot: None,
                 assigned: None,
                 stage: None,

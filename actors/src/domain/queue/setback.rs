@@ -1,6 +1,7 @@
 use core::time::Duration;
 
 use super::event::Now;
+use super::told::SetAside;
 use crate::domain::BackOff;
 use crate::planted::{self, Bug};
 use crate::port::Monotonic;
@@ -67,6 +68,13 @@ impl Setback {
     /// End of the last time aside; `None`: there was none since it last succeeded.
     pub(super) fn until(&self) -> Option<Monotonic> {
         self.aside.as_ref().map(|aside| aside.until)
+    }
+
+    /// The last time aside, as readers are told of it.
+    pub(super) fn told(&self) -> Option<SetAside> {
+        let aside = self.aside.as_ref()?;
+        let Aside { until_utc, faults, fault, .. } = aside;
+        Some(SetAside { until: *until_utc, faults: *faults, fault: fault.clone() })
     }
 
     /// Why it gets no work now; `None`: it may.

@@ -2,12 +2,13 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use super::effect::{Effects, Send};
+use super::effect::{Effects, Fact, Send};
 use super::event::{Now, SessionId};
 use super::lane::is_larger;
 use super::lease::{Assigned, Lease};
 use super::queue_state::Queue;
 use super::retry::{FAULTS_MAX, RETRY};
+use super::told::{Progress, pulse};
 use crate::planted::{self, Bug};
 use crate::protocol::stored::{Grant, StoredPlace};
 use crate::protocol::wire::BootId;
@@ -50,6 +51,7 @@ impl Queue {
         live.running.clone_from(&status.running);
         live.free_memory = status.free_memory;
         live.free_disk = status.free_disk;
+        effects.facts.push(Fact::Pulse(id, pulse(worker)));
         status.spooled.sort_unstable();
         let deadline = now.monotonic.plus(self.settings.lease);
         let held: Vec<InputId> = if first {
@@ -112,9 +114,12 @@ impl Queue {
             if let Some(assignment) = &assignment {
                 lease.assigned = Some(Assigned::of(assignment));
             }
-            if let Some(running) = running {
+            if let Some(running) = running
+                && (lease.stage, lease.log_bytes) != (Some(running.stage), running.log_bytes)
+            {
                 lease.stage = Some(running.stage);
                 lease.log_bytes = running.log_bytes;
+                effects.facts.push(Fact::Progress(attempt, progress(running)));
             }
             let (worker, deadline) = (lease.worker, lease.deadline);
             if let Some(worker) = self.workers.get_mut(&worker) {
@@ -232,12 +237,12 @@ impl Queue {
             worker,
             number,
             deadline: now.monotonic.plus(self.settings.lease),
-            granted: now.monotonic,
             boot: holder.session.as_ref().map(|s| s.boot),
             assigned: None,
             stage: Some(running.stage),
             log_bytes: running.log_bytes,
         });
+        effects.facts.push(Fact::Progress(attempt, progress(running)));
     }
 
     /// Leases whose worker was silent for too long.
@@ -338,4 +343,8 @@ impl Queue {
             self.queue_again(now, id, priority, UtcMillis(0), effects);
         }
     }
+}
+
+fn progress(running: &Running) -> Progress {
+    Progress { stage: running.stage, log_bytes: running.log_bytes }
 }

@@ -1,5 +1,5 @@
 use super::{envelope, statement};
-use crate::protocol::{Ending, Fault, SignedReport};
+use crate::protocol::{BUILD_FAILED, Ending, Fault, SignedReport, Verdict};
 
 /// What a report says, for a line of log: `2 reproduced, 1 differs`, `build-failed: …`, or the kind
 /// of the fault and its detail. Signatures are not looked at: it is for whoever made it. `None`:
@@ -9,17 +9,14 @@ pub fn outcome(signed: &SignedReport) -> Option<String> {
     let content = statement::decode(&opened).ok()?;
     Some(match &content.report.attempted.ending {
         Ending::Fault(Fault { kind, detail }) => format!("{kind}: {detail}"),
-        Ending::BuildFailed { reason } => format!("build-failed: {reason}"),
+        Ending::BuildFailed { reason } => format!("{BUILD_FAILED}: {reason}"),
         Ending::Built(files) => {
             // Exactly the files that were reproduced have a link.
             let is_linked = |file: &str| signed.links.iter().any(|link| *link.file == *file);
             let missing = files.iter().filter(|rebuilt| rebuilt.output.is_none()).count();
             let reproduced = files.iter().filter(|rebuilt| is_linked(&rebuilt.file)).count();
             let differ = files.len() - missing - reproduced;
-            let parts = [(reproduced, "reproduced"), (differ, "differs"), (missing, "missing")];
-            let parts = parts.iter().filter(|(count, _)| *count > 0);
-            let parts: Vec<String> = parts.map(|(n, name)| format!("{n} {name}")).collect();
-            parts.join(", ")
+            Verdict::counted([reproduced, differ, missing])
         }
     })
 }

@@ -1,21 +1,13 @@
 //! Jobs that are tried again after a fault, before they are parked and while they are.
 
 use super::artifact::Shown;
+use super::query::Page;
 use super::read_model::{EXAMINED_MAX, ReadModel, View};
 use crate::domain::filter::{FilterError, PackageMatch};
 use crate::domain::queue::Stand;
 use crate::protocol::stored::{Outcome, StoredPlace};
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Subject, Trouble};
 use crate::protocol::{Fault, InputId, UtcMillis};
-
-/// A page of jobs whose last attempts ended in faults.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FaultPage {
-    /// Rows.
-    pub rows: Vec<Trouble>,
-    /// The job to go on after; `None`: there is no more.
-    pub next: Option<InputId>,
-}
 
 /// The last fault of a job.
 pub(super) struct LastFault {
@@ -69,11 +61,11 @@ impl ReadModel {
     ///
     /// # Errors
     /// A name that is no pattern.
-    pub fn faults(
+    pub(super) fn faults(
         &self,
         filter: &PackageFilter,
         after: Option<InputId>,
-    ) -> Result<FaultPage, FilterError> {
+    ) -> Result<Page<Trouble>, FilterError> {
         let matcher = PackageMatch::new(filter)?;
         let from = InputId(after.map_or(0, |id| id.0.saturating_add(1)));
         let mut rows = Vec::new();
@@ -87,9 +79,9 @@ impl ReadModel {
                 rows.push(Trouble { subject: Subject::Job(*id), text, times, next });
             }
             if examined + 1 >= EXAMINED_MAX {
-                return Ok(FaultPage { rows, next: Some(*id) });
+                return Ok(Page { rows, next: Some(*id) });
             }
         }
-        Ok(FaultPage { rows, next: None })
+        Ok(Page { rows, next: None })
     }
 }

@@ -3,14 +3,16 @@
 mod artifact;
 mod faults;
 mod index;
+mod query;
 mod queue_view;
 mod read_model;
 mod standings;
 mod tally;
+mod workers;
 
-pub use faults::FaultPage;
-pub use queue_view::{QueuePage, QueuePosition};
-pub use read_model::{JobPage, KeptLog, LogPlace, NOTHING, PackagePage, ReadModel, SyncState};
+pub use query::{Capabilities, Faults, Jobs, Packages, Page, Profiles, Query, Rows, Troubles, Workers};
+pub use queue_view::QueuePosition;
+pub use read_model::{KeptLog, LogPlace, NOTHING, ReadModel, SyncState};
 
 #[cfg(test)]
 mod index_test;

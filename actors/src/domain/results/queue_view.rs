@@ -1,86 +1,61 @@
-use std::collections::BTreeMap;
-
-use super::read_model::ReadModel;
-use crate::protocol::UtcMillis;
-use crate::protocol::stored::StoredPlace;
-
+use super::query::Page;
+use super::read_model::{ReadModel, leased};
 pub use super::standings::Position as QueuePosition;
-use crate::domain::queue::Moment;
-use crate::protocol::wire::SOFTWARE;
-use crate::protocol::wire::v1::ctl::{Queued, RunningJob, ShownPlace, Status};
-use crate::protocol::{InputId, JobKey};
+use crate::protocol::stored::StoredPlace;
+use crate::protocol::wire::v1::ctl::{JobCounts, Queued, RunningJob, ShownPlace};
+use crate::protocol::{InputId, JobKey, UtcMillis};
 
 /// Attempts that a status names: with about 200 bytes each it stays below the limit of a frame.
 const RUNNING_MAX: usize = 1_000;
 
-/// A page of the queue.
-#[derive(Clone, Debug, PartialEq)]
-pub struct QueuePage {
-    /// Rows, in order.
-    pub rows: Vec<Queued>,
-    /// To go on behind; `None`: there is no more.
-    pub next: Option<QueuePosition>,
-}
-
 impl ReadModel {
-    /// Up to `limit` rows of the queue behind `after`, as it stands at `now`.
-    pub fn queue(
-        &mut self,
-        now: UtcMillis,
+    /// Up to `limit` rows of the queue behind `after`, as it was woken last.
+    pub(super) fn queue(
+        &self,
         planned: bool,
         after: Option<QueuePosition>,
         limit: usize,
-    ) -> QueuePage {
-        self.wake(now);
+    ) -> Page<Queued, QueuePosition> {
         let mut positions = self.standings.behind(after, planned);
         let shown: Vec<QueuePosition> = positions.by_ref().take(limit).collect();
         let next = shown.last().copied().filter(|_| positions.next().is_some());
-        drop(positions);
         let rows = shown.iter().filter_map(|position| self.row(*position));
-        QueuePage { rows: rows.collect(), next }
+        Page { rows: rows.collect(), next }
     }
 
-    /// How the coordinator is, of what is durable and of what its workers told at a moment. Set
-    /// aside messages are not counted here.
-    pub fn status(&mut self, now: UtcMillis, moment: &Moment) -> Status {
-        self.wake(now);
-        Status {
-            software: SOFTWARE.into(),
-            uptime_ms: moment.uptime_ms,
-            key: moment.key,
-            jobs: self.standings.counts(now),
-            artifacts: self.counts(),
-            running: self.running(now, moment),
-            quarantined: 0,
-        }
+    /// Jobs by where they are, as they were woken last; `now`: for the time until the next is due.
+    pub fn job_counts(&self, now: UtcMillis) -> JobCounts {
+        self.standings.counts(now)
     }
 
-    fn running(&self, now: UtcMillis, moment: &Moment) -> Vec<RunningJob> {
-        let leases: BTreeMap<_, _> = moment.leases.iter().map(|l| (l.attempt, l)).collect();
-        let names: BTreeMap<_, _> = moment.workers.iter().map(|w| (w.id, &w.name)).collect();
+    /// Attempts that run, as their workers last told: the first thousand of them.
+    pub fn running(&self, now: UtcMillis) -> Vec<RunningJob> {
         let rows = self.standings.running().take(RUNNING_MAX).filter_map(|id| {
             let view = self.jobs.get(&id)?;
             let stand = view.stand.as_ref()?;
-            let StoredPlace::Leased { worker, granted_at, .. } = stand.place else { return None };
-            let attempt = crate::protocol::AttemptId { job: id, epoch: stand.epoch };
-            // A lease that began or ended since the moment has nothing to tell yet.
-            let lease = leases.get(&attempt);
-            let age_ms = now.0.saturating_sub(granted_at.0).max(0).unsigned_abs();
+            let StoredPlace::Leased { granted_at, .. } = stand.place else { return None };
+            let (worker, attempt) = leased(id, stand)?;
+            let progress = self.workers.progress_of(attempt);
             Some(RunningJob {
                 attempt,
                 key: JobKey::clone(&view.job.key),
                 worker,
-                worker_name: names.get(&worker).map(|name| (*name).clone()).unwrap_or_default(),
-                stage: lease.and_then(|lease| lease.stage),
-                age_ms: lease.map_or(age_ms, |lease| lease.age_ms),
-                log_bytes: lease.map_or(0, |lease| lease.log_bytes),
+                worker_name: self.worker_name(worker).to_owned(),
+                stage: progress.map(|progress| progress.stage),
+                age_ms: now.0.saturating_sub(granted_at.0).max(0).unsigned_abs(),
+                log_bytes: progress.map_or(0, |progress| progress.log_bytes),
             })
         });
         rows.collect()
     }
 
+    /// True when a job has become due that is not among the ready ones.
+    pub fn is_due(&self, now: UtcMillis) -> bool {
+        self.standings.is_due(now)
+    }
+
     /// Jobs whose time has come are ready ones from now on.
-    fn wake(&mut self, now: UtcMillis) {
+    pub fn wake(&mut self, now: UtcMillis) {
         for id in self.standings.due(now) {
             if let Some(stand) = self.jobs.get(&id).and_then(|view| view.stand.as_ref()) {
                 self.standings.insert(id, stand);

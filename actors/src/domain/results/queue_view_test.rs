@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::queue::{Fact, Job, LeaseNow, Moment, Stand};
+use crate::domain::queue::{Fact, Job, Live, Progress, Pulse, Stand, WorkerTold};
 use crate::protocol::stored::{Membership, Outcome, ReportRecord, StoredPlace, Waiting};
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Queued, ShownPlace as Shown};
 use crate::protocol::{
@@ -72,7 +72,10 @@ fn parked(until: Option<i64>) -> StoredPlace {
 fn all(model: &mut ReadModel, now: i64, planned: bool, page: usize) -> Vec<Queued> {
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
-        let page = model.queue(UtcMillis(now), planned, after, page);
+        let page = {
+            model.wake(UtcMillis(now));
+            model.queue(planned, after, page)
+        };
         rows.extend(page.rows);
         after = page.next;
         if after.is_none() {
@@ -134,52 +137,87 @@ fn what_is_due_is_ready() {
 #[test]
 fn counts_follow_every_move_and_what_nobody_wants_is_not_counted() {
     let mut model = model();
-    let moment = moment(&[]);
-    let jobs = model.status(UtcMillis(100), &moment).jobs;
+    let jobs = model.job_counts(UtcMillis(100));
     assert_eq!((jobs.ready, jobs.delayed, jobs.running), (2, 2, 1));
     assert_eq!((jobs.parked, jobs.decided, jobs.dropped), (2, 1, 1));
     assert_eq!(jobs.next_due_ms, Some(200));
     for id in 1..=9 {
         model.follow(job(id, &[]));
     }
-    let counts = model.status(UtcMillis(100), &moment);
-    assert_eq!(counts.jobs, Default::default());
-    assert_eq!(counts.artifacts, []);
+    assert_eq!(model.job_counts(UtcMillis(100)), Default::default());
+    assert_eq!(model.counts(), []);
     assert_eq!(all(&mut model, 100, true, 10), []);
     // Wanted again, each where it stands.
     model.follow(job(2, &["q"]));
     model.follow(job(6, &["q"]));
-    let jobs = model.status(UtcMillis(100), &moment).jobs;
+    let jobs = model.job_counts(UtcMillis(100));
     assert_eq!((jobs.ready, jobs.parked, jobs.delayed), (1, 1, 0));
 }
 
-fn moment(stages: &[(i32, u32)]) -> Moment {
-    let leases = stages.iter().map(|(job, epoch)| LeaseNow {
-        attempt: AttemptId { job: InputId(*job), epoch: Epoch(*epoch) },
-        worker: WorkerId(4),
-        stage: Some(Stage::Build),
-        age_ms: 9,
-        log_bytes: 8,
-    });
-    Moment {
-        at: UtcMillis(0),
-        uptime_ms: 5,
-        key: PublicKey([0; 32]),
-        workers: Vec::new(),
-        troubles: Vec::new(),
-        capabilities: Vec::new(),
-        leases: leases.collect(),
-    }
+fn progress(job: i32, epoch: u32) -> Fact {
+    let attempt = AttemptId { job: InputId(job), epoch: Epoch(epoch) };
+    Fact::Progress(attempt, Progress { stage: Stage::Build, log_bytes: 8 })
 }
 
 #[test]
 fn what_runs_is_shown_with_what_its_worker_told_of_this_attempt() {
     let mut model = model();
-    let running = model.status(UtcMillis(100), &moment(&[(4, 3), (1, 3)])).running;
+    model.follow(progress(1, 3));
+    model.follow(progress(4, 2));
+    let running = model.running(UtcMillis(100));
     assert_eq!(running.len(), 1, "job 1 is not durably leased");
-    assert_eq!((running[0].stage, running[0].age_ms), (Some(Stage::Build), 9));
-    let running = model.status(UtcMillis(100), &moment(&[(4, 2)])).running;
     assert_eq!((running[0].stage, running[0].age_ms), (None, 50), "that was another attempt");
+    model.follow(progress(4, 3));
+    let running = model.running(UtcMillis(100));
+    assert_eq!((running[0].stage, running[0].log_bytes), (Some(Stage::Build), 8));
+    model.follow(placed(4, queued(1, 0)));
+    model.follow(placed(4, leased()));
+    assert_eq!(model.running(UtcMillis(100))[0].stage, None, "it ended with its lease");
+}
+
+#[test]
+fn workers_are_listed_with_what_they_hold_and_last_told() {
+    let mut model = model();
+    let told = |id: i32, live| WorkerTold {
+        id: WorkerId(id),
+        key: PublicKey([7; 32]),
+        name: format!("w{id}"),
+        revoked: false,
+        live,
+        leftovers: vec![],
+        aside: None,
+    };
+    let live = Live {
+        address: "192.0.2.1:9".into(),
+        slots: 3,
+        backends: vec!["debian".into()],
+        architectures: vec!["amd64".into()],
+        ailments: vec![],
+    };
+    for id in 1..=5 {
+        model.follow(Fact::Worker(Box::new(told(id, (id == 4).then(|| live.clone())))));
+    }
+    let pulse = Pulse { at: Some(UtcMillis(9)), free_memory: 5, free_disk: 6 };
+    model.follow(Fact::Pulse(WorkerId(4), pulse));
+    // Told anew: the pulse stays.
+    model.follow(Fact::Worker(Box::new(told(4, Some(live)))));
+    let (mut rows, mut after) = (Vec::new(), None);
+    loop {
+        let page = Workers.page(&model, after, 2).unwrap();
+        assert!(page.rows.len() <= 2);
+        rows.extend(page.rows);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(rows.iter().map(|row| row.id.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    let row = &rows[3];
+    assert_eq!((row.running, row.slots, row.free_memory), (1, 3, 5));
+    assert_eq!((row.last_seen, row.address.as_deref()), (Some(UtcMillis(9)), Some("192.0.2.1:9")));
+    assert_eq!((rows[0].running, rows[0].slots, rows[0].last_seen), (0, 0, None));
+    model.follow(placed(4, StoredPlace::Decided));
+    assert_eq!(Workers.page(&model, Some(WorkerId(3)), 1).unwrap().rows[0].running, 0);
 }
 
 fn verdict(id: i32, sequence: u64, verdict: Verdict) -> Fact {
@@ -271,5 +309,5 @@ fn a_filter_that_matches_nothing_costs_short_pages() {
     let page = model.packages(&filters, None, 200).unwrap();
     assert_eq!((page.rows, page.next), (vec![], Some(InputId(100))), "fewer for more filters");
     let page = model.matching_jobs(&filters, None).unwrap();
-    assert_eq!((page.jobs, page.next), (vec![], Some(InputId(100))));
+    assert_eq!((page.rows, page.next), (vec![], Some(InputId(100))));
 }

@@ -3,8 +3,10 @@ use std::sync::Arc;
 
 use super::artifact::{contradict, rank, shown};
 use super::index::{Candidates, Index};
+use super::query::Page;
 use super::standings::Standings;
 use super::tally::Tally;
+use super::workers::Workers;
 use crate::domain::filter::{FilterError, PackageMatch};
 use crate::domain::queue::{Fact, Job, JobPlace, Stand};
 use crate::protocol::stored::{
@@ -14,13 +16,14 @@ use crate::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Profile, Subject, Trouble,
 };
 use crate::protocol::wire::v1::history::ATTEMPTS_MAX;
-use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, Sha256, UtcMillis};
+use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, Sha256, UtcMillis, WorkerId};
 
 /// What readers are shown.
 #[derive(Debug, Default)]
 pub struct ReadModel {
     pub(super) jobs: BTreeMap<InputId, View>,
     pub(super) standings: Standings,
+    pub(super) workers: Workers,
     tally: Tally,
     index: Index,
     /// Reports whose job is not known yet, by job: facts of both kinds may come in any order.
@@ -83,24 +86,6 @@ impl View {
     }
 }
 
-/// A page of artifacts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PackagePage {
-    /// Rows.
-    pub rows: Vec<Package>,
-    /// The job to go on after; `None`: there is no more.
-    pub next: Option<InputId>,
-}
-
-/// A page of jobs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobPage {
-    /// Those that match.
-    pub jobs: Vec<InputId>,
-    /// The job to go on after; `None`: there is no more.
-    pub next: Option<InputId>,
-}
-
 /// Where a job's newest log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogPlace {
@@ -137,6 +122,12 @@ pub struct KeptLog {
 /// True for the places that are shown as a status of their own where there is no verdict.
 fn place_is_status(place: &StoredPlace) -> bool {
     matches!(place, StoredPlace::Parked { .. } | StoredPlace::Dropped)
+}
+
+/// Who has a job, and with which attempt; `None`: nobody.
+pub(super) fn leased(job: InputId, stand: &Stand) -> Option<(WorkerId, AttemptId)> {
+    let StoredPlace::Leased { worker, .. } = stand.place else { return None };
+    Some((worker, AttemptId { job, epoch: stand.epoch }))
 }
 
 /// The artifacts of a job that any of the filters matches, each once.
@@ -183,6 +174,9 @@ impl ReadModel {
             Fact::Synced(profile, record) => {
                 self.profiles.insert(profile, record);
             }
+            Fact::Worker(told) => self.workers.told(*told),
+            Fact::Pulse(id, pulse) => self.workers.pulse(id, pulse),
+            Fact::Progress(attempt, progress) => self.workers.progress(attempt, progress),
         }
     }
 
@@ -224,6 +218,12 @@ impl ReadModel {
 
     fn placed(&mut self, id: InputId, stand: Stand) {
         let Some(view) = self.jobs.get_mut(&id) else { return };
+        if let Some((worker, attempt)) = view.stand.as_ref().and_then(|old| leased(id, old)) {
+            self.workers.leased(worker, attempt, false);
+        }
+        if let Some((worker, attempt)) = leased(id, &stand) {
+            self.workers.leased(worker, attempt, true);
+        }
         let wanted = view.job.is_wanted();
         if let Some(old) = view.stand.as_ref().filter(|_| wanted) {
             self.standings.remove(id, old);
@@ -286,12 +286,12 @@ impl ReadModel {
     ///
     /// # Errors
     /// A name that is no pattern, or too many filters.
-    pub fn packages(
+    pub(super) fn packages(
         &self,
         filters: &[PackageFilter],
         after: Option<InputId>,
         limit: usize,
-    ) -> Result<PackagePage, FilterError> {
+    ) -> Result<Page<Package>, FilterError> {
         let matchers = PackageMatch::all(filters)?;
         let mut rows = Vec::new();
         for (examined, view) in self.candidates(filters, after).enumerate() {
@@ -300,10 +300,10 @@ impl ReadModel {
                 rows.push(self.package(view, membership, artifact));
             }
             if rows.len() >= limit || examined + 1 >= EXAMINED_MAX / filters.len().max(1) {
-                return Ok(PackagePage { rows, next: Some(view.job.id) });
+                return Ok(Page { rows, next: Some(view.job.id) });
             }
         }
-        Ok(PackagePage { rows, next: None })
+        Ok(Page { rows, next: None })
     }
 
     /// Wanted jobs that any of the filters matches, after the job `after`: a page of those that
@@ -311,11 +311,11 @@ impl ReadModel {
     ///
     /// # Errors
     /// As [`ReadModel::packages`].
-    pub fn matching_jobs(
+    pub(super) fn matching_jobs(
         &self,
         filters: &[PackageFilter],
         after: Option<InputId>,
-    ) -> Result<JobPage, FilterError> {
+    ) -> Result<Page<InputId>, FilterError> {
         let matchers = PackageMatch::all(filters)?;
         let mut jobs = Vec::new();
         for (examined, view) in self.candidates(filters, after).enumerate() {
@@ -323,10 +323,10 @@ impl ReadModel {
                 jobs.push(view.job.id);
             }
             if examined + 1 >= EXAMINED_MAX / filters.len().max(1) {
-                return Ok(JobPage { jobs, next: Some(view.job.id) });
+                return Ok(Page { rows: jobs, next: Some(view.job.id) });
             }
         }
-        Ok(JobPage { jobs, next: None })
+        Ok(Page { rows: jobs, next: None })
     }
 
     /// Jobs behind `after`, in order, that any of the filters may match, and all that it matches.
@@ -432,7 +432,7 @@ impl ReadModel {
     }
 
     /// What is wrong with profiles whose sync succeeded, by name.
-    pub fn troubles(&self) -> Vec<Trouble> {
+    pub(super) fn troubles(&self) -> Vec<Trouble> {
         let mut troubles = Vec::new();
         for (name, state) in &self.syncs {
             let synced = self.profiles.contains_key(name) && state.error.is_none();
@@ -447,7 +447,7 @@ impl ReadModel {
     }
 
     /// One row for each profile that is configured or was synced.
-    pub fn profiles(&self) -> Vec<Profile> {
+    pub(super) fn profiles(&self) -> Vec<Profile> {
         let mut rows: BTreeMap<&str, Profile> = BTreeMap::new();
         for name in self.syncs.keys().chain(self.profiles.keys()) {
             let record = self.profiles.get(name);

@@ -290,7 +290,7 @@ fn jobs_are_chosen_by_what_is_known_about_them() {
     let mut model = ReadModel::default();
     model.follow(job());
     let chosen = |model: &ReadModel, filters: &[PackageFilter]| {
-        model.matching_jobs(filters, None).unwrap().jobs
+        model.matching_jobs(filters, None).unwrap().rows
     };
     model.follow(placed(queued(0)));
     assert_eq!(chosen(&model, &[by(PackageStatus::Unknown)]), [JOB]);

@@ -89,6 +89,11 @@ impl Standings {
         }
     }
 
+    /// True when there are jobs for [`Standings::due`].
+    pub(super) fn is_due(&self, now: UtcMillis) -> bool {
+        self.delayed.first().is_some_and(|(at, _)| *at <= now)
+    }
+
     /// Jobs that became due, each once.
     pub(super) fn due(&mut self, now: UtcMillis) -> Vec<InputId> {
         self.woken = now;

@@ -1,7 +1,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Record, Versioned};
-use crate::protocol::{AttemptId, BuildId, Evidence, Fault, Sha256, UtcMillis, Verdict, WorkerId};
+use crate::protocol::{
+    AttemptId, BUILD_FAILED, BuildId, Evidence, Fault, Sha256, UtcMillis, Verdict, WorkerId,
+};
 
 /// An accepted report, without its signed bytes (these are under the same sequence number).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,17 +49,11 @@ impl Outcome {
     pub fn in_words(&self) -> String {
         match self {
             Self::Fault(Fault { kind, detail }) => format!("{kind}: {detail}"),
-            Self::BuildFailed { reason } => format!("build-failed: {reason}"),
-            Self::Verdicts(rows) => {
-                let count = |v: Verdict| rows.iter().filter(|(_, said, _)| *said == v).count();
-                let all = [Verdict::Reproduced, Verdict::Differs, Verdict::Missing];
-                let counts = all.map(|verdict| (count(verdict), verdict)).into_iter();
-                let parts = counts.filter(|(count, _)| *count > 0);
-                parts
-                    .map(|(count, verdict)| format!("{count} {verdict}"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            }
+            Self::BuildFailed { reason } => format!("{BUILD_FAILED}: {reason}"),
+            Self::Verdicts(rows) => Verdict::counted(
+                Verdict::ALL
+                    .map(|verdict| rows.iter().filter(|(_, said, _)| *said == verdict).count()),
+            ),
         }
     }
 }

@@ -40,7 +40,7 @@ fn a_worker_that_cannot_build_gets_no_work_until_it_is_well() {
     assert_eq!(lines(&tell(&mut harness, ill, ailing(&["debian"]))), [""; 0], "once");
     harness.status(ill, 0, &[], &[]);
     assert_eq!(assignments(&harness.sync("p", "1", groups(&["a", "b"]))), []);
-    let troubles = harness.queue.moment(harness.now).troubles;
+    let troubles = harness.troubles();
     let (subject, times, next) = (Subject::Worker(WorkerId(1)), 1, None);
     let text = "cannot build with debian: gpgv is missing: install gpgv?[2J".into();
     assert_eq!(troubles, [Trouble { subject, text, times, next }]);
@@ -49,7 +49,7 @@ fn a_worker_that_cannot_build_gets_no_work_until_it_is_well() {
     assert_eq!(granted.len(), 1, "another one is not held up");
     let well = tell(&mut harness, ill, Condition::default());
     assert_eq!(assignments(&well).len(), 1, "at once");
-    assert_eq!(harness.queue.moment(harness.now).troubles, []);
+    assert_eq!(harness.troubles(), []);
 }
 
 #[test]
@@ -76,14 +76,14 @@ fn leftovers_are_shown_until_they_are_gone_and_bounded() {
         (0..1_000).map(|n| format!("/w/{n}: busy {}", "x".repeat(999))).collect();
     let told = tell(&mut harness, session, Condition { ailments: Vec::new(), leftovers });
     assert_eq!(lines(&told).len(), 16);
-    let troubles = harness.queue.moment(harness.now).troubles;
+    let troubles = harness.troubles();
     assert_eq!(troubles.len(), 16);
     assert!(troubles.iter().all(|t| t.subject == Subject::Leftover(WorkerId(1))));
     assert!(troubles.iter().all(|t| t.text.chars().count() < 400), "{}", troubles[0].text);
     harness.handle(Event::Left(session));
-    assert_eq!(harness.queue.moment(harness.now).troubles.len(), 16, "it is still there");
+    assert_eq!(harness.troubles().len(), 16, "it is still there");
     harness.join_as(1, 2, offer(1));
-    assert_eq!(harness.queue.moment(harness.now).troubles, [], "the next process removed it");
+    assert_eq!(harness.troubles(), [], "the next process removed it");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_worker_whose_attempts_all_fail_is_set_aside_and_its_jobs_go_elsewhere() {
             assert!(says(&effects, "is set aside for 60 s: 4 attempts in a row"));
         }
     }
-    let troubles = harness.queue.moment(harness.now).troubles;
+    let troubles = harness.troubles();
     assert_eq!(
         (troubles[0].times, troubles[0].text.as_str()),
         (4, "set aside: worker-failed: as told")
@@ -164,7 +164,7 @@ fn an_attempt_that_was_under_way_can_bring_a_worker_back_or_keep_it_aside() {
     {
         let (mut harness, session, slow) = set_aside_with_one_left();
         harness.report(session, 1, &slow, fault(last));
-        let until = harness.queue.moment(harness.now).troubles[0].next;
+        let until = harness.troubles()[0].next;
         let secs = until.map(|until| (until.0 - harness.now.utc.0) / 1000);
         assert_eq!((secs, harness.queue.aside.len()), (waits, 1), "{last}");
     }

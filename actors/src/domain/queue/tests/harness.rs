@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 
+use super::told::Told;
 use crate::domain::queue::{
     Effects, Event, Join, Now, Order, Queue, RequestId, Restored, Send, SessionId, Settings, Whole,
 };
 use crate::domain::report::{AttemptReport, LogDigest, sign, verify};
+use crate::domain::results::{Query as _, ReadModel, Troubles};
 use crate::port::Signer as _;
 use crate::port::{Group, Monotonic, Op};
 use crate::protocol::stored::{self, Counters, JobState, Record, ReportRecord, StoredPlace};
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
-use crate::protocol::wire::v1::ctl::{PackageFilter, Response};
+use crate::protocol::wire::v1::ctl::{PackageFilter, Response, Trouble};
 use crate::protocol::wire::v1::worker::{Running, Status};
 use crate::protocol::wire::{BootId, Offer};
 use crate::protocol::{
@@ -37,6 +39,8 @@ pub(super) struct Harness {
     pub(super) stored: BTreeMap<Vec<u8>, Vec<u8>>,
     /// True once the wall clock stepped back: what is ready stays so, while a restored queue waits.
     stepped: bool,
+    /// What followers were told of workers: always what a new one would be told.
+    told: Told,
     sessions: u64,
     requests: u64,
 }
@@ -57,7 +61,8 @@ impl Harness {
         let now = Now { monotonic: Monotonic(Duration::from_secs(1)), utc: START };
         let queue = Queue::empty(settings.clone(), now);
         let stored = BTreeMap::new();
-        Self { queue, settings, now, stored, stepped: false, sessions: 0, requests: 0 }
+        let told = Told::default();
+        Self { queue, settings, now, stored, stepped: false, told, sessions: 0, requests: 0 }
     }
 
     pub(super) fn handle(&mut self, event: Event) -> Effects {
@@ -73,8 +78,24 @@ impl Harness {
                 }
             }
         }
+        self.told.follow(&effects.facts);
+        let mut all = Told::default();
+        all.follow(&self.queue.snapshot());
+        assert_eq!(self.told, all);
         self.check();
         effects
+    }
+
+    /// What is wrong with workers, as readers are shown it now.
+    pub(super) fn troubles(&self) -> Vec<Trouble> {
+        let mut model = ReadModel::new(0);
+        self.queue.snapshot().into_iter().for_each(|fact| model.follow(fact));
+        Troubles { now: self.now.utc }.page(&model, None, 1_000).unwrap().rows
+    }
+
+    /// Connections that are known, of workers and of those who want to be.
+    pub(super) fn sessions(&self) -> usize {
+        self.queue.sessions.len() + self.queue.knocking.len()
     }
 
     /// What is stored, restored.
@@ -111,6 +132,8 @@ impl Harness {
         self.now.monotonic = Monotonic(Duration::from_secs(1));
         self.queue = self.restored();
         self.stepped = false;
+        self.told = Told::default();
+        self.told.follow(&self.queue.snapshot());
     }
 
     fn check(&self) {

@@ -108,7 +108,7 @@ fn one_process_waits_for_each_worker() {
     harness.handle(Event::Left(first));
     let effects = probed(&mut harness, old, false);
     assert_eq!(outcome(&effects), (vec![(old, CloseCode::Duplicate)], vec![again]));
-    assert_eq!(harness.queue.sizes().sessions, 1);
+    assert_eq!(harness.sessions(), 1);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn who_gives_up_waiting_is_forgotten() {
     harness.handle(Event::Left(new));
     assert!(probed(&mut harness, old, false).sends.is_empty(), "nobody needs its place");
     assert!(harness.status(old, 0, &[], &[]).sends.is_empty());
-    assert_eq!(harness.queue.sizes().sessions, 1);
+    assert_eq!(harness.sessions(), 1);
 }
 
 #[test]

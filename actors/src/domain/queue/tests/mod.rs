@@ -16,4 +16,5 @@ mod restart;
 mod retries;
 mod slots;
 mod stalls;
+mod told;
 mod whole;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::history::PastAttempt;
 use crate::protocol::{
-    AttemptId, BuildId, Evidence, FaultKind, InputId, JobKey, PublicKey, Sha256, Stage, UtcMillis,
-    Verdict, WorkerId,
+    AttemptId, BUILD_FAILED, BuildId, Evidence, FaultKind, InputId, JobKey, PublicKey, Sha256,
+    Stage, UtcMillis, Verdict, WorkerId,
 };
 
 /// From ctl.
@@ -138,6 +138,33 @@ pub enum PackageStatus {
     Parked,
     /// No verdict: an operator took the job out of the queue.
     Dropped,
+}
+
+impl PackageStatus {
+    /// All of them, as they are listed.
+    pub const ALL: [Self; 7] = [
+        Self::Reproduced,
+        Self::Differs,
+        Self::Missing,
+        Self::BuildFailed,
+        Self::Unknown,
+        Self::Parked,
+        Self::Dropped,
+    ];
+
+    /// `reproduced`, `build-failed`, …: as it is serialized in readable formats, shown in every
+    /// table and log, and written in what people expect of a run.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reproduced => Verdict::Reproduced.word(),
+            Self::Differs => Verdict::Differs.word(),
+            Self::Missing => Verdict::Missing.word(),
+            Self::BuildFailed => BUILD_FAILED,
+            Self::Unknown => "unknown",
+            Self::Parked => "parked",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 /// To ctl.
