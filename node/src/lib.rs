@@ -14,6 +14,7 @@ pub mod distribution;
 mod durable;
 pub mod environment;
 pub mod fetch;
+pub mod gateway;
 pub mod health;
 pub mod index;
 pub mod inherited;

@@ -19,6 +19,8 @@ use crate::store::Engine;
 pub struct CoordinatorConfig {
     /// Where workers and ctl connect (UDP).
     pub listen: SocketAddr,
+    /// Where questions over HTTP are answered (TCP); `None`: nowhere.
+    pub http: Option<SocketAddr>,
     /// Database, blobs and keys; absolute.
     pub data_dir: PathBuf,
     /// What keeps the database.
@@ -105,6 +107,7 @@ impl CoordinatorConfig {
         };
         let given = (file.signup_secret, file.signup_secret_file);
         Self {
+            http: None,
             listen: file.listen.map_or((Ipv4Addr::LOCALHOST, 8485).into(), |listen| listen.0),
             data_dir: file.data_dir.map_or_else(|| "/var/lib/rebuilder".into(), |dir| dir.0),
             store: file.store,

@@ -202,12 +202,11 @@ const RETIRED: &[(&str, &str)] = &[
         "auth",
         "there is no cookie: list keys in `admins` of [coordinator], or use its admin key file",
     ),
-    (
-        "http",
-        "there is no HTTP server: workers and ctl connect to `listen` of [coordinator], by QUIC",
-    ),
     ("cookie", "there is no cookie: list keys in `admins` of [coordinator]"),
-    ("bind_addr", "the address is `listen` now"),
+    (
+        "bind_addr",
+        "workers and ctl connect to `listen` of [coordinator]; HTTP has `bind_addr` in [http]",
+    ),
     ("endpoint", "a worker's is `coordinator = \"host:port\"` in [worker]; ctl takes its own"),
     ("endpoints", "ctl takes the coordinator's address on its command line"),
     ("idle_delay", "remove it: work is pushed the moment it is due"),

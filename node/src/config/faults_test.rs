@@ -11,7 +11,7 @@ fn all_faults_are_shown_at_once() {
         tags = 'x'\n[profile.p]\nreleases = 'sid'\npackages = 3\n[schedule]\nlease_secs = 1\n";
     let error = refused(text);
     for said in [
-        ":1:2: unknown key `http`: there is no HTTP server",
+        ":2:13: `bind_addr`: `x` is not an IP address with port, as 127.0.0.1:8484",
         ":4:9: `slots`: a whole number is needed here, not the text \"4\"",
         ":5:1: unknown key `authorized_workers` here: it belongs in [coordinator]",
         ":6:8: `tags`: a list, as [\"…\"], is needed here, not the text \"x\"",

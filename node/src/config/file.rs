@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::secret::Secret;
 use super::value::{
-    AbsolutePath, Bound, Digest, HostPort, Listen, Place, Size, Source, Within, Word,
+    AbsolutePath, Bound, Digest, HostPort, HttpListen, Listen, Place, Size, Source, Within, Word,
 };
 use crate::distribution::WorkerSettings;
 use crate::store::Engine;
@@ -22,6 +22,7 @@ pub(super) struct File {
     pub(super) coordinator: Coordinator,
     pub(super) schedule: Schedule,
     pub(super) limits: Limits,
+    pub(super) http: Http,
     pub(super) proxy: Proxy,
     pub(super) profile: BTreeMap<Spanned<String>, Profile>,
     pub(super) worker: Worker,
@@ -65,6 +66,12 @@ pub(super) struct Limits {
     pub(super) build_secs_max: Option<Within<1, 2_592_000>>,
     pub(super) stage_secs_max: Option<Within<1, 2_592_000>>,
     pub(super) log_bytes_max: Option<Spanned<Size>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Http {
+    pub(super) bind_addr: Option<HttpListen>,
 }
 
 /// No `Debug`: the URLs may hold passwords.

@@ -14,6 +14,7 @@ pub(super) fn tables() -> Vec<(String, &'static [&'static str])> {
         ("[coordinator]", keys::<file::Coordinator>()),
         ("[schedule]", keys::<file::Schedule>()),
         ("[limits]", keys::<file::Limits>()),
+        ("[http]", keys::<file::Http>()),
         ("[proxy]", keys::<file::Proxy>()),
         ("[profile.\"NAME\"]", keys::<file::Profile>()),
         ("[worker]", keys::<file::Worker>()),

@@ -196,6 +196,7 @@ fn read(
     let mut coordinator =
         CoordinatorConfig::read(file.coordinator, sections, profiles, keeps, problems);
     coordinator.proxies = proxies.clone();
+    coordinator.http = file.http.bind_addr.map(|listen| listen.0);
     let backends = (file.built_in, file.diffoscope);
     let works = role.works();
     let mut worker =

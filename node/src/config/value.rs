@@ -154,6 +154,14 @@ checked_text!(
 );
 
 checked_text!(
+    /// An address to listen on for HTTP.
+    HttpListen(SocketAddr),
+    |text| text
+        .parse()
+        .map_err(|_| format!("`{text}` is not an IP address with port, as 127.0.0.1:8484"))
+);
+
+checked_text!(
     /// `host:port`, where IPv6 addresses stand in brackets.
     HostPort(String),
     |text| {

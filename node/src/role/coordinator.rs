@@ -19,6 +19,7 @@ use crate::config::{CoordinatorConfig, ProfileConfig};
 use crate::data_dir::DataDir;
 use crate::distribution::ReaderParts;
 use crate::fetch::{FetchLimits, Fetcher};
+use crate::gateway::{self, Gateway, HttpLimits};
 use crate::store::{self, RoomStore, StoreOptions};
 
 /// Bytes of one difference that are taken from a worker: the peer's operators cap it at 40 MiB.
@@ -38,6 +39,8 @@ pub(super) struct Running {
     pub(super) address: SocketAddr,
     pub(super) key: PublicKey,
     network: Arc<dyn Network>,
+    /// `None`: nothing is asked over HTTP.
+    gateway: Option<Gateway>,
     /// Its lock is held as long as the coordinator runs.
     _data_dir: DataDir,
 }
@@ -105,16 +108,43 @@ impl Running {
             },
         )?;
         tracing::info!(target: "rebuilder", "coordinator {key} listens on {address} (UDP)");
-        Ok(Self { tree, ended, address, key, network, _data_dir: data_dir })
+        let gateway = http(config.http, &tree).await?;
+        Ok(Self { tree, ended, address, key, network, gateway, _data_dir: data_dir })
     }
 
     /// Stops in reverse order and tells the peers.
     pub(super) async fn stop(self) {
+        if let Some(gateway) = self.gateway {
+            gateway.stop().await;
+        }
         if self.tree.cast(Message::Stop).is_ok() {
             let _ = self.tree.wait(Some(STOP)).await;
         }
         let text = "the coordinator stops".to_owned();
         self.network.close(rebuilder_actors::port::CloseReason { code: 0, text }).await;
+    }
+}
+
+/// Serves what is told over HTTP, if anywhere. Where it cannot, the tree is stopped.
+async fn http(
+    address: Option<SocketAddr>,
+    tree: &ActorRef<Message>,
+) -> Result<Option<Gateway>, RoleError> {
+    let Some(address) = address else { return Ok(None) };
+    let routes = gateway::routes(tree.clone());
+    match Gateway::start(address, routes, HttpLimits::default()).await {
+        Ok(gateway) => {
+            let address = gateway.address();
+            tracing::info!(target: "rebuilder", "HTTP at http://{address}/");
+            Ok(Some(gateway))
+        }
+        Err(error) => {
+            // What was opened is closed in order before the process ends.
+            if tree.cast(Message::Stop).is_ok() {
+                let _ = tree.wait(Some(STOP)).await;
+            }
+            Err(error.into())
+        }
     }
 }
 

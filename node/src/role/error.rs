@@ -5,6 +5,7 @@ use rebuilder_transport::EndpointError;
 use rebuilder_transport::key_file::KeyFileError;
 
 use crate::fetch::FetchError;
+use crate::gateway::GatewayError;
 
 /// Exit code of a process that found what is stored damaged (`EX_DATAERR` of `sysexits.h`).
 pub const DAMAGED: u8 = 65;
@@ -27,6 +28,9 @@ pub enum RoleError {
     /// The QUIC endpoint.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// The listener of HTTP.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
     /// The HTTP client.
     #[error(transparent)]
     Fetch(#[from] FetchError),

@@ -13,6 +13,7 @@ mod condition;
 mod coordinator_killed;
 mod ctl;
 mod fencing;
+mod gateway;
 mod harness;
 mod hostile;
 mod inside;

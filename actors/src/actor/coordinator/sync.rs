@@ -54,6 +54,8 @@ pub struct SyncOutcome {
     text: String,
     /// What could not be read, and warnings; as it was when the index is as before.
     notes: Vec<String>,
+    /// Stanzas that cannot be read.
+    unread: u64,
     kept: Vec<KeptRelease>,
     /// True where the whole index was read and names nothing.
     nothing: bool,
@@ -90,6 +92,8 @@ pub struct State {
     failures: u32,
     /// See [`SyncOutcome`].
     notes: Vec<String>,
+    /// Stanzas of the index that cannot be read.
+    unread: u64,
     /// The newest timer alone: intervals are hours, and an operator may ask for many runs.
     alarm: Alarm,
 }
@@ -125,6 +129,7 @@ impl Actor for SyncActor {
             run: JoinSet::new(),
             failures: 0,
             notes: Vec::new(),
+            unread: 0,
             alarm: Alarm::default(),
         })
     }
@@ -176,7 +181,8 @@ impl State {
         self.run = JoinSet::new();
         let interval = self.arguments.profile.interval;
         let (error, wait, answer) = match result {
-            Ok(SyncOutcome { state, text, notes, kept, nothing }) => {
+            Ok(SyncOutcome { state, text, notes, unread, kept, nothing }) => {
+                self.unread = unread;
                 self.failures = 0;
                 self.note(notes, nothing);
                 let left_out = self.keep(kept);
@@ -258,6 +264,7 @@ impl State {
             next_at,
             looked_at: self.looked_at,
             troubles: releases.chain(self.notes.iter().map(trouble)).collect(),
+            unread: self.unread,
         };
         let _ = self.arguments.results.cast(results::Message::Sync(profile.name.clone(), state));
     }
@@ -301,8 +308,9 @@ impl Run {
         let state = match read.map_err(|error| error.to_string())? {
             IndexRead::Unchanged => {
                 let text = "the index is as before".into();
-                let (notes, kept) = (reader.unread().notes, reader.kept());
-                return Ok(SyncOutcome { state: None, text, notes, kept, nothing: false });
+                let Unread { stanzas: unread, notes, .. } = reader.unread();
+                let kept = reader.kept();
+                return Ok(SyncOutcome { state: None, text, notes, unread, kept, nothing: false });
             }
             IndexRead::Changed(state) => state,
         };
@@ -338,7 +346,7 @@ impl Run {
         };
         let text = format!("{count} build inputs in {took_ms} ms{left_out}");
         let nothing = count == 0 && kept.is_empty();
-        Ok(SyncOutcome { state: Some(state), text, notes, kept, nothing })
+        Ok(SyncOutcome { state: Some(state), text, notes, unread: stanzas, kept, nothing })
     }
 
     /// Gives the queue an event and waits until it is durable.

@@ -48,6 +48,8 @@ pub struct SyncState {
     pub looked_at: Option<UtcMillis>,
     /// What is wrong although the last one succeeded.
     pub troubles: Vec<Trouble>,
+    /// Stanzas of the index that were skipped, as they cannot be read.
+    pub unread: u64,
 }
 
 /// A job as readers see it.
@@ -429,6 +431,12 @@ impl ReadModel {
     /// Artifacts by shown status, wanted ones only.
     pub fn counts(&self) -> Vec<(PackageStatus, u32)> {
         self.tally.statuses()
+    }
+
+    /// Stanzas that cannot be read, by profile; those without one are not named.
+    pub fn unread_stanzas(&self) -> BTreeMap<Box<str>, u64> {
+        let unread = self.syncs.iter().filter(|(_, state)| state.unread > 0);
+        unread.map(|(profile, state)| (profile.clone(), state.unread)).collect()
     }
 
     /// What is wrong with profiles whose sync succeeded, by name.

@@ -1,0 +1,29 @@
+use core::time::Duration;
+
+/// Bounds of what strangers may cost over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Connections at a time; those beyond wait in the kernel's queue.
+    pub connections_max: usize,
+    /// Time for the head of a request to arrive, which is also how long a connection may be idle.
+    pub head: Duration,
+    /// Time that a connection lives, with all that is asked on it and however slowly the answers
+    /// are taken; who wants more connects again.
+    pub life: Duration,
+    /// Bytes of a request's head.
+    pub head_bytes_max: usize,
+    /// Header lines of a request.
+    pub headers_max: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 256,
+            head: Duration::from_secs(10),
+            life: Duration::from_secs(60),
+            head_bytes_max: 16 << 10,
+            headers_max: 64,
+        }
+    }
+}

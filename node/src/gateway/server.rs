@@ -1,0 +1,110 @@
+//! Connections: taken in bounds, served, and closed in order.
+
+use core::time::Duration;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::limits::HttpLimits;
+
+/// Why there is no gateway.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} (TCP) for HTTP: {source}; it is `bind_addr` in [http]")]
+pub struct GatewayError {
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// Time for answers under way when the node stops.
+const STOP: Duration = Duration::from_secs(5);
+/// Wait after the system could not take a connection in: it has no descriptors, or no memory.
+const FULL: Duration = Duration::from_millis(100);
+
+/// A listener that serves.
+#[derive(Debug)]
+pub struct Gateway {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Listens, and serves from now on.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub async fn start(
+        address: SocketAddr,
+        routes: Router,
+        limits: HttpLimits,
+    ) -> Result<Self, GatewayError> {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|source| GatewayError { address, source })?;
+        let address = listener.local_addr().unwrap_or(address);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, routes, limits, stop.clone()));
+        Ok(Self { address, stop, task })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no connection any more, and waits a little for the answers under way.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+}
+
+async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let open = GracefulShutdown::new();
+    loop {
+        let accepted = async {
+            let place = places.clone().acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = accepted => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            // No descriptor, or the peer left again: nothing that ends the gateway.
+            tokio::time::sleep(FULL).await;
+            continue;
+        };
+        let connection = open.watch(connection(stream, routes.clone(), limits));
+        tokio::spawn(async move {
+            // What a peer does wrong is its own matter; hyper answered where it could.
+            let _ = tokio::time::timeout(limits.life, connection).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(STOP, open.shutdown()).await;
+}
+
+type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+
+fn connection(stream: TcpStream, routes: Router, limits: HttpLimits) -> Connection {
+    // An answer is one write: waiting for more to send would only delay it.
+    let _ = stream.set_nodelay(true);
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_headers(limits.headers_max)
+        .max_buf_size(limits.head_bytes_max)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+}
