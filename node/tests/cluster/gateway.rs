@@ -52,7 +52,6 @@ fn figures_follow_what_the_coordinator_and_its_workers_do() {
         assert!(told(line), "{line}\n{}", get(&http, "/metrics"));
     }
     let _worker = harness.joined_worker("w1");
-    harness.until_begun(30, "p00", 0);
     until_true(10, "a worker and what it runs", || {
         told("rebuilder_workers{state=\"connected\"} 1")
             && told("rebuilder_worker_slots 2")

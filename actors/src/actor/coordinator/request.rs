@@ -146,9 +146,7 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
         Request::PackagesOfAny(filters) => {
             to.list(Packages(filters), None, Response::Package).await
         }
-        Request::Capabilities => {
-            to.list(Capabilities, None, Response::Capabilities).await
-        }
+        Request::Capabilities => to.list(Capabilities, None, Response::Capabilities).await,
         Request::Log { filter, follow } => to.log(filter, follow).await,
         Request::History(filter) => to.history(filter).await,
         Request::Difference { filter } => to.difference(filter).await,

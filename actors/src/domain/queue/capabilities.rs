@@ -3,7 +3,6 @@
 use super::event::SessionId;
 use super::queue_state::Queue;
 use crate::protocol::text::printable_within;
-use crate::protocol::wire::v1::ctl::WorkerCapabilities;
 use crate::protocol::wire::v1::worker::Capabilities;
 
 /// Words that are kept of one worker: twice as many as there are today.
@@ -14,22 +13,12 @@ const WORD_MAX: usize = 64;
 impl Queue {
     /// A worker said what its machine has. It decides nothing, so that it need not be true.
     pub(super) fn keep_capabilities(&mut self, session: SessionId, received: &Capabilities) {
-        let Some(worker) = self.sessions.get(&session).and_then(|id| self.workers.get_mut(id))
-        else {
-            return;
-        };
+        let Some(&id) = self.sessions.get(&session) else { return };
+        let Some(worker) = self.workers.get_mut(&id) else { return };
         if let Some(live) = worker.session.as_mut().filter(|live| live.id == session) {
             let words = received.words.iter().take(WORDS_MAX);
             live.capabilities = words.map(|word| printable_within(word, WORD_MAX)).collect();
+            self.changed.insert(id);
         }
-    }
-
-    /// Of the connected workers that said something, by number.
-    pub(super) fn capabilities(&self) -> Vec<WorkerCapabilities> {
-        let rows = self.workers.values().filter_map(|worker| {
-            let words = worker.session.as_ref()?.capabilities.clone();
-            Some(WorkerCapabilities { worker: worker.record.id, words })
-        });
-        rows.filter(|row| !row.words.is_empty()).collect()
     }
 }

@@ -37,6 +37,8 @@ pub struct Live {
     pub backends: Vec<String>,
     /// As offered.
     pub architectures: Vec<String>,
+    /// What its machine gives to builds, a word for each; empty: it did not say.
+    pub capabilities: Vec<String>,
     /// Backends that it offers and cannot build with, and why.
     pub ailments: Vec<Ailment>,
 }
@@ -103,6 +105,7 @@ fn told(worker: &Worker) -> WorkerTold {
         slots: session.offer.slots,
         backends: session.offer.backends.clone(),
         architectures: session.offer.architectures.clone(),
+        capabilities: session.capabilities.clone(),
         ailments: worker.condition.ailments.clone(),
     });
     WorkerTold {

@@ -10,7 +10,9 @@ mod standings;
 mod tally;
 mod workers;
 
-pub use query::{Capabilities, Faults, Jobs, Packages, Page, Profiles, Query, Rows, Troubles, Workers};
+pub use query::{
+    Capabilities, Faults, Jobs, Packages, Page, Profiles, Query, Rows, Troubles, Workers,
+};
 pub use queue_view::QueuePosition;
 pub use read_model::{KeptLog, LogPlace, NOTHING, ReadModel, SyncState};
 

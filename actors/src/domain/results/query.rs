@@ -5,6 +5,7 @@
 use super::queue_view::QueuePosition;
 use super::read_model::ReadModel;
 use crate::domain::filter::FilterError;
+use crate::protocol::wire::v1::ctl::WorkerCapabilities;
 use crate::protocol::wire::v1::ctl::{Package, PackageFilter, Profile, Queued, Trouble, Worker};
 use crate::protocol::{InputId, UtcMillis, WorkerId};
 

@@ -192,6 +192,7 @@ fn workers_are_listed_with_what_they_hold_and_last_told() {
         slots: 3,
         backends: vec!["debian".into()],
         architectures: vec!["amd64".into()],
+        capabilities: vec![],
         ailments: vec![],
     };
     for id in 1..=5 {

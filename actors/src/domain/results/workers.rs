@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::read_model::ReadModel;
 use crate::domain::queue::{Progress, Pulse, WorkerTold};
-use crate::protocol::wire::v1::ctl::{Subject, Trouble, Worker};
+use crate::protocol::wire::v1::ctl::{Subject, Trouble, Worker, WorkerCapabilities};
 use crate::protocol::{AttemptId, UtcMillis, WorkerId};
 
 /// What was told of workers and of the attempts that they run.
@@ -85,6 +85,17 @@ impl ReadModel {
     /// Workers behind `after`, by number.
     pub(super) fn workers(&self, after: Option<WorkerId>) -> impl Iterator<Item = Worker> {
         self.workers.behind(after).map(|(_, (told, pulse))| self.workers.row(told, *pulse))
+    }
+
+    /// What those behind `after` that said something give to builds, by number.
+    pub(super) fn capabilities(
+        &self,
+        after: Option<WorkerId>,
+    ) -> impl Iterator<Item = WorkerCapabilities> {
+        self.workers.behind(after).filter_map(|(worker, (told, _))| {
+            let words = told.live.as_ref()?.capabilities.clone();
+            (!words.is_empty()).then_some(WorkerCapabilities { worker, words })
+        })
     }
 
     /// What is wrong at `now` with each worker behind `after`, by number.

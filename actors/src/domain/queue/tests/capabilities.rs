@@ -7,7 +7,7 @@ use crate::protocol::wire::v1::worker::Capabilities;
 fn capabilities_are_bounded_and_end_with_the_connection() {
     let mut harness = Harness::new();
     let (first, second) = (harness.join(1), harness.join(2));
-    let shown = |harness: &Harness| harness.queue.moment(harness.now).capabilities;
+    let shown = |harness: &Harness| harness.capabilities();
     assert_eq!(shown(&harness), [], "workers of an earlier release say nothing");
     let words = vec!["seccomp".to_owned(), "landlock-7\u{1b}[2J".to_owned()];
     harness.handle(Event::Capabilities(second, Capabilities { words }));

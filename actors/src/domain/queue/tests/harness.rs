@@ -13,12 +13,12 @@ use crate::domain::queue::{
     Effects, Event, Join, Now, Order, Queue, RequestId, Restored, Send, SessionId, Settings, Whole,
 };
 use crate::domain::report::{AttemptReport, LogDigest, sign, verify};
-use crate::domain::results::{Query as _, ReadModel, Troubles};
+use crate::domain::results::{Capabilities, Query as _, ReadModel, Troubles};
 use crate::port::Signer as _;
 use crate::port::{Group, Monotonic, Op};
 use crate::protocol::stored::{self, Counters, JobState, Record, ReportRecord, StoredPlace};
 use crate::protocol::wire::v1::coordinator::{Answer, Message};
-use crate::protocol::wire::v1::ctl::{PackageFilter, Response, Trouble};
+use crate::protocol::wire::v1::ctl::{PackageFilter, Response, Trouble, WorkerCapabilities};
 use crate::protocol::wire::v1::worker::{Running, Status};
 use crate::protocol::wire::{BootId, Offer};
 use crate::protocol::{
@@ -88,9 +88,19 @@ impl Harness {
 
     /// What is wrong with workers, as readers are shown it now.
     pub(super) fn troubles(&self) -> Vec<Trouble> {
+        Troubles { now: self.now.utc }.page(&self.read(), None, 1_000).unwrap().rows
+    }
+
+    /// What machines of workers give to builds, as readers are shown it now.
+    pub(super) fn capabilities(&self) -> Vec<WorkerCapabilities> {
+        Capabilities.page(&self.read(), None, 1_000).unwrap().rows
+    }
+
+    /// What is shown to one who reads from now on.
+    fn read(&self) -> ReadModel {
         let mut model = ReadModel::new(0);
         self.queue.snapshot().into_iter().for_each(|fact| model.follow(fact));
-        Troubles { now: self.now.utc }.page(&model, None, 1_000).unwrap().rows
+        model
     }
 
     /// Connections that are known, of workers and of those who want to be.
