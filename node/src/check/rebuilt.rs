@@ -8,6 +8,7 @@ use rebuilder_actors::protocol::stored::{
     self, ArchivesRecord, Counters, Grant, JobRecord, JobState, Record, ReportRecord, StoredPlace,
     Waiting, WorkerRecord,
 };
+use rebuilder_actors::protocol::text::counted_len;
 use rebuilder_actors::protocol::{
     BuildId, Epoch, InputId, PublicKey, QueueId, SignedReport, UtcMillis, WorkerId,
 };
@@ -47,7 +48,9 @@ pub(super) fn rebuild(
     let before = jobs.len();
     jobs.retain(|_, job| job.memberships.iter().all(|m| archives.contains_key(&m.archives)));
     let gone = before - jobs.len();
-    lost.extend((gone > 0).then(|| format!("{gone} jobs whose archives are gone")));
+    lost.extend(
+        (gone > 0).then(|| format!("{} whose archives are gone", counted_len(gone, "job"))),
+    );
     let keys: BTreeMap<WorkerId, PublicKey> = workers.iter().map(|(k, w)| (w.id, *k)).collect();
     let sound = |number: &u64, report: &ReportRecord| {
         let (Some(signed), Some(worker)) = (signed.get(number), keys.get(&report.worker)) else {
@@ -101,11 +104,11 @@ pub(super) fn rebuild(
     records.extend(gathered.quarantine.into_iter().map(entry));
     records.push((Counters::key(()), stored::write(&counters)));
     let said = format!(
-        "taken over: {} jobs, {} reports with {} verdicts, {} workers",
-        jobs.len(),
-        kept.len(),
-        builds.len(),
-        workers.len()
+        "taken over: {}, {} with {}, {}",
+        counted_len(jobs.len(), "job"),
+        counted_len(kept.len(), "report"),
+        counted_len(builds.len(), "verdict"),
+        counted_len(workers.len(), "worker")
     );
     Rebuilt { records, said: [said].into_iter().chain(built_again(&again)).collect(), lost }
 }
@@ -118,7 +121,8 @@ fn entry<R: Record>((identity, record): (R::Key, R)) -> (Vec<u8>, Bytes) {
 fn built_again(names: &[String]) -> Option<String> {
     let more = if names.len() > NAMED_MAX { " …" } else { "" };
     let listed = names[..names.len().min(NAMED_MAX)].join(", ");
-    (!names.is_empty()).then(|| format!("{} jobs are built again: {listed}{more}", names.len()))
+    let count = counted_len(names.len(), "job");
+    (!names.is_empty()).then(|| format!("built again: {count}: {listed}{more}"))
 }
 
 /// Attempts with a verdict that is kept, by job.

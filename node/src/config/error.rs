@@ -29,6 +29,8 @@ pub struct Invalid {
     pub path: PathBuf,
     /// Never empty.
     pub problems: Vec<Problem>,
+    /// What would be warned about if nothing were wrong.
+    pub warnings: Vec<String>,
 }
 
 /// One thing that is wrong.
@@ -54,7 +56,7 @@ pub struct Place {
 impl std::error::Error for Invalid {}
 
 impl fmt::Display for Invalid {
-    /// The first problem with its line, the others by place.
+    /// The first problem with its line, the others by place, then the warnings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, problem) in self.problems.iter().enumerate() {
             if n > 0 {
@@ -69,7 +71,7 @@ impl fmt::Display for Invalid {
             let (margin, indent) = (" ".repeat(place.line.to_string().len()), place.column - 1);
             write!(f, "\n {} | {}\n {margin} | {:indent$}^", place.line, place.text, "")?;
         }
-        Ok(())
+        self.warnings.iter().try_for_each(|warning| write!(f, "\nbesides, {warning}"))
     }
 }
 
@@ -161,7 +163,7 @@ impl<'a> Problems<'a> {
     }
 
     /// Ends well if there is nothing wrong.
-    pub(super) fn finish(mut self, path: PathBuf) -> Result<(), Invalid> {
+    pub(super) fn finish(mut self, path: PathBuf, warnings: &[String]) -> Result<(), Invalid> {
         if self.found.is_empty() {
             return Ok(());
         }
@@ -169,6 +171,7 @@ impl<'a> Problems<'a> {
         Err(Invalid {
             path,
             problems: self.found.into_iter().map(|(_, problem)| problem).collect(),
+            warnings: warnings.to_vec(),
         })
     }
 }

@@ -21,6 +21,10 @@ fn all_faults_are_shown_at_once() {
     ] {
         assert!(error.contains(said), "{said}\n{error}");
     }
+    // What would be warned about is not held back until the rest is mended.
+    let error = refused("[schedule]\nlease_secs = 1\n");
+    let warning = "\nbesides, no [profile.\"NAME\"] is configured: nothing is followed";
+    assert!(error.contains(warning), "{error}");
     // What is missing beside an unknown key is told too.
     let error = refused("[profile.p]\ndistribution = 'debian'\nsuorce = '/m'\n");
     assert!(error.contains("`suorce`") && error.contains("has no `source`"), "{error}");

@@ -106,7 +106,7 @@ impl Config {
             }
             read
         });
-        problems.finish(path.to_owned())?;
+        problems.finish(path.to_owned(), &warnings)?;
         let (coordinator, worker) = read.expect("a file that was not read is a problem");
         Ok(Self {
             role,

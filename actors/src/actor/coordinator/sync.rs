@@ -16,6 +16,7 @@ use crate::domain::queue::Event;
 use crate::domain::results::{NOTHING, SyncState};
 use crate::port::{Clock, Group, IndexRead, IndexReader, KeptRelease, StoreError, Unread};
 use crate::protocol::stored::{self, ProfileRecord, Record};
+use crate::protocol::text::counted_len;
 use crate::protocol::wire::v1::ctl::{Subject, Trouble};
 use crate::protocol::{IndexState, UtcMillis};
 
@@ -344,7 +345,7 @@ impl Run {
             1 => "; one stanza cannot be read".to_owned(),
             n => format!("; {n} stanzas cannot be read"),
         };
-        let text = format!("{count} build inputs in {took_ms} ms{left_out}");
+        let text = format!("{} in {took_ms} ms{left_out}", counted_len(count, "build input"));
         let nothing = count == 0 && kept.is_empty();
         Ok(SyncOutcome { state: Some(state), text, notes, unread: stanzas, kept, nothing })
     }

@@ -16,6 +16,7 @@ use crate::protocol::stored::{
     self, ArchivesRecord, Counters, InvitationRecord, JobRecord, JobState, ProfileRecord, Record,
     RecordError, StoredPlace, WorkerRecord,
 };
+use crate::protocol::text::counted_len;
 use crate::protocol::{AttemptId, InputId, PublicKey};
 
 /// What the store holds, taken in one record at a time.
@@ -84,7 +85,10 @@ impl Restored {
         let mut missing = Vec::new();
         let one = |what: &str, ids: Vec<InputId>, missing: &mut Vec<String>| {
             if let Some(id) = ids.first() {
-                missing.push(format!("{} jobs are without {what} (job {id} first)", ids.len()));
+                missing.push(format!(
+                    "{} without {what} (job {id} first)",
+                    counted_len(ids.len(), "job")
+                ));
             }
         };
         let stateless = self.jobs.keys().filter(|id| !self.states.contains_key(id));

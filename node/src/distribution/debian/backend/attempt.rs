@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rebuilder_actors::protocol::text::counted_len;
 use rebuilder_actors::protocol::{Assignment, BuildInput, EnvironmentKnowledge, FaultKind, Stage};
 
 use super::archives::{Archives, base_key};
@@ -198,7 +199,10 @@ impl Attempt<'_> {
         arguments.push(&dsc);
         self.chroot.apt(cache, &packages, SOURCE_INSIDE, &arguments).await?;
         let installed = self.chroot.installed().await?;
-        say(self.chroot.progress, format!("{} packages are installed", installed.len()));
+        say(
+            self.chroot.progress,
+            format!("installed: {}", counted_len(installed.len(), "package")),
+        );
         self.facts.environment_sha256 = Some(digest(&installed));
         Ok(())
     }

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rebuilder_actors::protocol::FaultKind;
+use rebuilder_actors::protocol::text::counted_len;
 
 use super::archives::Archives;
 use super::install::{Listed, reason};
@@ -39,8 +40,8 @@ impl Environment<'_> {
         }
         let before = chroot.installed().await?;
         let differing = differing(wanted, &before);
-        let (all, differ) = (wanted.len(), differing.len());
-        say(chroot.progress, format!("{all} packages are recorded, {differ} differ from the base"));
+        let (all, other) = (counted_len(wanted.len(), "package"), differing.len());
+        say(chroot.progress, format!("recorded: {all}, of which the base has not {other}"));
         if !differing.is_empty() {
             self.find(chroot, &differing).await?;
             self.install(chroot).await?;
