@@ -163,6 +163,10 @@ impl<'a> Problems<'a> {
     }
 
     /// Ends well if there is nothing wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
     pub(super) fn finish(mut self, path: PathBuf, warnings: &[String]) -> Result<(), Invalid> {
         if self.found.is_empty() {
             return Ok(());

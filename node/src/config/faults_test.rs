@@ -22,8 +22,9 @@ fn all_faults_are_shown_at_once() {
         assert!(error.contains(said), "{said}\n{error}");
     }
     // What would be warned about is not held back until the rest is mended.
-    let error = refused("[schedule]\nlease_secs = 1\n");
-    let warning = "\nbesides, no [profile.\"NAME\"] is configured: nothing is followed";
+    let text = format!("[worker]\nsignup_secret = '{SECRET}'\n[schedule]\nlease_secs = 1\n");
+    let error = refused(&text);
+    let warning = "\nbesides, the signup secret stands in [worker], so it admits no worker";
     assert!(error.contains(warning), "{error}");
     // What is missing beside an unknown key is told too.
     let error = refused("[profile.p]\ndistribution = 'debian'\nsuorce = '/m'\n");

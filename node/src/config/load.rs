@@ -219,7 +219,8 @@ fn read(
         let message = format!("this worker has no backend: enable {all} or add [backend.\"NAME\"]");
         problems.add(None, message);
     }
-    if keeps && coordinator.profiles.is_empty() {
+    // One that is written and wrong is not missing.
+    if keeps && coordinator.profiles.is_empty() && problems.is_empty() {
         warnings.push("no [profile.\"NAME\"] is configured: nothing is followed".to_owned());
     }
     (coordinator, worker)

@@ -12,4 +12,4 @@ mod server_test;
 
 pub use limits::HttpLimits;
 pub use routes::routes;
-pub use server::{Gateway, GatewayError};
+pub use server::{Bound, Gateway, GatewayError};

@@ -1,21 +1,29 @@
 //! What can be asked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use ractor::ActorRef;
 use rebuilder_actors::actor::coordinator::{Gone, Message, Services};
-use tokio::sync::oneshot;
+use rebuilder_actors::port::Monotonic;
+use tokio::sync::{Mutex, oneshot};
 
 use super::figures;
 use super::gather::gather;
 
 /// As Prometheus asks for the text format of OpenMetrics 1.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How old figures may be: they are gathered at most so often, however many ask.
+const AGE: Duration = Duration::from_secs(1);
+/// Time to gather them.
+const GATHER: Duration = Duration::from_secs(5);
 
 /// All routes, of this tree.
 pub fn routes(tree: ActorRef<Message>) -> Router {
@@ -24,10 +32,18 @@ pub fn routes(tree: ActorRef<Message>) -> Router {
         .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(tree))
+        .with_state(Arc::new(Shared { tree, last: Mutex::default() }))
 }
 
-type Tree = State<Arc<ActorRef<Message>>>;
+/// What all requests share.
+struct Shared {
+    tree: ActorRef<Message>,
+    /// The figures gathered last, and when. Held while they are gathered: one request does it for
+    /// all that wait.
+    last: Mutex<Option<(Monotonic, Bytes)>>,
+}
+
+type Tree = State<Arc<Shared>>;
 
 /// The actors as they are now: they may have been started again since the last request.
 async fn services(tree: &ActorRef<Message>) -> Result<Services, Gone> {
@@ -47,26 +63,41 @@ async fn health() -> &'static str {
     "ok\n"
 }
 
-/// Everything that is stored was read, and questions are answered from it.
-async fn ready(State(tree): Tree) -> Response {
-    let look = async { services(&tree).await?.views.look(|_| ()).await };
-    match look.await {
-        Ok(()) => "ready\n".into_response(),
-        Err(gone) => unavailable(&gone),
+/// Everything that is stored was read, and questions are answered from it. It waits for neither.
+async fn ready(State(shared): Tree) -> Response {
+    match services(&shared.tree).await {
+        Ok(services) if services.views.is_ready() => "ready\n".into_response(),
+        Ok(_) => unavailable("the store is being read"),
+        Err(gone) => unavailable(&gone.to_string()),
     }
 }
 
-async fn metrics(State(tree): Tree) -> Response {
-    let figures = async { gather(&services(&tree).await?).await };
-    match figures.await {
-        Ok(figures) => {
-            let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS))];
-            (kind, figures::text(figures)).into_response()
+async fn metrics(State(shared): Tree) -> Response {
+    let mut last = shared.last.lock().await;
+    let services = match services(&shared.tree).await {
+        Ok(services) => services,
+        Err(gone) => return unavailable(&gone.to_string()),
+    };
+    let now = services.clock.monotonic();
+    if let Some((_, text)) = last.as_ref().filter(|(at, _)| now.since(*at) < AGE) {
+        return open_metrics(text.clone());
+    }
+    match tokio::time::timeout(GATHER, gather(&services)).await {
+        Ok(Ok(figures)) => {
+            let text = Bytes::from(figures::text(figures));
+            *last = Some((now, text.clone()));
+            open_metrics(text)
         }
-        Err(gone) => unavailable(&gone),
+        Ok(Err(gone)) => unavailable(&gone.to_string()),
+        Err(_) => unavailable("the store is being read, or the machine is too busy"),
     }
 }
 
-fn unavailable(gone: &Gone) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, format!("{gone}\n")).into_response()
+fn open_metrics(text: Bytes) -> Response {
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS))];
+    (kind, text).into_response()
+}
+
+fn unavailable(why: &str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
 }

@@ -37,24 +37,32 @@ pub struct Gateway {
     task: JoinHandle<()>,
 }
 
-impl Gateway {
-    /// Listens, and serves from now on.
+/// An address that is listened on; who connects waits until it is served.
+#[derive(Debug)]
+pub struct Bound(TcpListener, SocketAddr);
+
+impl Bound {
+    /// Listens.
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub async fn start(
-        address: SocketAddr,
-        routes: Router,
-        limits: HttpLimits,
-    ) -> Result<Self, GatewayError> {
+    pub async fn new(address: SocketAddr) -> Result<Self, GatewayError> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|source| GatewayError { address, source })?;
         let address = listener.local_addr().unwrap_or(address);
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, routes, limits, stop.clone()));
-        Ok(Self { address, stop, task })
+        Ok(Self(listener, address))
     }
 
+    /// Serves from now on.
+    pub fn serve(self, routes: Router, limits: HttpLimits) -> Gateway {
+        let Self(listener, address) = self;
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, routes, limits, stop.clone()));
+        Gateway { address, stop, task }
+    }
+}
+
+impl Gateway {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

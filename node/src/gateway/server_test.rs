@@ -7,11 +7,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use axum::Router;
 use axum::routing::get;
 
-use super::{Gateway, HttpLimits};
+use super::{Bound, Gateway, HttpLimits};
 
 async fn start(limits: HttpLimits) -> Gateway {
     let routes = Router::new().route("/health", get(async || "ok\n"));
-    Gateway::start((Ipv4Addr::LOCALHOST, 0).into(), routes, limits).await.unwrap()
+    Bound::new((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap().serve(routes, limits)
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -99,8 +99,7 @@ async fn a_connection_has_an_end_whatever_it_asks() {
 #[tokio::test]
 async fn an_address_in_use_is_said_with_its_key() {
     let first = start(HttpLimits::default()).await;
-    let routes = Router::new();
-    let second = Gateway::start(first.address(), routes, HttpLimits::default()).await;
+    let second = Bound::new(first.address()).await;
     let said = second.unwrap_err().to_string();
     assert!(said.contains(&first.address().to_string()) && said.contains("`bind_addr`"), "{said}");
     first.stop().await;

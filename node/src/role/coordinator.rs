@@ -19,7 +19,7 @@ use crate::config::{CoordinatorConfig, ProfileConfig};
 use crate::data_dir::DataDir;
 use crate::distribution::ReaderParts;
 use crate::fetch::{FetchLimits, Fetcher};
-use crate::gateway::{self, Gateway, HttpLimits};
+use crate::gateway::{self, Bound, Gateway, HttpLimits};
 use crate::store::{self, RoomStore, StoreOptions};
 
 /// Bytes of one difference that are taken from a worker: the peer's operators cap it at 40 MiB.
@@ -60,6 +60,11 @@ impl Running {
         let key = keys.own.public_key();
         let mut settings = config.queue_settings(key);
         settings.enrolment.authorized.extend(also);
+        // Before anything works: an address that is taken stops no tree.
+        let http = match config.http {
+            Some(address) => Some(Bound::new(address).await?),
+            None => None,
+        };
         let places = config.place_limits();
         let limits = Limits {
             connections_max: places.places + places.admins + CLOSING_MAX,
@@ -108,7 +113,11 @@ impl Running {
             },
         )?;
         tracing::info!(target: "rebuilder", "coordinator {key} listens on {address} (UDP)");
-        let gateway = http(config.http, &tree).await?;
+        let gateway = http.map(|bound| {
+            let gateway = bound.serve(gateway::routes(tree.clone()), HttpLimits::default());
+            tracing::info!(target: "rebuilder", "HTTP at http://{}/", gateway.address());
+            gateway
+        });
         Ok(Self { tree, ended, address, key, network, gateway, _data_dir: data_dir })
     }
 
@@ -122,29 +131,6 @@ impl Running {
         }
         let text = "the coordinator stops".to_owned();
         self.network.close(rebuilder_actors::port::CloseReason { code: 0, text }).await;
-    }
-}
-
-/// Serves what is told over HTTP, if anywhere. Where it cannot, the tree is stopped.
-async fn http(
-    address: Option<SocketAddr>,
-    tree: &ActorRef<Message>,
-) -> Result<Option<Gateway>, RoleError> {
-    let Some(address) = address else { return Ok(None) };
-    let routes = gateway::routes(tree.clone());
-    match Gateway::start(address, routes, HttpLimits::default()).await {
-        Ok(gateway) => {
-            let address = gateway.address();
-            tracing::info!(target: "rebuilder", "HTTP at http://{address}/");
-            Ok(Some(gateway))
-        }
-        Err(error) => {
-            // What was opened is closed in order before the process ends.
-            if tree.cast(Message::Stop).is_ok() {
-                let _ = tree.wait(Some(STOP)).await;
-            }
-            Err(error.into())
-        }
     }
 }
 

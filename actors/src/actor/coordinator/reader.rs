@@ -84,7 +84,7 @@ pub(super) async fn control(
 ) {
     let passing = Passing::new(session);
     let mut pace = Pace::new(STATUSES_A_SECOND);
-    let mut conditions = Pace::new(STATUSES_A_SECOND);
+    let mut machine = Pace::new(STATUSES_A_SECOND);
     let mut newest: Option<Bytes> = None;
     loop {
         let received = match &newest {
@@ -106,21 +106,22 @@ pub(super) async fn control(
                 newest = Some(frame);
             }
             Some(Ok(Some(frame)))
-                if is_condition(&frame) && frame.len() > STATUS_FRAME_BYTES_MAX =>
+                if is_of_machine(&frame) && frame.len() > STATUS_FRAME_BYTES_MAX =>
             {
                 let text = format!(
-                    "a condition of {} bytes is over the limit of {STATUS_FRAME_BYTES_MAX}",
+                    "what is said of a machine has {} bytes, over the limit of \
+                     {STATUS_FRAME_BYTES_MAX}",
                     frame.len()
                 );
                 return passing.failed(text);
             }
             Some(Ok(Some(frame))) => {
                 // Each is a state of its own, and honest ones are rare: the peer waits.
-                let wait = conditions.wait(clock.monotonic());
-                if is_condition(&frame) && !wait.is_zero() {
+                let wait = machine.wait(clock.monotonic());
+                if is_of_machine(&frame) && !wait.is_zero() {
                     tokio::time::sleep(wait.max(TURN)).await;
                 }
-                let _passed = is_condition(&frame) && conditions.pass(clock.monotonic());
+                let _passed = is_of_machine(&frame) && machine.pass(clock.monotonic());
                 let is_heard = passing.pass(frame).await;
                 if !is_heard {
                     return;
@@ -196,9 +197,9 @@ fn is_status(frame: &Bytes) -> bool {
     frame.first() == Some(&0)
 }
 
-/// The same for a condition.
-fn is_condition(frame: &Bytes) -> bool {
-    frame.first() == Some(&2)
+/// The same for what a worker says of its machine: a condition, or its capabilities.
+fn is_of_machine(frame: &Bytes) -> bool {
+    matches!(frame.first(), Some(2 | 3))
 }
 
 /// Shortest wait for a status' turn.

@@ -160,6 +160,12 @@ impl Views {
         }
     }
 
+    /// True when a look does not wait for what is stored: all of it was folded in once.
+    pub fn is_ready(&self) -> bool {
+        let is_over = self.progress.is_over.load(Ordering::Acquire);
+        !is_over && self.progress.folded.load(Ordering::Acquire) > 0
+    }
+
     async fn caught_up(&self) -> Result<(), Gone> {
         let wanted = self.published.newest();
         loop {

@@ -17,8 +17,12 @@ impl Queue {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if let Some(live) = worker.session.as_mut().filter(|live| live.id == session) {
             let words = received.words.iter().take(WORDS_MAX);
-            live.capabilities = words.map(|word| printable_within(word, WORD_MAX)).collect();
-            self.changed.insert(id);
+            let words: Vec<String> = words.map(|word| printable_within(word, WORD_MAX)).collect();
+            // Whoever repeats itself costs readers nothing.
+            if live.capabilities != words {
+                live.capabilities = words;
+                self.changed.insert(id);
+            }
         }
     }
 }

@@ -47,7 +47,9 @@ impl Queue {
             Self::line(effects, now, true, text);
         }
         self.idle.insert(id);
-        self.changed.insert(id);
+        if before != received {
+            self.changed.insert(id);
+        }
     }
 
     /// A worker's attempt ended in a fault: after several of its own it is set aside.

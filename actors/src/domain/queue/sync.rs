@@ -226,6 +226,7 @@ impl Queue {
             waiting.priority = waiting.priority.min(policy.priority);
             *due = wished.min(*due);
             self.write_state(id, effects);
+            effects.facts.push(Fact::Placed(id, stand(&self.entries[&id])));
         }
     }
 

@@ -178,7 +178,11 @@ impl ReadModel {
             }
             Fact::Worker(told) => self.workers.told(*told),
             Fact::Pulse(id, pulse) => self.workers.pulse(id, pulse),
-            Fact::Progress(attempt, progress) => self.workers.progress(attempt, progress),
+            Fact::Progress(attempt, progress) if self.is_leased(attempt) => {
+                self.workers.progress(attempt, progress);
+            }
+            // It ended before its job was told of: nothing would forget it.
+            Fact::Progress(..) => {}
         }
     }
 
@@ -216,6 +220,11 @@ impl ReadModel {
         for (sequence, record) in self.early.remove(&id).unwrap_or_default() {
             self.accepted(record, sequence);
         }
+    }
+
+    fn is_leased(&self, attempt: AttemptId) -> bool {
+        let stand = self.jobs.get(&attempt.job).and_then(|view| view.stand.as_ref());
+        stand.and_then(|stand| leased(attempt.job, stand)).is_some_and(|(_, now)| now == attempt)
     }
 
     fn placed(&mut self, id: InputId, stand: Stand) {
