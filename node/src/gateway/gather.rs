@@ -1,7 +1,7 @@
 //! The figures of a moment, from what readers are shown.
 
 use rebuilder_actors::actor::coordinator::{Gone, Services};
-use rebuilder_actors::domain::results::{Profiles, Troubles, Workers};
+use rebuilder_actors::domain::results::{Profiles, ReadModel, Troubles, Workers};
 use rebuilder_actors::protocol::wire::v1::ctl::{Profile, Subject, Trouble, Worker};
 
 use super::figures::{Figures, OfProfile, OfWorkers};
@@ -12,9 +12,9 @@ use super::figures::{Figures, OfProfile, OfWorkers};
 /// The coordinator is being started again.
 pub(super) async fn gather(services: &Services) -> Result<Figures, Gone> {
     let (views, now) = (&services.views, services.clock.utc());
-    let unread = views.look(|model| model.unread_stanzas()).await?;
-    let (jobs, artifacts) =
-        views.look_at(now, |model| (model.job_counts(now), model.counts())).await?;
+    let counts =
+        |model: &ReadModel| (model.job_counts(now), model.counts(), model.unread_stanzas());
+    let (jobs, artifacts, unread) = views.look_at(now, counts).await?;
     let mut workers = OfWorkers::default();
     let count = |worker: Worker| match (worker.revoked, worker.address) {
         (true, _) => workers.revoked += 1,

@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use ractor::ActorRef;
-use rebuilder_actors::actor::coordinator::{Gone, Message, Services};
+use rebuilder_actors::actor::coordinator::{Message, services};
 use rebuilder_actors::port::Monotonic;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::Mutex;
 
 use super::figures;
 use super::gather::gather;
@@ -44,13 +44,6 @@ struct Shared {
 }
 
 type Tree = State<Arc<Shared>>;
-
-/// The actors as they are now: they may have been started again since the last request.
-async fn services(tree: &ActorRef<Message>) -> Result<Services, Gone> {
-    let (reply, answer) = oneshot::channel();
-    tree.cast(Message::Services(reply)).map_err(|_| Gone)?;
-    answer.await.map_err(|_| Gone)
-}
 
 async fn root() -> &'static str {
     "This is a rebuilder: it rebuilds the packages of a distribution and says whether they are the \

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ractor::ActorRef;
-use rebuilder_actors::actor::coordinator::{Gone, Message, Services};
+use rebuilder_actors::actor::coordinator::{Gone, Message, Services, services};
 use rebuilder_actors::domain::architecture;
 use rebuilder_actors::domain::results::{Packages, Profiles, Query, Rows, Workers};
 use rebuilder_actors::protocol::UtcMillis;
@@ -12,7 +12,6 @@ use rebuilder_actors::protocol::text::{counted, printable};
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Profile, Queued, ShownPlace, Status, Worker,
 };
-use tokio::sync::oneshot;
 
 use super::error::RoleError;
 use super::expected::Expected;
@@ -108,9 +107,7 @@ struct Look {
 
 /// Takes the actors anew, as they may have been started again.
 async fn look(tree: &ActorRef<Message>, until: &Until<'_>) -> Result<Look, Gone> {
-    let (reply, answer) = oneshot::channel();
-    tree.cast(Message::Services(reply)).map_err(|_| Gone)?;
-    let services = answer.await.map_err(|_| Gone)?;
+    let services = services(tree).await?;
     // The profiles first: what a sync brought is in the status that is asked for after its end.
     let profiles = all(&services, &Profiles).await?;
     // Rows of profiles that are no longer configured never have a next sync.

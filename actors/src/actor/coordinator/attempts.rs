@@ -140,23 +140,23 @@ impl Answering {
         };
         let values = services.read(read).await.map_err(gone)?;
         let values = values.map_err(|error| error.to_string())?;
-        let mut rows = Vec::new();
-        for value in values.into_iter().flatten() {
-            let record: ReportRecord = stored::read(&value).map_err(|error| error.to_string())?;
-            let name = |model: &ReadModel| model.worker_name(record.worker).to_owned();
-            let worker_name = services.views.look(name).await.map_err(gone)?;
-            rows.push(PastAttempt {
+        let records = values.iter().flatten().map(|value| stored::read(value));
+        let records: Result<Vec<ReportRecord>, _> = records.collect();
+        let records = records.map_err(|error| error.to_string())?;
+        let rows = |model: &ReadModel| {
+            let row = |record: &ReportRecord| PastAttempt {
                 attempt: record.attempt,
                 worker: record.worker,
-                worker_name,
+                worker_name: model.worker_name(record.worker).to_owned(),
                 accepted_at: record.accepted_at,
                 started_at: record.started_at,
                 finished_at: record.finished_at,
                 build: record.build,
                 outcome: past(&record.outcome),
-            });
-        }
-        Ok(rows)
+            };
+            records.iter().map(row).collect()
+        };
+        services.views.look(rows).await.map_err(gone)
     }
 
     /// Wakes when the place of a job changes, or an attempt at it is reported.

@@ -35,6 +35,6 @@ pub use services::{Blob, Gone, Services};
 pub use standings::Standings;
 
 pub use super::open::Open;
-pub use tree::{Coordinator, Message, Parts};
+pub use tree::{Coordinator, Message, Parts, services};
 pub use turn::Reading;
 pub use views::{Published, Views};

@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::quarantine::Quarantine;
 use super::refusals::Refusals;
-use super::services::Services;
+use super::services::{Gone, Services};
 use super::standings::Standings;
 use super::turn::Reading;
 use super::views::{self, Published, Views};
@@ -68,6 +68,16 @@ pub enum Message {
     Stop,
     /// The actors as they are now.
     Services(oneshot::Sender<Services>),
+}
+
+/// The actors of a tree as they are now: they may have been started again since the last answer.
+///
+/// # Errors
+/// The tree has ended.
+pub async fn services(tree: &ActorRef<Message>) -> Result<Services, Gone> {
+    let (reply, answer) = oneshot::channel();
+    tree.cast(Message::Services(reply)).map_err(|_| Gone)?;
+    answer.await.map_err(|_| Gone)
 }
 
 /// The supervisor.

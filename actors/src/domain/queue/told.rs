@@ -10,9 +10,9 @@ use crate::protocol::{Fault, PublicKey, Stage, UtcMillis, WorkerId};
 /// aside, is revoked. What changes with every status is a [`Pulse`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerTold {
-    /// Number.
+    /// Its number, which is never another's.
     pub id: WorkerId,
-    /// Identity.
+    /// By which it proves who it is.
     pub key: PublicKey,
     /// As it calls itself.
     pub name: String,
@@ -35,7 +35,7 @@ pub struct Live {
     pub slots: u16,
     /// Without those that it cannot build with now.
     pub backends: Vec<String>,
-    /// As offered.
+    /// Those that it offers; `*` stands for every one.
     pub architectures: Vec<String>,
     /// What its machine gives to builds, a word for each; empty: it did not say.
     pub capabilities: Vec<String>,
@@ -46,7 +46,7 @@ pub struct Live {
 /// A worker that gets no work for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetAside {
-    /// Until then.
+    /// Work is given again from then on; a moment of the wall clock.
     pub until: UtcMillis,
     /// Attempts in a row that failed.
     pub faults: u32,

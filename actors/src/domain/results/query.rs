@@ -18,6 +18,15 @@ pub struct Page<Row, Cursor = InputId> {
     pub next: Option<Cursor>,
 }
 
+impl<Row, Cursor> Page<Row, Cursor> {
+    /// The first `limit` of these rows, each in its place.
+    fn of(rows: impl Iterator<Item = Row>, limit: usize, place: impl Fn(&Row) -> Cursor) -> Self {
+        let rows: Vec<Row> = rows.take(limit).collect();
+        let next = rows.last().map(place).filter(|_| rows.len() == limit);
+        Self { rows, next }
+    }
+}
+
 /// A question that is answered in pages.
 pub trait Query {
     /// What is listed.
@@ -137,9 +146,7 @@ impl Query for Workers {
         after: Option<WorkerId>,
         limit: usize,
     ) -> Result<Page<Worker, WorkerId>, FilterError> {
-        let rows: Vec<Worker> = model.workers(after).take(limit).collect();
-        let next = rows.last().map(|row| row.id).filter(|_| rows.len() == limit);
-        Ok(Page { rows, next })
+        Ok(Page::of(model.workers(after), limit, |row| row.id))
     }
 }
 
@@ -157,9 +164,7 @@ impl Query for Capabilities {
         after: Option<WorkerId>,
         limit: usize,
     ) -> Result<Page<WorkerCapabilities, WorkerId>, FilterError> {
-        let rows: Vec<WorkerCapabilities> = model.capabilities(after).take(limit).collect();
-        let next = rows.last().map(|row| row.worker).filter(|_| rows.len() == limit);
-        Ok(Page { rows, next })
+        Ok(Page::of(model.capabilities(after), limit, |row| row.worker))
     }
 }
 
