@@ -17,6 +17,12 @@ pub fn to_line<T: Serialize>(row: &T) -> String {
     tame(line.expect("rows have only text keys and numbers that JSON can write"))
 }
 
+/// A row's JSON object, as it is shown, with one more field at its end.
+pub fn with_field<T: Serialize>(object: &str, name: &str, value: &T) -> String {
+    let open = object.strip_suffix('}').unwrap_or(object);
+    format!("{open},\"{name}\":{}}}", to_line(value))
+}
+
 /// `json`, with what steers a terminal as escape sequences of JSON: the same value, which may be
 /// shown. JSON itself asks for that of C0 only (RFC 8259 §7).
 pub fn tame(json: String) -> String {

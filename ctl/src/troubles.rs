@@ -86,9 +86,7 @@ impl Troubles {
     pub fn json<R: Troubled>(&self, row: &R) -> String {
         let own = self.0.iter().filter(|trouble| row.is_about(&trouble.subject));
         let rows: Vec<TroubleRow<'_>> = own.map(TroubleRow::from).collect();
-        let object = row.json();
-        let open = object.strip_suffix('}').unwrap_or(&object);
-        format!("{open},\"troubles\":{}}}", json::to_line(&rows))
+        json::with_field(&row.json(), "troubles", &rows)
     }
 }
 

@@ -32,7 +32,7 @@ impl Blobs {
     /// [`Contents::get`] and [`Parts::read`] do.
     ///
     /// # Errors
-    /// See there.
+    /// Those of the one that is read.
     pub fn read(
         &mut self,
         blob: BlobName<'_>,
@@ -49,7 +49,7 @@ impl Blobs {
 /// What to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlobName<'a> {
-    /// A content.
+    /// A content, by the digest of all its bytes; it never changes.
     Sealed(Sha256),
     /// A part that is still being received.
     Part(&'a str),

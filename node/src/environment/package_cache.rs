@@ -14,7 +14,7 @@ pub(crate) struct Wanted {
     pub(crate) url: String,
     /// As the package manager looks for it among its files.
     pub(crate) file: String,
-    /// Bytes.
+    /// In bytes, as the signed index says: another size is another file.
     pub(crate) size: u64,
     pub(crate) sha256: Sha256,
 }

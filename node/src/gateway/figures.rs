@@ -35,7 +35,7 @@ pub(super) struct OfWorkers {
     pub(super) troubles: u64,
 }
 
-/// A profile.
+/// What is told of one profile that is configured or was synced.
 #[derive(Clone, Debug)]
 pub(super) struct OfProfile {
     pub(super) name: String,

@@ -42,7 +42,7 @@ pub struct Gateway {
 pub struct Bound(TcpListener, SocketAddr);
 
 impl Bound {
-    /// Listens.
+    /// Takes the address; port 0: any that is free.
     ///
     /// # Errors
     /// The address cannot be listened on.

@@ -20,7 +20,7 @@ pub enum Layout {
         /// Folder of the controller that counts processes; `None`: it cannot be used.
         pids: Option<PathBuf>,
     },
-    /// Version 2.
+    /// Version 2: one hierarchy, in which a group has every controller that its parent passes on.
     Unified {
         /// Folder whose children have both controllers.
         parent: PathBuf,

@@ -23,7 +23,7 @@ pub(super) enum Job {
 /// is what the worker's evidence names, or the command does not run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Means {
-    /// `Settings::id_base`.
+    /// First of the host's ids that stand for those inside, as the settings say.
     pub(super) id_base: u32,
     pub(super) layout: Layout,
     pub(super) kernel: Kernel,

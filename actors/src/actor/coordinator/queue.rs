@@ -267,12 +267,7 @@ impl State {
             self.send(send);
         }
         let ticket = Ticket { sends, facts, notices, done, ..Ticket::default() };
-        if batch.is_empty() && self.tickets.is_empty() {
-            self.release(ticket);
-            return Ok(());
-        }
-        self.tickets.push_back(ticket);
-        self.commit(me, batch)
+        self.release_after(me, batch, ticket)
     }
 
     /// What is known now holds decisions that still wait for the disk: it leaves after them. Their
@@ -285,12 +280,23 @@ impl State {
         let facts = self.queue.as_ref().map(|q| q.snapshot()).unwrap_or_default();
         self.feed.subscribe(follower.clone());
         let ticket = Ticket { facts, only: Some(follower), ..Ticket::default() };
-        if self.tickets.is_empty() {
+        self.release_after(me, Batch::default(), ticket)
+    }
+
+    /// Releases a ticket once its batch, and all that was decided before, are durable: at once
+    /// where there is nothing to wait for.
+    fn release_after(
+        &mut self,
+        me: &ActorRef<Message>,
+        batch: Batch,
+        ticket: Ticket,
+    ) -> Result<(), ActorProcessingErr> {
+        if batch.is_empty() && self.tickets.is_empty() {
             self.release(ticket);
             return Ok(());
         }
         self.tickets.push_back(ticket);
-        self.commit(me, Batch::default())
+        self.commit(me, batch)
     }
 
     fn commit(&self, me: &ActorRef<Message>, batch: Batch) -> Result<(), ActorProcessingErr> {

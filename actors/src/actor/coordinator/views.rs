@@ -18,7 +18,7 @@ pub struct Gone;
 /// Why nothing is listed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
-    /// See [`Gone`].
+    /// The actors are being started again; the same question is answered then.
     #[error(transparent)]
     Gone(#[from] Gone),
     /// The question makes no sense.

@@ -228,7 +228,7 @@ pub enum Response {
 /// What the machine of a worker gives to builds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerCapabilities {
-    /// Whose.
+    /// Number of a connected worker.
     pub worker: WorkerId,
     /// As it said when it connected: a word for each; never empty.
     pub words: Vec<String>,

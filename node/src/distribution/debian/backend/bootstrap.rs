@@ -20,7 +20,7 @@ use crate::sandbox::{self, Bind, Network, Root};
 /// has the network runs no package's code and only the host's tools, what runs a package's code has
 /// the loopback alone and nothing of the host.
 pub(super) struct Bootstrap<'a> {
-    /// See [`Recipe::key`].
+    /// What two equal roots have in common: the name under which a whole one is kept.
     pub(super) key: String,
     pub(super) settings: &'a DebianSettings,
     pub(super) architecture: &'a str,
@@ -80,19 +80,10 @@ impl Bootstrap<'_> {
 
     /// Makes `making/root`. False when the package lists cannot be read: why, the caller finds out.
     async fn run(&self, making: &Path) -> Result<bool, BuildError> {
-        let owner = self.attempt.sandbox.root_id();
         let scratch = making.join("scratch");
         let root = making.join("root");
         let packages = scratch.join("packages");
-        prepare(&root, &packages, &scratch.join("nothing"), owner)
-            .map_err(|error| BuildError::io("make", making, &error))?;
-        let tools = Tools::new(
-            self.attempt.sandbox,
-            scratch.join("tools"),
-            self.architecture,
-            self.keyring,
-        )
-        .await?;
+        let tools = self.tools(making, &root, &scratch).await?;
         if !self.lists(&tools, &root).await? {
             return Ok(false);
         }
@@ -105,6 +96,15 @@ impl Bootstrap<'_> {
         // What stays of it is beside the root, which is whole.
         sandbox::clear(&scratch).await?;
         Ok(true)
+    }
+
+    /// An empty root, and the tools that fill it, which have a folder in `scratch`.
+    async fn tools(&self, making: &Path, root: &Path, scratch: &Path) -> Result<Tools, BuildError> {
+        let owner = self.attempt.sandbox.root_id();
+        prepare(root, &scratch.join("packages"), &scratch.join("nothing"), owner)
+            .map_err(|error| BuildError::io("make", making, &error))?;
+        let folder = scratch.join("tools");
+        Tools::new(self.attempt.sandbox, folder, self.architecture, self.keyring).await
     }
 
     /// Which fault it is that apt could not read the package lists: asked again, step by step.
@@ -132,18 +132,9 @@ impl Bootstrap<'_> {
     /// Whether apt accepts the suites' `InRelease` files: the only thing that is read then. For
     /// telling what failed.
     async fn are_trusted(&self, making: &Path) -> Result<bool, BuildError> {
-        let owner = self.attempt.sandbox.root_id();
         let scratch = making.join("trust");
         let root = scratch.join("root");
-        prepare(&root, &scratch.join("packages"), &scratch.join("nothing"), owner)
-            .map_err(|error| BuildError::io("make", making, &error))?;
-        let tools = Tools::new(
-            self.attempt.sandbox,
-            scratch.join("tools"),
-            self.architecture,
-            self.keyring,
-        )
-        .await?;
+        let tools = self.tools(making, &root, &scratch).await?;
         let none = "Acquire::IndexTargets::deb::Packages::DefaultEnabled=false";
         self.update(&tools, &root, &["-o", none]).await
     }
