@@ -58,6 +58,8 @@ bugs! {
     HeartbeatKeepsDead = "heartbeat-keeps-dead", Both;
     /// A restarted coordinator queues what was leased.
     LeasesForgottenAtStart = "leases-forgotten-at-start", Core;
+    /// A job is first seen whenever a sync changes it.
+    FirstSeenMoves = "first-seen-moves", Core;
     /// What leaves the index of one profile leaves the others too.
     ScopeWipesOther = "scope-wipes-other", Core;
     /// Jobs are granted without regard to their priority.

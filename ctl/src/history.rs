@@ -1,15 +1,19 @@
 //! `pkgs show`: the packages of one job, and the attempts at it.
 
-use rebuilder_actors::protocol::wire::v1::ctl::{Package, PackageFilter, Request, Response};
-use rebuilder_actors::protocol::wire::v1::history::{PastAttempt, PastOutcome};
+use rebuilder_actors::protocol::wire::v1::ctl::{PackageFilter, RefusalCode, Request, Response};
+use rebuilder_actors::protocol::wire::v1::history::{
+    DatedPackage, FirstTimes, PastAttempt, PastOutcome,
+};
 use rebuilder_actors::protocol::{BUILD_FAILED, UtcMillis, Verdict};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 use crate::content::ambiguous;
 use crate::failure::Failure;
 use crate::list::{Row, Rows, Show};
 use crate::session::{Session, misplaced};
 use crate::table::{Column, Tone};
+use crate::text::printable;
 use crate::{human, json, words};
 
 /// What is printed: two tables, or the attempts as one JSON array.
@@ -37,17 +41,52 @@ pub async fn history(
         let lines = lines.join(",\n");
         return Ok(if lines.is_empty() { "[]\n".to_owned() } else { format!("[\n{lines}\n]\n") });
     }
-    let mut packages = Vec::new();
-    let mut answer = session.ask(&Request::PackagesOfAny(vec![filter.clone()])).await?;
-    while let Some(response) = answer.next().await? {
-        packages.push(Package::from_response(response).map_err(|other| misplaced(&other))?);
-    }
+    let packages = packages(session, filter).await?;
     let second = if attempts.is_empty() {
         format!("{}\n", PastAttempt::NOTHING)
     } else {
         table(&attempts, show)
     };
-    Ok(format!("{}\n{second}", table(&packages, show)))
+    Ok(format!("{}{}\n{second}", table(&packages, show), firsts(&packages)))
+}
+
+async fn packages(session: &Session, filter: &PackageFilter) -> Result<Vec<DatedPackage>, Failure> {
+    let of = |request| async move {
+        let mut packages = Vec::new();
+        let mut answer = session.ask(&request).await?;
+        while let Some(response) = answer.next().await? {
+            packages
+                .push(DatedPackage::from_response(response).map_err(|other| misplaced(&other))?);
+        }
+        Ok(packages)
+    };
+    match of(Request::DatedPackages(vec![filter.clone()])).await {
+        // A coordinator of an earlier release does not know the question.
+        Err(Failure::Refused { code: RefusalCode::Invalid, .. }) => {
+            of(Request::PackagesOfAny(vec![filter.clone()])).await
+        }
+        packages => packages,
+    }
+}
+
+/// When the job was first seen and built, and each of its files that ever differed first did.
+fn firsts(packages: &[DatedPackage]) -> String {
+    let Some(FirstTimes { seen, built, .. }) = packages.first().map(|package| package.times) else {
+        return String::new();
+    };
+    let times = [("seen", seen), ("built", built)].into_iter();
+    let mut said: Vec<String> =
+        times.filter_map(|(what, at)| Some(format!("{what} {}", human::time(at?)))).collect();
+    let differed: BTreeMap<&str, UtcMillis> = packages
+        .iter()
+        .filter_map(|row| Some((row.package.file.as_str(), row.times.differed?)))
+        .collect();
+    said.extend(
+        differed
+            .iter()
+            .map(|(file, at)| format!("{} differed {}", printable(file), human::time(*at))),
+    );
+    if said.is_empty() { String::new() } else { format!("first {}\n", said.join(", ")) }
 }
 
 fn table<R: Row>(list: &[R], show: Show) -> String {
@@ -180,6 +219,8 @@ mod tests {
         AttemptId, BuildId, Epoch, Fault, FaultKind, InputId, Stage, WorkerId,
     };
 
+    use rebuilder_actors::protocol::wire::v1::ctl::PackageStatus;
+
     use super::*;
 
     fn attempt(outcome: PastOutcome) -> PastAttempt {
@@ -234,5 +275,26 @@ mod tests {
             assert_eq!((&json["outcome"], &json["took_ms"]), (&word.into(), &65_000.into()));
             assert_eq!(json["reason"].as_str().unwrap_or_default(), note);
         }
+    }
+    fn package(file: &str, differed: Option<UtcMillis>) -> DatedPackage {
+        let mut package = crate::rows_test::package("good", PackageStatus::Differs);
+        package.file = file.into();
+        let (seen, built) = (Some(UtcMillis(0)), Some(UtcMillis(60_000)));
+        DatedPackage { package, times: FirstTimes { seen, built, differed } }
+    }
+
+    #[test]
+    fn what_was_first_is_said_in_one_line() {
+        let at = Some(UtcMillis(120_000));
+        let several = [package("b.deb", at), package("a.deb", None), package("b.deb", at)];
+        let line = "first seen 1970-01-01 00:00:00, built 1970-01-01 00:01:00, \
+                    b.deb differed 1970-01-01 00:02:00\n";
+        assert_eq!(firsts(&several), line);
+        let hostile = package("\u{1b}[2J.deb", at);
+        assert!(!firsts(&[hostile]).contains('\u{1b}'));
+        let mut unknown = package("a.deb", None);
+        unknown.times = FirstTimes::default();
+        assert_eq!(firsts(&[unknown]), "");
+        assert_eq!(firsts(&[]), "");
     }
 }

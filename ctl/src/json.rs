@@ -4,6 +4,7 @@
 
 use rebuilder_actors::domain::report::key_id;
 use rebuilder_actors::protocol::wire::v1::ctl;
+use rebuilder_actors::protocol::wire::v1::history::FirstTimes;
 use rebuilder_actors::protocol::{Evidence, JobKey, UtcMillis};
 use serde::Serialize;
 
@@ -70,10 +71,14 @@ pub struct PackageRow<'a> {
     pub reason: Option<&'a str>,
     pub fault: Option<&'static str>,
     pub fault_stage: Option<&'static str>,
+    pub first_seen_at: Option<String>,
+    pub first_built_at: Option<String>,
+    pub first_differed_at: Option<String>,
 }
 
-impl<'a> From<&'a ctl::Package> for PackageRow<'a> {
-    fn from(package: &'a ctl::Package) -> Self {
+impl<'a> PackageRow<'a> {
+    /// Of an artifact of which these times are known.
+    pub fn new(package: &'a ctl::Package, times: FirstTimes) -> Self {
         Self {
             name: &package.name,
             version: &package.version,
@@ -99,6 +104,9 @@ impl<'a> From<&'a ctl::Package> for PackageRow<'a> {
             reason: package.reason.as_deref(),
             fault: package.fault.map(words::fault),
             fault_stage: package.fault.and_then(words::fault_stage),
+            first_seen_at: times.seen.and_then(rfc3339),
+            first_built_at: times.built.and_then(rfc3339),
+            first_differed_at: times.differed.and_then(rfc3339),
         }
     }
 }

@@ -5,6 +5,7 @@ use rebuilder_actors::protocol::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     Package, Profile, Queued, Response, RunningJob, ShownPlace, Worker,
 };
+use rebuilder_actors::protocol::wire::v1::history::{DatedPackage, FirstTimes};
 
 use crate::json::{self, PackageRow, ProfileRow, QuarantinedRow, QueuedRow, RunningRow, WorkerRow};
 use crate::list::Row;
@@ -68,7 +69,41 @@ impl Row for Package {
     }
 
     fn json(&self) -> String {
-        json::to_line(&PackageRow::from(self))
+        json::to_line(&PackageRow::new(self, FirstTimes::default()))
+    }
+}
+
+/// A package with its times: these are for `--json` and `pkgs show`.
+impl Row for DatedPackage {
+    const COLUMNS: &'static [Column] = Package::COLUMNS;
+    const SORTED: &'static [&'static str] = Package::SORTED;
+    const NOTHING: &'static str = Package::NOTHING;
+
+    fn from_response(response: Response) -> Result<Self, Box<Response>> {
+        match response {
+            Response::DatedPackage(row) => Ok(row),
+            // Of a coordinator that knows no times.
+            other => {
+                let package = Package::from_response(other)?;
+                Ok(Self { package, times: FirstTimes::default() })
+            }
+        }
+    }
+
+    fn cells(&self, now: UtcMillis) -> Vec<String> {
+        self.package.cells(now)
+    }
+
+    fn number(&self, column: &str) -> Option<i64> {
+        self.package.number(column)
+    }
+
+    fn tone(&self) -> Tone {
+        self.package.tone()
+    }
+
+    fn json(&self) -> String {
+        json::to_line(&PackageRow::new(&self.package, self.times))
     }
 }
 

@@ -2,6 +2,7 @@ use rebuilder_actors::domain::report::key_id;
 use rebuilder_actors::protocol::wire::v1::ctl::{
     JobCounts, Package, PackageStatus, Profile, Queued, RunningJob, ShownPlace, Status, Worker,
 };
+use rebuilder_actors::protocol::wire::v1::history::{DatedPackage, FirstTimes};
 use rebuilder_actors::protocol::{
     AttemptId, BuildId, EnvironmentKnowledge, Epoch, Evidence, FaultKind, IndexTrust, InputId,
     Isolation, JobKey, PublicKey, Sha256, SignerKind, Stage, UtcMillis, Verdict, WorkerId,
@@ -30,7 +31,7 @@ fn evidence(environment: EnvironmentKnowledge) -> Evidence {
     Evidence { index, environment, isolation, signer: SignerKind::WorkerKey }
 }
 
-fn package(name: &str, status: PackageStatus) -> Package {
+pub(crate) fn package(name: &str, status: PackageStatus) -> Package {
     Package {
         name: name.into(),
         version: "1.0-1".into(),
@@ -163,12 +164,19 @@ fn packages_as_json() {
             r#""waived":[],"environment":"recorded","isolation":"full","signer":"worker-key"}},"#,
             r#""gate_grade":true,"flaky":false,"rebuilt_sha256":"{0}","job":7,"build":3,"#,
             r#""built_at":"2026-01-01T00:00:00.000Z","worker":2,"has_difference":false,"#,
-            r#""reason":null,"fault":null,"fault_stage":null}}"#
+            r#""reason":null,"fault":null,"fault_stage":null,"#,
+            r#""first_seen_at":null,"first_built_at":null,"first_differed_at":null}}"#
         ),
         "01".repeat(32)
     );
     let rows = packages();
     assert_eq!(rows[0].json(), good);
+    let times = FirstTimes { seen: Some(NOW), built: None, differed: Some(UtcMillis(0)) };
+    let dated = DatedPackage { package: rows[0].clone(), times };
+    let seen = r#""first_seen_at":"2026-01-01T00:00:00.000Z","first_built_at":null,"#;
+    assert!(dated.json().contains(seen), "{}", dated.json());
+    let differed = r#","first_differed_at":"1970-01-01T00:00:00.000Z"}"#;
+    assert!(dated.json().ends_with(differed), "{}", dated.json());
     let array: serde_json::Value = serde_json::from_str(&text(&rows, true)).unwrap();
     assert_eq!(array[1]["status"], "differs");
     assert_eq!(array[1]["evidence"]["environment"], "suite");

@@ -8,8 +8,9 @@ use std::time::Duration;
 use rebuilder_actors::port::{CloseReason, Network};
 use rebuilder_actors::protocol::UtcMillis;
 use rebuilder_actors::protocol::wire::v1::ctl::{
-    Package, PackageFilter, Profile, Queued, Request, Response, Subject, Worker,
+    PackageFilter, Profile, Queued, RefusalCode, Request, Response, Subject, Worker,
 };
+use rebuilder_actors::protocol::wire::v1::history::DatedPackage;
 use rebuilder_actors::protocol::wire::{BootId, CloseCode};
 use rebuilder_transport::{Limits, system};
 
@@ -186,8 +187,15 @@ async fn carry_out(
             single(session, &Request::Invite { ttl_secs: *ttl_secs }, show).await
         }
         Call::Packages(filters, how) => {
-            let request = Request::PackagesOfAny(filters.clone());
-            let count = listed::<Package>(session, &request, show, how).await?;
+            let dated = Request::DatedPackages(filters.clone());
+            let count = match listed::<DatedPackage>(session, &dated, show, how).await {
+                // A coordinator of an earlier release does not know the question.
+                Err(Failure::Refused { code: RefusalCode::Invalid, .. }) => {
+                    let request = Request::PackagesOfAny(filters.clone());
+                    listed::<DatedPackage>(session, &request, show, how).await?
+                }
+                listed => listed?,
+            };
             nothing_matched(count, filters)
         }
         Call::History(filter) => print(&history::history(session, filter, show).await?).await,

@@ -148,6 +148,7 @@ pub fn misplaced(response: &Response) -> Failure {
         Response::Trouble(_) => "a trouble",
         Response::Attempt(_) => "an attempt",
         Response::Capabilities(_) => "capabilities",
+        Response::DatedPackage(_) => "a package with its times",
     };
     Failure::Protocol(format!("{what} that does not answer the request"))
 }

@@ -11,11 +11,12 @@ use rebuilder_actors::port::{
 use rebuilder_actors::protocol::wire::v1::ctl::{
     JobCounts, Package, PackageFilter, PackageStatus, RefusalCode, Request, Response, Status,
 };
+use rebuilder_actors::protocol::wire::v1::history::{DatedPackage, FirstTimes};
 use rebuilder_actors::protocol::wire::{
     BootId, CHUNK_FRAME_BYTES_MAX, CONTROL_FRAME_BYTES_MAX, CloseCode, Hello, SOFTWARE, Welcome,
     decode, encode,
 };
-use rebuilder_actors::protocol::{InputId, PublicKey};
+use rebuilder_actors::protocol::{InputId, PublicKey, UtcMillis};
 use rebuilder_transport::{Identity, Limits, Quic, system};
 
 /// Rows that the filter `many` matches.
@@ -121,7 +122,7 @@ async fn answer(
         send.send(encode(&response)).await?;
     }
     match &request {
-        Request::PackagesOfAny(filters) if name(&filters[0]) == "lost" => {
+        Request::DatedPackages(filters) if name(&filters[0]) == "lost" => {
             // The rows arrive, then the coordinator dies.
             tokio::time::sleep(Duration::from_millis(200)).await;
             let text = "disk full".to_owned();
@@ -139,9 +140,15 @@ async fn answer(
 fn canned(request: &Request) -> Vec<Response> {
     let refused = |code, text: &str| vec![Response::Refused { code, text: text.to_owned() }];
     match request {
+        Request::DatedPackages(filters) => match name(&filters[0]) {
+            "many" => (0..MANY).map(dated).collect(),
+            "lost" => (0..10).map(dated).collect(),
+            // As a coordinator that does not know the question.
+            "earlier" => refused(RefusalCode::Invalid, "the request cannot be read"),
+            _ => Vec::new(),
+        },
         Request::PackagesOfAny(filters) => match name(&filters[0]) {
-            "many" => (0..MANY).map(|n| Response::Package(package(n))).collect(),
-            "lost" => (0..10).map(|n| Response::Package(package(n))).collect(),
+            "earlier" => vec![Response::Package(package(0))],
             _ => Vec::new(),
         },
         Request::Workers
@@ -184,6 +191,11 @@ fn canned(request: &Request) -> Vec<Response> {
         // Something that does not answer the request.
         _ => vec![Response::Ambiguous { matches: 1 }],
     }
+}
+
+fn dated(number: usize) -> Response {
+    let times = FirstTimes { seen: Some(UtcMillis(0)), ..FirstTimes::default() };
+    Response::DatedPackage(DatedPackage { package: package(number), times })
 }
 
 fn name(filter: &PackageFilter) -> &str {

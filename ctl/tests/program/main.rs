@@ -23,6 +23,11 @@ fn a_long_list_is_one_json_document_and_so_is_an_empty_one() {
         let ran = coordinator.run(&[list, "ls", "--json"]);
         assert_eq!((ran.code, &*ran.out, &*ran.err), (Some(0), "[]\n", ""), "{list}");
     }
+    assert_eq!(rows[0]["first_seen_at"], "1970-01-01T00:00:00.000Z");
+    let ran = coordinator.run(&["pkgs", "ls", "--name", "earlier", "--json"]);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(rows.len(), 1, "a coordinator that knows no times is asked without");
+    assert_eq!((&rows[0]["name"], rows[0]["first_seen_at"].is_null()), (&"package-0".into(), true));
     let ran = coordinator.run(&["pkgs", "ls", "--name", "many"]);
     assert_eq!(ran.out.lines().count(), MANY + 1);
     assert!(ran.out.starts_with("STATUS   NAME          VERSION"), "{}", &ran.out[..80]);

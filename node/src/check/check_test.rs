@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use rebuilder_actors::port::{Batch, StoreError, StoreOwner, StoreRead as _};
-use rebuilder_actors::protocol::stored::{self, InvitationRecord, Record};
+use rebuilder_actors::protocol::stored::{self, InvitationRecord, JobRecord, Record};
 use rebuilder_actors::protocol::{Sha256, UtcMillis};
 use rebuilder_transport::key_file::{self, Access};
 
@@ -123,4 +123,14 @@ fn a_data_directory_of_an_earlier_release_opens_with_all_that_it_holds() {
             .unwrap();
     }
     restored.check().unwrap();
+    let mut jobs = 0;
+    let mut is_first = |_: &[u8], value: &[u8]| {
+        let job: JobRecord = stored::read(value).unwrap();
+        jobs += 1;
+        // By a version that did not note when, of somebody who wants it.
+        value[0] == 1 && job.first_seen.is_none() && !job.memberships.is_empty()
+    };
+    let table = [JobRecord::TABLE];
+    store.scan(&table, &table, &mut is_first).unwrap();
+    assert_eq!(jobs, 40, "the scan ends where one is not so");
 }

@@ -165,8 +165,9 @@ async fn unexplained(services: &Services, workers: &[Worker]) -> Result<usize, G
     let status = Some(PackageStatus::Differs);
     let differing = Packages(vec![PackageFilter { status, ..PackageFilter::default() }]);
     let rows = all(services, &differing).await?;
+    let rows = rows.iter().map(|row| &row.package);
     let here = |package: &&Package| workers.iter().any(|w| Some(w.id) == package.worker);
-    Ok(rows.iter().filter(|package| !package.has_difference).filter(here).count())
+    Ok(rows.filter(|package| !package.has_difference).filter(here).count())
 }
 
 /// All rows of what cannot be asked wrongly.

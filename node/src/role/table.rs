@@ -84,7 +84,7 @@ async fn waits(services: &Services, unfit: Option<&str>) -> Result<String, RoleE
 async fn packages(services: &Services) -> Result<Vec<Package>, RoleError> {
     let mut rows = Vec::new();
     let everything = Packages(vec![PackageFilter::default()]);
-    let asked = services.views.each(&everything, |row| rows.push(row)).await;
+    let asked = services.views.each(&everything, |row| rows.push(row.package)).await;
     asked.map_err(|error| RoleError::GaveUp(error.to_string()))?;
     rows.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     Ok(rows)

@@ -192,6 +192,8 @@ pub fn expect(row: &Value, status: &str, evidence: &str, is_gate_grade: bool) {
     assert_eq!(found, evidence, "{row:#}");
     assert_eq!(row["evidence"]["signer"], "worker-key", "{row:#}");
     assert_eq!(row["gate_grade"], is_gate_grade, "{row:#}");
+    assert!(row["first_seen_at"].is_string() && row["first_built_at"].is_string(), "{row:#}");
+    assert!(status != "differs" || row["first_differed_at"].is_string(), "{row:#}");
 }
 
 /// Digest of a file, by another program than ours.

@@ -181,7 +181,7 @@ impl Answering {
         let (query, mut after) = (Packages(vec![filter]), None);
         loop {
             let Some((page, _)) = self.page(&query, after, PAGE).await? else { return Ok(None) };
-            matches.take(page.rows);
+            matches.take(page.rows.into_iter().map(|row| row.package));
             match page.next {
                 Some(next) => after = Some(next),
                 None => break,

@@ -36,7 +36,7 @@ impl Matches {
     }
 
     /// The rows of whole jobs: one that several releases want is one match.
-    pub(super) fn take(&mut self, rows: Vec<Package>) {
+    pub(super) fn take(&mut self, rows: impl IntoIterator<Item = Package>) {
         let mut seen = BTreeSet::new();
         for row in rows {
             let file = if self.of_job { String::new() } else { row.file.clone() };

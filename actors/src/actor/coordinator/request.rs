@@ -13,6 +13,7 @@ use crate::domain::queue::Order;
 use crate::domain::results::{Capabilities, Faults, Packages, Profiles, Rows, Troubles, Workers};
 use crate::port::{Connection, FrameReceive};
 use crate::protocol::wire::v1::ctl::{RefusalCode, Request, Response};
+use crate::protocol::wire::v1::history::DatedPackage;
 use crate::protocol::wire::{self, REQUEST_FRAME_BYTES_MAX};
 use crate::protocol::{PublicKey, Sha256};
 
@@ -103,6 +104,7 @@ fn is_order(request: &Request) -> bool {
         | Request::Capabilities
         | Request::Faults(_)
         | Request::PackagesOfAny(_)
+        | Request::DatedPackages(_)
         | Request::History(_) => false,
     }
 }
@@ -142,9 +144,10 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
             to.list(Troubles { now }, None, Response::Trouble).await
         }
         Request::Faults(filter) => to.list(Faults(filter), None, Response::Trouble).await,
-        Request::Packages(filter) => to.list(Packages(vec![filter]), None, Response::Package).await,
-        Request::PackagesOfAny(filters) => {
-            to.list(Packages(filters), None, Response::Package).await
+        Request::Packages(filter) => to.list(Packages(vec![filter]), None, undated).await,
+        Request::PackagesOfAny(filters) => to.list(Packages(filters), None, undated).await,
+        Request::DatedPackages(filters) => {
+            to.list(Packages(filters), None, Response::DatedPackage).await
         }
         Request::Capabilities => to.list(Capabilities, None, Response::Capabilities).await,
         Request::Log { filter, follow } => to.log(filter, follow).await,
@@ -159,6 +162,10 @@ async fn answer(to: &mut Answering, request: Request) -> Outcome {
             to.rows(rows.collect()).await
         }
     }
+}
+
+fn undated(row: DatedPackage) -> Response {
+    Response::Package(row.package)
 }
 
 /// Rows of the queue for a key that may only read.

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use super::lane::Standing;
 use super::packed::Packed;
 use crate::port::Group;
-use crate::protocol::stored::{JobState, Membership, StoredPlace};
-use crate::protocol::{Artifact, Epoch, Fault, InputId, JobKey};
+use crate::protocol::stored::{JobRecord, JobState, Membership, StoredPlace};
+use crate::protocol::{Artifact, Epoch, Fault, InputId, JobKey, UtcMillis};
 
 /// A job's fixed part, shared with readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +15,28 @@ pub struct Job {
     pub key: Arc<JobKey>,
     /// See [`Job::memberships`].
     packed: Packed,
+    /// See [`JobRecord::first_seen`].
+    pub first_seen: Option<UtcMillis>,
 }
 
 impl Job {
     /// A job that these want: sorted by profile, then release; none once nobody wants it.
-    pub fn new(id: InputId, key: Arc<JobKey>, memberships: &[Membership]) -> Self {
-        Self { id, key, packed: Packed::new(memberships) }
+    pub fn new(
+        id: InputId,
+        key: Arc<JobKey>,
+        memberships: &[Membership],
+        first_seen: Option<UtcMillis>,
+    ) -> Self {
+        Self { id, key, packed: Packed::new(memberships), first_seen }
+    }
+
+    /// As it is stored.
+    pub(super) fn record(&self) -> JobRecord {
+        JobRecord {
+            key: JobKey::clone(&self.key),
+            memberships: self.memberships(),
+            first_seen: self.first_seen,
+        }
     }
 
     /// Sorted by profile, then release; empty once nobody wants it. Unpacked in about a

@@ -53,8 +53,9 @@ impl Restored {
             Some(&Counters::TABLE) => self.counters = stored::read(value)?,
             Some(&JobRecord::TABLE) => {
                 let id = JobRecord::parse_key(key)?;
-                let JobRecord { key, memberships } = stored::read(value)?;
-                self.jobs.insert(id, Arc::new(Job::new(id, Arc::new(key), &memberships)));
+                let JobRecord { key, memberships, first_seen } = stored::read(value)?;
+                let job = Job::new(id, Arc::new(key), &memberships, first_seen);
+                self.jobs.insert(id, Arc::new(job));
             }
             Some(&JobState::TABLE) => {
                 self.states.insert(JobState::parse_key(key)?, stored::read(value)?);

@@ -76,7 +76,11 @@ impl Queue {
         memberships.push(self.membership(profile, group, (source, archives), old.as_ref()));
         memberships.sort_by(|a, b| (&a.profile, &a.release).cmp(&(&b.profile, &b.release)));
         let key = old_job.as_ref().map_or_else(|| Arc::new(key), |job| job.key.clone());
-        let job = Arc::new(Job::new(id, key, &memberships));
+        let first_seen = match &old_job {
+            Some(job) if !planted::is(Bug::FirstSeenMoves) => job.first_seen,
+            _ => Some(now.utc),
+        };
+        let job = Arc::new(Job::new(id, key, &memberships, first_seen));
         self.replace_job(now, job, old_job.as_deref(), effects);
         id
     }
@@ -166,8 +170,7 @@ impl Queue {
     /// Puts a job that is new or changed into its place.
     fn replace_job(&mut self, now: Now, job: Arc<Job>, old: Option<&Job>, effects: &mut Effects) {
         let id = job.id;
-        let record = JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships() };
-        effects.batch.put(JobRecord::key(id), stored::write(&record));
+        effects.batch.put(JobRecord::key(id), stored::write(&job.record()));
         effects.facts.push(Fact::Job(job.clone()));
         let Some(old) = old else {
             self.by_key.insert(job.key.clone(), id);
@@ -286,13 +289,13 @@ impl Queue {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let mut memberships = entry.job.memberships();
         memberships.retain(|m| !is_left(m, profile, kept) && !planted::is(Bug::ScopeWipesOther));
-        let job = Arc::new(Job::new(id, entry.job.key.clone(), &memberships));
+        let Job { key, first_seen, .. } = &*entry.job;
+        let job = Arc::new(Job::new(id, key.clone(), &memberships, *first_seen));
         entry.job = job.clone();
         if !stays {
             self.index(now, id);
         }
-        let record = JobRecord { key: JobKey::clone(&job.key), memberships: job.memberships() };
-        effects.batch.put(JobRecord::key(id), stored::write(&record));
+        effects.batch.put(JobRecord::key(id), stored::write(&job.record()));
         effects.facts.push(Fact::Job(job));
     }
 

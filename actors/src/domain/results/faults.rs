@@ -2,7 +2,8 @@
 
 use super::artifact::Shown;
 use super::query::Page;
-use super::read_model::{EXAMINED_MAX, ReadModel, View};
+use super::read_model::{EXAMINED_MAX, ReadModel};
+use super::view::View;
 use crate::domain::filter::{FilterError, PackageMatch};
 use crate::domain::queue::Stand;
 use crate::protocol::stored::{Outcome, StoredPlace};

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::artifact::shown;
-use super::read_model::View;
+use super::view::View;
 use crate::domain::queue::Job;
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus};
 use crate::protocol::{InputId, Sha256};

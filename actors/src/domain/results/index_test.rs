@@ -60,7 +60,7 @@ fn job(id: InputId, shape: u8) -> Fact {
         architecture: "amd64".into(),
         input: id.to_string().into(),
     };
-    Fact::Job(Arc::new(Job::new(id, key.into(), &memberships)))
+    Fact::Job(Arc::new(Job::new(id, key.into(), &memberships, None)))
 }
 
 fn placed(id: InputId, shape: u8) -> Fact {
@@ -107,7 +107,7 @@ fn rows(model: &ReadModel, filter: &PackageFilter, limit: usize) -> Vec<Package>
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
         let page = model.packages(core::slice::from_ref(filter), after, limit).unwrap();
-        rows.extend(page.rows);
+        rows.extend(page.rows.into_iter().map(|row| row.package));
         after = page.next;
         if after.is_none() {
             return rows;

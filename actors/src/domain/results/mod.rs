@@ -2,12 +2,14 @@
 
 mod artifact;
 mod faults;
+mod firsts;
 mod index;
 mod query;
 mod queue_view;
 mod read_model;
 mod standings;
 mod tally;
+mod view;
 mod workers;
 
 pub use query::{

@@ -6,7 +6,8 @@ use super::queue_view::QueuePosition;
 use super::read_model::ReadModel;
 use crate::domain::filter::FilterError;
 use crate::protocol::wire::v1::ctl::WorkerCapabilities;
-use crate::protocol::wire::v1::ctl::{Package, PackageFilter, Profile, Queued, Trouble, Worker};
+use crate::protocol::wire::v1::ctl::{PackageFilter, Profile, Queued, Trouble, Worker};
+use crate::protocol::wire::v1::history::DatedPackage;
 use crate::protocol::{InputId, UtcMillis, WorkerId};
 
 /// Rows, and where the next ones are.
@@ -56,7 +57,7 @@ pub trait Query {
 pub struct Packages(pub Vec<PackageFilter>);
 
 impl Query for Packages {
-    type Row = Package;
+    type Row = DatedPackage;
     type Cursor = InputId;
 
     fn page(
@@ -64,7 +65,7 @@ impl Query for Packages {
         model: &ReadModel,
         after: Option<InputId>,
         limit: usize,
-    ) -> Result<Page<Package>, FilterError> {
+    ) -> Result<Page<DatedPackage>, FilterError> {
         model.packages(&self.0, after, limit)
     }
 }

@@ -45,7 +45,7 @@ fn job(id: i32, profiles: &[&str]) -> Fact {
         architecture: "amd64".into(),
         input: "suite".into(),
     };
-    Fact::Job(Arc::new(Job::new(InputId(id), key.into(), &memberships)))
+    Fact::Job(Arc::new(Job::new(InputId(id), key.into(), &memberships, None)))
 }
 
 fn waiting(priority: i32) -> Waiting {
@@ -248,7 +248,7 @@ fn recounted(model: &ReadModel) -> Vec<(PackageStatus, u32)> {
     loop {
         let page = model.packages(&[PackageFilter::default()], after, 3).unwrap();
         for row in page.rows {
-            *counts.entry(row.status).or_insert(0) += 1;
+            *counts.entry(row.package.status).or_insert(0) += 1;
         }
         after = page.next;
         if after.is_none() {

@@ -2,10 +2,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::artifact::{contradict, rank, shown};
+use super::firsts::NONE;
 use super::index::{Candidates, Index};
 use super::query::Page;
 use super::standings::Standings;
 use super::tally::Tally;
+use super::view::{View, place_is_status};
 use super::workers::Workers;
 use crate::domain::filter::{FilterError, PackageMatch};
 use crate::domain::queue::{Fact, Job, JobPlace, Stand};
@@ -16,6 +18,7 @@ use crate::protocol::wire::v1::ctl::{
     Package, PackageFilter, PackageStatus, Profile, Subject, Trouble,
 };
 use crate::protocol::wire::v1::history::ATTEMPTS_MAX;
+use crate::protocol::wire::v1::history::DatedPackage;
 use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, Sha256, UtcMillis, WorkerId};
 
 /// What readers are shown.
@@ -52,42 +55,6 @@ pub struct SyncState {
     pub unread: u64,
 }
 
-/// A job as readers see it.
-#[derive(Debug)]
-pub(super) struct View {
-    pub(super) job: Arc<Job>,
-    /// `None`: not told yet.
-    pub(super) stand: Option<Stand>,
-    /// The one that is shown, with its sequence number.
-    best: Option<(u64, Arc<ReportRecord>)>,
-    /// The newest of all, faults included.
-    newest: Option<(u64, Arc<ReportRecord>)>,
-    /// Numbers of the newest reports, ascending: at most [`ATTEMPTS_MAX`].
-    reports: Vec<u64>,
-    flaky: bool,
-}
-
-impl View {
-    pub(super) fn job_place(&self) -> JobPlace {
-        self.stand.as_ref().map_or(JobPlace::Waiting, Stand::job_place)
-    }
-
-    /// The newest report, be it of a fault.
-    pub(super) fn newest_report(&self) -> Option<&ReportRecord> {
-        self.newest.as_ref().map(|(_, record)| record.as_ref())
-    }
-
-    /// The report that is shown.
-    pub(super) fn best(&self) -> Option<&ReportRecord> {
-        self.best.as_ref().map(|(_, record)| record.as_ref())
-    }
-
-    /// True where the place is the status, as long as there is no verdict.
-    fn place_is_status(&self) -> bool {
-        self.stand.as_ref().is_some_and(|stand| place_is_status(&stand.place))
-    }
-}
-
 /// Where a job's newest log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogPlace {
@@ -119,11 +86,6 @@ pub struct KeptLog {
     pub sha256: Sha256,
     /// Bytes; 0: there was none.
     pub bytes: u64,
-}
-
-/// True for the places that are shown as a status of their own where there is no verdict.
-fn place_is_status(place: &StoredPlace) -> bool {
-    matches!(place, StoredPlace::Parked { .. } | StoredPlace::Dropped)
 }
 
 /// Who has a job, and with which attempt; `None`: nobody.
@@ -211,8 +173,7 @@ impl ReadModel {
             }
             return;
         }
-        let view =
-            View { job, stand: None, best: None, newest: None, reports: Vec::new(), flaky: false };
+        let view = View::new(job);
         self.tally.count(&view, true);
         self.index.statuses(&view, true);
         self.index.job(&view.job, true);
@@ -275,6 +236,7 @@ impl ReadModel {
         if known || matches!(record.outcome, Outcome::Fault(_)) {
             return;
         }
+        view.firsts.get_or_insert_default().take(&record);
         self.tally.count(view, false);
         self.index.statuses(view, false);
         match &view.best {
@@ -302,13 +264,16 @@ impl ReadModel {
         filters: &[PackageFilter],
         after: Option<InputId>,
         limit: usize,
-    ) -> Result<Page<Package>, FilterError> {
+    ) -> Result<Page<DatedPackage>, FilterError> {
         let matchers = PackageMatch::all(filters)?;
         let mut rows = Vec::new();
         for (examined, view) in self.candidates(filters, after).enumerate() {
             let memberships = view.job.memberships();
             for (membership, artifact) in matching(view, &memberships, &matchers) {
-                rows.push(self.package(view, membership, artifact));
+                let package = self.package(view, membership, artifact);
+                let firsts = view.firsts.as_deref().unwrap_or(&NONE);
+                let times = firsts.times(view.job.first_seen, &package);
+                rows.push(DatedPackage { package, times });
             }
             if rows.len() >= limit || examined + 1 >= EXAMINED_MAX / filters.len().max(1) {
                 return Ok(Page { rows, next: Some(view.job.id) });

@@ -5,7 +5,8 @@ use crate::domain::queue::{Fact, Job, JobPlace, Stand};
 use crate::protocol::stored::{
     DifferenceRecord, Membership, Outcome, ProfileRecord, ReportRecord, StoredPlace, Waiting,
 };
-use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus, Subject, Trouble};
+use crate::protocol::wire::v1::ctl::{Package, PackageFilter, PackageStatus, Subject, Trouble};
+use crate::protocol::wire::v1::history::{DatedPackage, FirstTimes};
 use crate::protocol::{
     Artifact, ArtifactId, AttemptId, BuildId, BuildInput, EnvironmentKnowledge, Epoch, Evidence,
     Fault, FaultKind, IndexState, IndexTrust, InputId, Isolation, JobKey, QueueId, Sha256,
@@ -14,6 +15,7 @@ use crate::protocol::{
 
 const JOB: InputId = InputId(1);
 const NOW: UtcMillis = UtcMillis(1_000);
+const SEEN: UtcMillis = UtcMillis(7);
 
 fn job() -> Fact {
     let artifact = Artifact {
@@ -44,7 +46,7 @@ fn job() -> Fact {
         architecture: "amd64".into(),
         input: "suite".into(),
     };
-    Fact::Job(Arc::new(Job::new(JOB, key.into(), &[membership])))
+    Fact::Job(Arc::new(Job::new(JOB, key.into(), &[membership], Some(SEEN))))
 }
 
 const WAITING: Waiting = Waiting { queue: QueueId(1), priority: 1, queued_at: UtcMillis(0) };
@@ -97,10 +99,14 @@ fn verdict(verdict: Verdict) -> Outcome {
     Outcome::Verdicts(vec![("hello_1_amd64.deb".into(), verdict, None)])
 }
 
-fn shown(model: &ReadModel) -> crate::protocol::wire::v1::ctl::Package {
+fn dated(model: &ReadModel) -> DatedPackage {
     let page = model.packages(&[PackageFilter::default()], None, 10).unwrap();
     assert_eq!(page.next, None);
     page.rows.into_iter().next().unwrap()
+}
+
+fn shown(model: &ReadModel) -> Package {
+    dated(model).package
 }
 
 #[test]
@@ -402,4 +408,48 @@ fn a_profile_that_follows_nothing_is_named_after_its_sync() {
     model.sync_state("p".into(), SyncState { troubles, ..SyncState::default() });
     model.follow(job());
     assert_eq!(model.troubles(), [own], "it has a job");
+}
+
+/// A report of this outcome, accepted then.
+fn accepted(sequence: u64, at: i64, outcome: Outcome) -> Fact {
+    let Fact::Accepted(record, _) = report(sequence, outcome, EnvironmentKnowledge::Recorded)
+    else {
+        panic!("a report");
+    };
+    let record = ReportRecord { accepted_at: UtcMillis(at), ..ReportRecord::clone(&record) };
+    Fact::Accepted(Arc::new(record), sequence)
+}
+
+#[test]
+fn what_was_first_stays_whatever_comes_in_whichever_order() {
+    let fault = Fault { kind: FaultKind::DiskFull, detail: "no space".into() };
+    let reports = [
+        accepted(1, 10, Outcome::Fault(fault)),
+        accepted(2, 20, Outcome::BuildFailed { reason: "r".into() }),
+        accepted(3, 30, verdict(Verdict::Reproduced)),
+        accepted(4, 40, verdict(Verdict::Differs)),
+        accepted(5, 50, verdict(Verdict::Differs)),
+        accepted(6, 60, verdict(Verdict::Reproduced)),
+    ];
+    let seen = Some(SEEN);
+    let (built, differed) = (Some(UtcMillis(20)), Some(UtcMillis(40)));
+    let mut model = ReadModel::default();
+    model.follow(job());
+    let steps = [None, built, built, built, built, built].into_iter();
+    let steps = steps.zip([None, None, None, differed, differed, differed]);
+    for (fact, (built, differed)) in reports.iter().zip(steps) {
+        model.follow(fact.clone());
+        assert_eq!(dated(&model).times, FirstTimes { seen, built, differed });
+    }
+    let all = FirstTimes { seen, built, differed };
+    for fact in &reports {
+        model.follow(fact.clone());
+    }
+    assert_eq!(dated(&model).times, all, "each of them again");
+    let mut model = ReadModel::default();
+    for fact in reports.iter().rev() {
+        model.follow(fact.clone());
+    }
+    model.follow(job());
+    assert_eq!(dated(&model).times, all, "before their job, the last one first");
 }

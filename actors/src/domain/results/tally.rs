@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::artifact::shown;
-use super::read_model::View;
+use super::view::View;
 use crate::protocol::wire::v1::ctl::PackageStatus;
 
 /// Artifacts by status and by profile, kept up to date job by job.

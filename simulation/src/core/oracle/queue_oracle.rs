@@ -7,7 +7,7 @@ use rebuilder_actors::protocol::stored::{
     self, JobRecord, JobState, ProfileRecord, Record, WorkerRecord,
 };
 use rebuilder_actors::protocol::wire::v1::coordinator::{Answer, Message};
-use rebuilder_actors::protocol::{AttemptId, InputId, JobKey, PublicKey, WorkerId};
+use rebuilder_actors::protocol::{AttemptId, InputId, JobKey, PublicKey, UtcMillis, WorkerId};
 
 use super::farm::Worker;
 use super::job::{Job, Place};
@@ -34,6 +34,8 @@ pub struct Oracle {
     pub(super) written: BTreeMap<InputId, JobState>,
     /// Numbers of jobs that the event makes.
     pub(super) new_ids: BTreeMap<JobKey, InputId>,
+    /// When each job was first seen: `None` where what is durable does not say.
+    first_seen: BTreeMap<InputId, Option<UtcMillis>>,
     /// The event wrote something.
     pub(super) wrote: bool,
     pub(super) expected: Expected,
@@ -73,6 +75,7 @@ impl Oracle {
             named: BTreeMap::new(),
             written: BTreeMap::new(),
             new_ids: BTreeMap::new(),
+            first_seen: BTreeMap::new(),
             wrote: false,
             expected: Expected::default(),
         };
@@ -87,6 +90,7 @@ impl Oracle {
             }
         }
         for (id, record) in records {
+            oracle.first_seen.insert(id, record.first_seen);
             let Some(state) = oracle.written.get(&id) else { continue };
             let mut job = Job::restored(id, record, state, now, settings.lease);
             job.index(now);
@@ -106,7 +110,7 @@ impl Oracle {
         self.now = now;
         self.attend(&event);
         self.expected = Expected::default();
-        self.take_writes(effects);
+        self.take_writes(effects)?;
         match event {
             Event::Joined(join) => self.joined(&join, effects)?,
             Event::Left(session) => self.left(session, effects)?,
@@ -158,7 +162,7 @@ impl Oracle {
     }
 
     /// Numbers that the queue chose, and the states as it wrote them.
-    fn take_writes(&mut self, effects: &Effects) {
+    fn take_writes(&mut self, effects: &Effects) -> Result<(), String> {
         self.new_ids.clear();
         self.wrote = !effects.batch.is_empty();
         for op in &effects.batch.0 {
@@ -166,6 +170,11 @@ impl Oracle {
             match key[0] {
                 JobRecord::TABLE => {
                     let (id, record) = entry::<JobRecord>(key, value);
+                    let first = self.first_seen.entry(id).or_insert(Some(self.now.utc));
+                    if record.first_seen != *first {
+                        let found = record.first_seen;
+                        return Err(format!("job {id} was first seen {first:?}, not {found:?}"));
+                    }
                     if !self.jobs.contains_key(&id) {
                         self.new_ids.insert(record.key, id);
                     }
@@ -175,6 +184,7 @@ impl Oracle {
                 _ => {}
             }
         }
+        Ok(())
     }
 
     fn enrol(&mut self, key: &[u8], value: &[u8]) {

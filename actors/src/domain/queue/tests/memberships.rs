@@ -246,3 +246,28 @@ fn releases_that_could_not_be_read_keep_what_they_named() {
     harness.sync("p", "4", vec![]);
     assert_eq!(wanted(&harness), ["a", "d"]);
 }
+
+#[test]
+fn a_job_was_first_seen_when_it_was_whoever_wants_it_later() {
+    let mut harness = Harness::new();
+    let began = harness.now.utc;
+    harness.sync("p", "1", groups(&["a"]));
+    let first = |harness: &Harness| harness.queue.entries[&JOB].job.first_seen;
+    assert_eq!(first(&harness), Some(began));
+    harness.advance(HOUR);
+    harness.sync("q", "1", groups(&["a"]));
+    assert_eq!(first(&harness), Some(began), "another profile joined");
+    harness.sync("p", "2", vec![]);
+    harness.sync("q", "2", vec![]);
+    assert_eq!(first(&harness), Some(began), "nobody wants it");
+    harness.advance(HOUR);
+    let effects = harness.sync("p", "3", groups(&["a", "b"]));
+    assert_eq!(first(&harness), Some(began), "it came back");
+    let writes = effects.batch.0.iter().filter_map(|op| match op {
+        Op::Put { key, value } => JobRecord::parse_key(key).ok().map(|id| (id, value)),
+        Op::Delete { .. } => None,
+    });
+    let seen = |value| crate::protocol::stored::read::<JobRecord>(value).unwrap().first_seen;
+    let written: Vec<_> = writes.map(|(id, value)| (id, seen(value))).collect();
+    assert_eq!(written, [(JOB, Some(began)), (InputId(2), Some(harness.now.utc))]);
+}

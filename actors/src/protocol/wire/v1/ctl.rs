@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::history::PastAttempt;
+use super::history::{DatedPackage, PastAttempt};
 use crate::protocol::{
     AttemptId, BUILD_FAILED, BuildId, Evidence, FaultKind, InputId, JobKey, PublicKey, Sha256,
     Stage, UtcMillis, Verdict, WorkerId,
@@ -99,6 +99,8 @@ pub enum Request {
     History(PackageFilter),
     /// What the machines of connected workers give to builds.
     Capabilities,
+    /// As [`Request::PackagesOfAny`], with the times of what was first.
+    DatedPackages(Vec<PackageFilter>),
 }
 
 /// Which artifacts; every field that is given must match.
@@ -223,6 +225,8 @@ pub enum Response {
     Attempt(PastAttempt),
     /// One row of [`Request::Capabilities`].
     Capabilities(WorkerCapabilities),
+    /// One row of [`Request::DatedPackages`].
+    DatedPackage(DatedPackage),
 }
 
 /// What the machine of a worker gives to builds.

@@ -99,6 +99,9 @@ fn ctl_messages() {
     check(&ctl::Request::Capabilities, GOLDEN[23]);
     let row = ctl::WorkerCapabilities { worker: WorkerId(7), words: vec!["ids".into()] };
     check(&ctl::Response::Capabilities(row), GOLDEN[24]);
+    check(&ctl::Request::DatedPackages(Vec::new()), GOLDEN[25]);
+    let times = history::FirstTimes { seen: Some(UtcMillis(1)), built: None, differed: None };
+    check(&times, GOLDEN[26]);
 }
 
 fn assignment() -> Assignment {
@@ -135,7 +138,7 @@ fn assignment() -> Assignment {
     }
 }
 
-const GOLDEN: [&str; 25] = [
+const GOLDEN: [&str; 27] = [
     "0005010e0202ac02010e02808080800400",
     "010e02027b7d00",
     concat!(
@@ -166,4 +169,6 @@ const GOLDEN: [&str; 25] = [
     "030103696473",
     "14",
     "0d0e0103696473",
+    "1500",
+    "01020000",
 ];

@@ -1,7 +1,8 @@
-//! Attempts that ended, as ctl is told of them.
+//! Attempts that ended, and what happened first, as ctl is told of them.
 
 use serde::{Deserialize, Serialize};
 
+use super::ctl::Package;
 use crate::protocol::{AttemptId, BuildId, Fault, UtcMillis, WorkerId};
 
 /// Attempts of one job that a history lists: a job that is tried more often has a cause that all of
@@ -48,4 +49,24 @@ pub enum PastOutcome {
     },
     /// A problem of the worker or its surroundings.
     Fault(Fault),
+}
+
+/// An artifact, and when what happens to it happened first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatedPackage {
+    /// The artifact.
+    pub package: Package,
+    /// On the coordinator's clock.
+    pub times: FirstTimes,
+}
+
+/// When what happens to an artifact happened first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstTimes {
+    /// A sync named its job; `None`: before such times were noted.
+    pub seen: Option<UtcMillis>,
+    /// A build of its job was accepted, be its verdict or failure; `None`: none was yet.
+    pub built: Option<UtcMillis>,
+    /// A verdict that it differs was accepted; `None`: none ever was.
+    pub differed: Option<UtcMillis>,
 }
