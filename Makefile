@@ -1,4 +1,4 @@
-.PHONY: help test test-store test-damage test-hostile test-stranger test-corpus fuzz lint sim bench quickstart
+.PHONY: help test test-store test-damage test-hostile test-stranger test-corpus fuzz lint sim bench bench-readers quickstart
 
 help:
 	@echo 'make test        everything that must hold: format, clippy, tidy, tests (as the gate runs it)'
@@ -11,6 +11,7 @@ help:
 	@echo 'make lint        the quick half of it: format, licences, tidy, clippy'
 	@echo 'make sim         2,000 worlds that seeds make, and every bug on purpose (docs/simulation.md)'
 	@echo 'make bench       measurements on this machine'
+	@echo 'make bench-readers half a million artifacts: syncs, memory, start and pages for readers stay in bounds'
 	@echo 'make quickstart  a coordinator and a worker on this machine, and a first rebuilt package'
 
 test:
@@ -58,6 +59,12 @@ bench:
 	@mkdir -p target && dir=$$(mktemp -d target/bench.XXXXXX) && mkdir $$dir/store $$dir/index && \
 	  cargo run --locked --release -p rebuilder-node -- bench store --dir $$dir/store && \
 	  cargo run --locked --release -p rebuilder-node -- bench sync --source apt --dir $$dir/index
+
+# A quarter of an hour with the build. Lines of the coordinator that it runs would hide the figures.
+bench-readers:
+	@mkdir -p target && dir=$$(mktemp -d target/readers.XXXXXX) && \
+	  RUST_LOG=error cargo run --locked --release -p rebuilder-node -- \
+	  bench readers --dir $$dir && rm -r $$dir
 
 quickstart:
 	@.ci/quickstart

@@ -1,5 +1,7 @@
 //! The little of an operator that a measurement needs.
 
+use std::sync::Mutex;
+
 use rebuilder_actors::port::{Connection, FrameReceive, FrameSend, Network as _};
 use rebuilder_actors::protocol::wire::v1::ctl::{Profile, Request, Response, Status};
 use rebuilder_actors::protocol::wire::{
@@ -11,7 +13,8 @@ use rebuilder_transport::Quic;
 /// A connection with the admin's key.
 pub(super) struct Ctl {
     connection: Box<dyn Connection>,
-    _control: (Box<dyn FrameSend>, Box<dyn FrameReceive>),
+    /// Stays open as long as this; behind a lock so that tasks may share the rest.
+    _control: Mutex<(Box<dyn FrameSend>, Box<dyn FrameReceive>)>,
     _network: Quic,
 }
 
@@ -30,7 +33,7 @@ impl Ctl {
         };
         send.send(wire::encode(&hello)).await.map_err(|e| text(&e))?;
         receive.receive().await.map_err(|e| text(&e))?.ok_or("no welcome")?;
-        Ok(Self { connection, _control: (send, receive), _network: network })
+        Ok(Self { connection, _control: Mutex::new((send, receive)), _network: network })
     }
 
     pub(super) async fn ask(&self, request: &Request) -> Result<Vec<Response>, String> {

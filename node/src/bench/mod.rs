@@ -11,6 +11,7 @@ mod ctl;
 mod mirror;
 mod process;
 pub mod queue;
+pub mod readers;
 pub mod release;
 pub mod store;
 pub mod stranger;
@@ -35,6 +36,9 @@ pub enum Bench {
     },
     /// Jobs a second through a whole coordinator, and how long a free slot waits
     Queue(queue::QueuePlan),
+    /// Half a million artifacts: syncs, start, memory, and how long a reader waits for a page while
+    /// the queue works; fails when a bound does not hold
+    Readers(readers::ReadersPlan),
     /// What strangers at full speed cost those who have rights; fails when a bound does not hold
     Stranger(stranger::StrangerPlan),
     /// A first and an unchanged read of an index
@@ -60,6 +64,7 @@ pub async fn run(what: Bench) -> Result<String, String> {
         Bench::Release(plan) => release::run(&plan).await.map(|figures| figures.to_string()),
         Bench::Worker(plan) => worker::run(&plan).await.map(|figures| figures.to_string()),
         Bench::Queue(plan) => queue::run(&plan).await.map(|figures| figures.to_string()),
+        Bench::Readers(plan) => readers::run(&plan).await.map(|figures| figures.to_string()),
         Bench::Stranger(plan) => stranger::run(&plan).await.map(|figures| figures.to_string()),
         Bench::Store { dir, engine } => {
             let plan = store::StoreBenchPlan { engine, ..store::StoreBenchPlan::default() };

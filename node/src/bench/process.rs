@@ -27,6 +27,8 @@ pub struct Used {
     pub cpu: Duration,
     /// Resident now, bytes.
     pub resident: u64,
+    /// Of that, what no file is behind, bytes.
+    pub anonymous: u64,
     /// The most that was ever resident, bytes.
     pub resident_max: u64,
     /// Bytes that were sent to storage.
@@ -161,6 +163,7 @@ fn used(pid: &str) -> Used {
         // Linux counts in hundredths of a second on every architecture that we build for.
         cpu: Duration::from_millis(10 * ticks),
         resident: 1024 * number(&status, "VmRSS:"),
+        anonymous: 1024 * number(&status, "RssAnon:"),
         resident_max: 1024 * number(&status, "VmHWM:"),
         written: number(&io, "write_bytes:"),
     }
@@ -192,6 +195,7 @@ mod tests {
     fn this_process_is_measured() {
         let used = used_here();
         assert!(used.resident > 1 << 20 && used.resident_max >= used.resident, "{used:?}");
+        assert!(used.anonymous > 0 && used.anonymous <= used.resident, "{used:?}");
     }
 
     #[test]

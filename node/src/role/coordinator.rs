@@ -33,16 +33,21 @@ const CLOSING_MAX: usize = 3_840;
 pub(super) const STOP: Duration = Duration::from_secs(20);
 
 /// A coordinator that runs.
-pub(super) struct Running {
-    pub(super) tree: ActorRef<Message>,
+pub(crate) struct Running {
+    pub(crate) tree: ActorRef<Message>,
     pub(super) ended: oneshot::Receiver<TreeEnd>,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(super) key: PublicKey,
     network: Arc<dyn Network>,
     /// `None`: nothing is asked over HTTP.
     gateway: Option<Gateway>,
     /// Its lock is held as long as the coordinator runs.
     _data_dir: DataDir,
+}
+
+/// Starts a coordinator in this process, alone.
+pub(crate) async fn start(config: &CoordinatorConfig) -> Result<Running, RoleError> {
+    Running::start(config, &Host::new(), None).await
 }
 
 impl Running {
@@ -122,7 +127,7 @@ impl Running {
     }
 
     /// Stops in reverse order and tells the peers.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         if let Some(gateway) = self.gateway {
             gateway.stop().await;
         }

@@ -15,6 +15,7 @@ mod table;
 mod worker;
 
 pub(crate) use admin::{COORDINATOR_KEY, KEYS, coordinator_public};
+pub(crate) use coordinator::start as start_coordinator;
 pub use error::{DAMAGED, RoleError};
 pub use expected::Expected;
 pub(crate) use own_key::check as check_key;
