@@ -12,6 +12,7 @@ use super::{queue, store};
 use crate::actor::derived::accepts;
 use crate::domain::queue::Fact;
 use crate::domain::results::SyncState;
+use crate::port::{Blocking, StoreError, StoreRead, StoreReader};
 use crate::protocol::InputId;
 use crate::protocol::stored::{DifferenceRecord, ReportRecord};
 
@@ -19,8 +20,8 @@ use crate::protocol::stored::{DifferenceRecord, ReportRecord};
 pub enum Message {
     /// What became durable.
     Facts(Facts),
-    /// What the store holds of reports.
-    Stored(Vec<Fact>),
+    /// What the store holds of reports, or why that cannot be read.
+    Stored(Result<Vec<Fact>, String>),
     /// How a profile's sync goes.
     Sync(Box<str>, SyncState),
     /// Answered when the place of a job changes, or an attempt at it is reported.
@@ -32,8 +33,10 @@ accepts!(Message, Facts, Facts);
 /// What it is given.
 #[derive(Clone)]
 pub struct Arguments {
-    /// Where reports are kept.
-    pub store: ActorRef<store::Message>,
+    /// Reads what is kept of reports.
+    pub reader: StoreReader,
+    /// Where that may block.
+    pub blocking: Arc<dyn Blocking>,
     /// Whom to follow.
     pub queue: ActorRef<queue::Message>,
     /// What readers look at.
@@ -69,19 +72,7 @@ impl Actor for ResultsActor {
         myself: ActorRef<Message>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        // Live facts first, then what is stored: folding one twice changes nothing.
         arguments.queue.cast(queue::Message::Follow(myself.get_derived()))?;
-        arguments.store.cast(store::Message::Read(Box::new(move |store| {
-            let mut facts = Vec::new();
-            store::scan_records(store, |sequence, report: ReportRecord| {
-                facts.push(Fact::Accepted(Arc::new(report), sequence));
-            })?;
-            store::scan_records(store, |(build, file), difference: DifferenceRecord| {
-                facts.push(Fact::Difference(build, file, difference));
-            })?;
-            let _ = myself.cast(Message::Stored(facts));
-            Ok(())
-        })))?;
         Ok(State {
             arguments,
             has_all: false,
@@ -93,12 +84,17 @@ impl Actor for ResultsActor {
 
     async fn handle(
         &self,
-        _: ActorRef<Message>,
+        myself: ActorRef<Message>,
         message: Message,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Facts(Facts { facts, number, is_all }) => {
+                if is_all && !state.has_all {
+                    // Only now, when every later fact comes: what was durable before is stored, and
+                    // a fact that comes both ways changes nothing the second time.
+                    state.read_stored(myself);
+                }
                 let moved = state.watched(&facts);
                 state.fold(facts).await;
                 state.number = state.number.max(number);
@@ -111,7 +107,7 @@ impl Actor for ResultsActor {
                 }
             }
             Message::Stored(facts) => {
-                state.fold(facts).await;
+                state.fold(facts?).await;
                 state.has_stored = true;
                 state.caught_up();
             }
@@ -128,7 +124,35 @@ impl Actor for ResultsActor {
     }
 }
 
+/// Reports, and the differences of their builds.
+fn stored(store: &dyn StoreRead) -> Result<Vec<Fact>, StoreError> {
+    let mut facts = Vec::new();
+    store::scan_records(store, |sequence, report: ReportRecord| {
+        facts.push(Fact::Accepted(Arc::new(report), sequence));
+    })?;
+    store::scan_records(store, |(build, file), difference: DifferenceRecord| {
+        facts.push(Fact::Difference(build, file, difference));
+    })?;
+    Ok(facts)
+}
+
 impl State {
+    /// Reads what is stored beside the store's owner, where uploads and reports have begun already.
+    fn read_stored(&self, myself: ActorRef<Message>) {
+        let (reply, answer) = oneshot::channel();
+        let reader = self.arguments.reader.clone();
+        self.arguments.blocking.run(Box::new(move || {
+            let _ = reply.send(stored(&*reader));
+        }));
+        tokio::spawn(async move {
+            let facts = match answer.await {
+                Ok(facts) => facts.map_err(|error| error.to_string()),
+                Err(_) => Err("reading the stored reports panicked".to_owned()),
+            };
+            let _ = myself.cast(Message::Stored(facts));
+        });
+    }
+
     /// Jobs that somebody watches and of which one of these tells.
     fn watched(&self, facts: &[Fact]) -> BTreeSet<InputId> {
         let jobs = facts.iter().filter_map(|fact| match fact {

@@ -210,7 +210,7 @@ impl Tree for State {
         let queue = queue::QueueActor;
         let queue = self.children.get_or_spawn(me.clone(), &QUEUE, queue, arguments).await?;
         let reader = self.reader.clone().ok_or("the store is not open")?;
-        let (results, views) = self.start_results(me.clone(), &store, &queue).await?;
+        let (results, views) = self.start_results(me.clone(), &reader, &queue).await?;
         let arguments = syncs::Arguments {
             profiles: parts.profiles.clone(),
             store: store.clone(),
@@ -251,7 +251,7 @@ impl State {
     async fn start_results(
         &mut self,
         me: ActorCell,
-        store: &ActorRef<store::Message>,
+        reader: &StoreReader,
         queue: &ActorRef<queue::Message>,
     ) -> Result<(ActorRef<results::Message>, Views), ActorProcessingErr> {
         if let Some(results) = self.children.get(&RESULTS)
@@ -261,7 +261,8 @@ impl State {
         }
         let (fold, views) = views::views(self.parts.settings.seed, self.published.clone());
         self.views = Some(views.clone());
-        let arguments = results::Arguments { store: store.clone(), queue: queue.clone(), fold };
+        let (reader, blocking) = (reader.clone(), self.parts.blocking.clone());
+        let arguments = results::Arguments { reader, blocking, queue: queue.clone(), fold };
         let results = self.children.spawn(me, &RESULTS, results::ResultsActor, arguments);
         Ok((results.await?, views))
     }
