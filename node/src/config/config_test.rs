@@ -133,7 +133,14 @@ fn unknown_keys_are_shown_in_their_place() {
     assert_eq!(error, expected);
     for (text, said) in [
         ("[worker]\nidle_delay = 3", "2:1: unknown key `idle_delay`: remove it: work is pushed"),
-        ("[auth]\ncookie = ''", "1:2: unknown key `auth`: there is no cookie"),
+        (
+            "[coordinator]\ncookie = 'x'",
+            "2:1: unknown key `cookie` here: it belongs in [auth]\n 2 | cookie = …",
+        ),
+        (
+            "[http]\npost_body_size_limit = 1",
+            "2:1: unknown key `post_body_size_limit`: it is `body",
+        ),
         ("[profile.x]\nmirror = ''", "2:1: unknown key `mirror`: it is `source`"),
         ("[profile.x]\nreleases = [{ nam = 'x' }]", "2:15: unknown key `nam`"),
         ("[profile.x]\ninclude = [{ pkgs = [] }]", "2:14: unknown key `pkgs`, expected one of"),

@@ -8,6 +8,7 @@ use rebuilder_actors::domain::queue::{EnrolmentRules, RetryPolicy, Settings};
 use rebuilder_actors::protocol::{AttemptLimits, PublicKey};
 
 use super::error::Problems;
+use super::http::HttpConfig;
 use super::profile::ProfileConfig;
 use super::secret::Secret;
 use super::{file, load};
@@ -19,8 +20,8 @@ use crate::store::Engine;
 pub struct CoordinatorConfig {
     /// Where workers and ctl connect (UDP).
     pub listen: SocketAddr,
-    /// Where questions over HTTP are answered (TCP); `None`: nowhere.
-    pub http: Option<SocketAddr>,
+    /// How questions over HTTP are answered.
+    pub http: HttpConfig,
     /// Database, blobs and keys; absolute.
     pub data_dir: PathBuf,
     /// What keeps the database.
@@ -107,7 +108,7 @@ impl CoordinatorConfig {
         };
         let given = (file.signup_secret, file.signup_secret_file);
         Self {
-            http: None,
+            http: HttpConfig::default(),
             listen: file.listen.map_or((Ipv4Addr::LOCALHOST, 8485).into(), |listen| listen.0),
             data_dir: file.data_dir.map_or_else(|| "/var/lib/rebuilder".into(), |dir| dir.0),
             store: file.store,
@@ -116,7 +117,7 @@ impl CoordinatorConfig {
             admins: file.admins.into_iter().collect(),
             authorized_workers: file.authorized_workers.into_iter().collect(),
             places: file.places.map_or(PlaceLimits::default().places, |places| places.0 as usize),
-            signup_secret: load::signup_secret(given, secrets, problems),
+            signup_secret: load::secret("signup_secret", given, secrets, problems),
             lease: Duration::from_secs(schedule.lease_secs.map_or(900, |secs| secs.0.into())),
             retry,
             initial_delay: Duration::from_secs(schedule.initial_delay.unwrap_or(0).into()),

@@ -64,6 +64,7 @@ fn the_example_is_right_as_it_is_and_with_every_key_in_use() {
         .collect();
     // Roles that read the secret's file would not find it here; a worker may have only one way in.
     let one_way = uncommented.replace("signup_secret_file = \"/etc/rebuilder/signup-secret\"", "");
+    let one_way = one_way.replace("cookie_file = \"/var/lib/rebuilderd/auth-cookie\"", "");
     Config::parse(&one_way, path, Role::Standalone).unwrap();
     let used: toml::Table = toml::from_str(&uncommented).unwrap();
     for (header, keys) in tables().into_iter().filter(|(header, _)| header != "[toy]") {
@@ -73,7 +74,8 @@ fn the_example_is_right_as_it_is_and_with_every_key_in_use() {
             table = table.as_table().and_then(|all| all.values().next()).expect(name);
         }
         for key in keys {
-            let elsewhere = ["signup_secret", "distro", "sync_method", "suite", "architecture"];
+            let elsewhere =
+                ["signup_secret", "cookie", "distro", "sync_method", "suite", "architecture"];
             let there = table.get(key).is_some() || elsewhere.contains(key);
             assert!(there, "docs/node.toml.example: no `{key}` in {header}");
         }

@@ -189,7 +189,9 @@ fn place(text: &str, at: usize) -> Place {
     let whole = text[start..].lines().next().unwrap_or_default();
     let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
     let shown = match whole.split_once('=') {
-        Some((key, _)) if ["secret", "invitation"].iter().any(|word| key.contains(word)) => {
+        Some((key, _))
+            if ["secret", "invitation", "cookie"].iter().any(|word| key.contains(word)) =>
+        {
             format!("{key}= …")
         }
         _ => whole.to_owned(),
@@ -206,11 +208,6 @@ const INVITATION: &str = "this is no invitation: copy the whole line that `rebui
 /// older spellings in a profile are understood and do not stand here.
 const RETIRED: &[(&str, &str)] = &[
     (
-        "auth",
-        "there is no cookie: list keys in `admins` of [coordinator], or use its admin key file",
-    ),
-    ("cookie", "there is no cookie: list keys in `admins` of [coordinator]"),
-    (
         "bind_addr",
         "workers and ctl connect to `listen` of [coordinator]; HTTP has `bind_addr` in [http]",
     ),
@@ -221,7 +218,7 @@ const RETIRED: &[(&str, &str)] = &[
     ("build", "`timeout` is `build_secs_max` and `max_bytes` is `log_bytes_max` in [limits]"),
     ("silent", "remove it: follow a log with `rebuilder-ctl`"),
     ("real_ip_header", "remove it: a worker is known by its key, not by its address"),
-    ("post_body_size_limit", "remove it: bodies are bounded by what they may hold"),
+    ("post_body_size_limit", "it is `body_bytes_max` of [http], and counts unpacked bytes too"),
     (
         "transparently_sign_attestations",
         "remove it: the coordinator signs every attestation when it accepts it",

@@ -23,6 +23,7 @@ pub(super) struct File {
     pub(super) schedule: Schedule,
     pub(super) limits: Limits,
     pub(super) http: Http,
+    pub(super) auth: Auth,
     pub(super) proxy: Proxy,
     pub(super) profile: BTreeMap<Spanned<String>, Profile>,
     pub(super) worker: Worker,
@@ -72,6 +73,14 @@ pub(super) struct Limits {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Http {
     pub(super) bind_addr: Option<HttpListen>,
+    pub(super) body_bytes_max: Option<Size>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Auth {
+    pub(super) cookie: Option<Spanned<Secret>>,
+    pub(super) cookie_file: Option<Spanned<AbsolutePath>>,
 }
 
 /// No `Debug`: the URLs may hold passwords.

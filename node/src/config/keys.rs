@@ -15,6 +15,7 @@ pub(super) fn tables() -> Vec<(String, &'static [&'static str])> {
         ("[schedule]", keys::<file::Schedule>()),
         ("[limits]", keys::<file::Limits>()),
         ("[http]", keys::<file::Http>()),
+        ("[auth]", keys::<file::Auth>()),
         ("[proxy]", keys::<file::Proxy>()),
         ("[profile.\"NAME\"]", keys::<file::Profile>()),
         ("[worker]", keys::<file::Worker>()),

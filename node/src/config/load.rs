@@ -8,6 +8,7 @@ use super::coordinator::CoordinatorConfig;
 use super::error::{ConfigError, Invalid, Problems};
 use super::file::{self, File};
 use super::gather::gather;
+use super::http::HttpConfig;
 use super::profile::ProfileConfig;
 use super::secret::Secret;
 use super::value::AbsolutePath;
@@ -160,7 +161,7 @@ fn check_beside(
 }
 
 /// Keys whose values are secrets.
-const SECRET_KEYS: [&str; 2] = ["signup_secret", "invitation"];
+const SECRET_KEYS: [&str; 3] = ["signup_secret", "invitation", "cookie"];
 /// Bytes read of a file with a secret.
 const SECRET_FILE_BYTES_MAX: u64 = 64 << 10;
 
@@ -196,7 +197,7 @@ fn read(
     let mut coordinator =
         CoordinatorConfig::read(file.coordinator, sections, profiles, keeps, problems);
     coordinator.proxies = proxies.clone();
-    coordinator.http = file.http.bind_addr.map(|listen| listen.0);
+    coordinator.http = HttpConfig::read(file.http, file.auth, keeps, problems);
     let backends = (file.built_in, file.diffoscope);
     let works = role.works();
     let mut worker =
@@ -240,14 +241,15 @@ fn proxies(file: &file::Proxy, problems: &mut Problems<'_>) -> Proxies {
     proxies.expect("each URL was checked")
 }
 
-/// The secret as written, or as found in its file.
-pub(super) fn signup_secret(
+/// The secret `key` as written, or as found in the file that `key` with `_file` names.
+pub(super) fn secret(
+    key: &str,
     (secret, file): (Option<Spanned<Secret>>, Option<Spanned<AbsolutePath>>),
     read_files: bool,
     problems: &mut Problems<'_>,
 ) -> Option<Secret> {
     if let (Some(_), Some(file)) = (&secret, &file) {
-        let message = "`signup_secret` and `signup_secret_file` are both given: remove one of them";
+        let message = format!("`{key}` and `{key}_file` are both given: remove one of them");
         problems.add(Some(file.span()), message);
         return None;
     }

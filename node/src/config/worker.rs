@@ -101,7 +101,7 @@ impl WorkerConfig {
             let message = "an `invitation` needs no signup secret: remove one of them";
             problems.add(Some(invitation.span()), message);
         }
-        let secret = load::signup_secret(given, works, problems);
+        let secret = load::secret("signup_secret", given, works, problems);
         let enrolment = match (file.invitation, secret) {
             (Some(token), _) => WorkerEnrolment::Invitation(token.into_inner()),
             (None, Some(secret)) => WorkerEnrolment::SignupSecret(secret),

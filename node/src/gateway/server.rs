@@ -8,12 +8,13 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::at_door::AtDoor;
+use super::door::Door;
 use super::limits::HttpLimits;
 
 /// Why there is no gateway.
@@ -53,11 +54,11 @@ impl Bound {
         Ok(Self(listener, address))
     }
 
-    /// Serves from now on.
-    pub fn serve(self, routes: Router, limits: HttpLimits) -> Gateway {
+    /// Serves from now on what comes through `door`.
+    pub fn serve(self, routes: Router, door: Door) -> Gateway {
         let Self(listener, address) = self;
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, routes, limits, stop.clone()));
+        let task = tokio::spawn(serve(listener, routes, Arc::new(door), stop.clone()));
         Gateway { address, stop, task }
     }
 }
@@ -75,7 +76,8 @@ impl Gateway {
     }
 }
 
-async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, stop: CancellationToken) {
+async fn serve(listener: TcpListener, routes: Router, door: Arc<Door>, stop: CancellationToken) {
+    let limits = *door.limits();
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let open = GracefulShutdown::new();
     loop {
@@ -88,12 +90,13 @@ async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, stop: 
             () = stop.cancelled() => break,
             accepted = accepted => accepted,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             // No descriptor, or the peer left again: nothing that ends the gateway.
             tokio::time::sleep(FULL).await;
             continue;
         };
-        let connection = open.watch(connection(stream, routes.clone(), limits));
+        let behind = AtDoor::new(door.clone(), routes.clone(), peer.ip().to_canonical());
+        let connection = open.watch(connection(stream, behind, &limits));
         tokio::spawn(async move {
             // What a peer does wrong is its own matter; hyper answered where it could.
             let _ = tokio::time::timeout(limits.life, connection).await;
@@ -104,9 +107,9 @@ async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, stop: 
     let _ = tokio::time::timeout(STOP, open.shutdown()).await;
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+type Connection = http1::Connection<TokioIo<TcpStream>, AtDoor>;
 
-fn connection(stream: TcpStream, routes: Router, limits: HttpLimits) -> Connection {
+fn connection(stream: TcpStream, behind: AtDoor, limits: &HttpLimits) -> Connection {
     // An answer is one write: waiting for more to send would only delay it.
     let _ = stream.set_nodelay(true);
     http1::Builder::new()
@@ -114,5 +117,5 @@ fn connection(stream: TcpStream, routes: Router, limits: HttpLimits) -> Connecti
         .header_read_timeout(limits.head)
         .max_headers(limits.headers_max)
         .max_buf_size(limits.head_bytes_max)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .serve_connection(TokioIo::new(stream), behind)
 }

@@ -7,11 +7,18 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use axum::Router;
 use axum::routing::get;
 
-use super::{Bound, Gateway, HttpLimits};
+use super::{Bound, Cookie, Door, Gateway, HttpLimits};
+
+pub(super) const COOKIE: &str = "0123456789abcdefghijklmnopqrstuv";
 
 async fn start(limits: HttpLimits) -> Gateway {
-    let routes = Router::new().route("/health", get(async || "ok\n"));
-    Bound::new((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap().serve(routes, limits)
+    start_with(Router::new().route("/health", get(async || "ok\n")), limits).await
+}
+
+pub(super) async fn start_with(routes: Router, limits: HttpLimits) -> Gateway {
+    let cookie = Cookie::new(COOKIE).unwrap();
+    let bound = Bound::new((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    bound.serve(routes, Door::new(cookie, limits))
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -29,9 +36,9 @@ fn rest(mut stream: &TcpStream) -> String {
 }
 
 /// What is answered to this, on a connection of its own.
-fn answer(address: SocketAddr, request: &str) -> String {
+pub(super) fn answer(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
     let mut stream = connect(address);
-    let _ = stream.write_all(request.as_bytes());
+    let _ = stream.write_all(request.as_ref());
     rest(&stream)
 }
 
@@ -53,7 +60,7 @@ async fn hostile_requests_are_refused_and_the_next_one_is_answered() {
             assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("ok\n"), "{said}");
         }
         let post = ASK.replace("GET", "POST");
-        assert!(answer(address, &post).starts_with("HTTP/1.1 405"));
+        assert!(answer(address, &post).starts_with("HTTP/1.1 404"));
     });
     gateway.stop().await;
 }

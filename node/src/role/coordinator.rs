@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +16,11 @@ use super::admin::Keys;
 use super::error::RoleError;
 use super::host::Host;
 use crate::blobs;
-use crate::config::{CoordinatorConfig, ProfileConfig};
+use crate::config::{CoordinatorConfig, HttpConfig, ProfileConfig};
 use crate::data_dir::DataDir;
 use crate::distribution::ReaderParts;
 use crate::fetch::{FetchLimits, Fetcher};
-use crate::gateway::{self, Bound, Gateway, HttpLimits};
+use crate::gateway::{self, Bound, Cookie, Door, Gateway};
 use crate::store::{self, RoomStore, StoreOptions};
 
 /// Bytes of one difference that are taken from a worker: the peer's operators cap it at 40 MiB.
@@ -66,8 +67,11 @@ impl Running {
         let mut settings = config.queue_settings(key);
         settings.enrolment.authorized.extend(also);
         // Before anything works: an address that is taken stops no tree.
-        let http = match config.http {
-            Some(address) => Some(Bound::new(address).await?),
+        let http = match config.http.bind_addr {
+            Some(address) => {
+                let door = door(&config.http, &config.data_dir)?;
+                Some((Bound::new(address).await?, door))
+            }
             None => None,
         };
         let places = config.place_limits();
@@ -118,8 +122,8 @@ impl Running {
             },
         )?;
         tracing::info!(target: "rebuilder", "coordinator {key} listens on {address} (UDP)");
-        let gateway = http.map(|bound| {
-            let gateway = bound.serve(gateway::routes(tree.clone()), HttpLimits::default());
+        let gateway = http.map(|(bound, door)| {
+            let gateway = bound.serve(gateway::routes(tree.clone()), door);
             tracing::info!(target: "rebuilder", "HTTP at http://{}/", gateway.address());
             gateway
         });
@@ -137,6 +141,15 @@ impl Running {
         let text = "the coordinator stops".to_owned();
         self.network.close(rebuilder_actors::port::CloseReason { code: 0, text }).await;
     }
+}
+
+/// The cookie is read, or made, only where somebody can send it.
+fn door(config: &HttpConfig, data_dir: &Path) -> Result<Door, RoleError> {
+    let cookie = match &config.cookie {
+        Some(cookie) => cookie.clone(),
+        None => Cookie::load_or_create(data_dir)?,
+    };
+    Ok(Door::new(cookie, config.limits))
 }
 
 fn profiles(config: &CoordinatorConfig) -> Result<Vec<Profile>, RoleError> {

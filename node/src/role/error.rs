@@ -5,7 +5,7 @@ use rebuilder_transport::EndpointError;
 use rebuilder_transport::key_file::KeyFileError;
 
 use crate::fetch::FetchError;
-use crate::gateway::GatewayError;
+use crate::gateway::{CookieError, GatewayError};
 
 /// Exit code of a process that found what is stored damaged (`EX_DATAERR` of `sysexits.h`).
 pub const DAMAGED: u8 = 65;
@@ -31,6 +31,9 @@ pub enum RoleError {
     /// The listener of HTTP.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// The admin cookie.
+    #[error(transparent)]
+    Cookie(#[from] CookieError),
     /// The HTTP client.
     #[error(transparent)]
     Fetch(#[from] FetchError),
