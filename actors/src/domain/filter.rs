@@ -2,7 +2,7 @@
 
 use glob::Pattern;
 
-use super::queue::Job;
+use super::queue::{ArtifactTexts, Job};
 use crate::protocol::Artifact;
 use crate::protocol::stored::Membership;
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus};
@@ -56,14 +56,13 @@ impl<'a> PackageMatch<'a> {
     }
 
     /// True when some artifact of some membership of the job matches; its status is not looked at.
+    /// Nothing is unpacked for it: nearly all jobs that are looked at do not match.
     pub fn job(&self, job: &Job) -> bool {
-        // Nearly all jobs have another name: an order looks at every one in the queue's turn.
-        if self.name.as_ref().is_some_and(|name| !job.has_name(|found| name.matches(found))) {
-            return false;
-        }
-        job.memberships().iter().any(|m| {
-            self.membership(job, m) && m.artifacts.iter().any(|(_, a)| self.artifact(job, a))
-        })
+        let is_source = self.names(&job.key.source);
+        matches(&self.filter.distribution, Some(&job.key.distribution))
+            && job.has(|release, artifact| {
+                matches(&self.filter.release, release) && self.texts(job, is_source, artifact)
+            })
     }
 
     /// True when the membership matches what the filter says of distributions and releases.
@@ -74,12 +73,20 @@ impl<'a> PackageMatch<'a> {
 
     /// True when the artifact, or its source package, matches the rest of the filter.
     pub fn artifact(&self, job: &Job, artifact: &Artifact) -> bool {
-        let named = |name: &Pattern| name.matches(&artifact.name) || name.matches(&job.key.source);
-        self.name.as_ref().is_none_or(named)
-            && matches(&self.filter.component, artifact.component.as_deref())
-            && matches(&self.filter.architecture, Some(&artifact.architecture))
-            && (matches(&self.filter.version, Some(&artifact.version))
+        self.texts(job, self.names(&job.key.source), &artifact.into())
+    }
+
+    /// As [`PackageMatch::artifact`]; `is_source`: the name of the source package matches.
+    fn texts(&self, job: &Job, is_source: bool, artifact: &ArtifactTexts<'_>) -> bool {
+        (is_source || self.names(artifact.name))
+            && matches(&self.filter.component, artifact.component)
+            && matches(&self.filter.architecture, Some(artifact.architecture))
+            && (matches(&self.filter.version, Some(artifact.version))
                 || matches(&self.filter.version, Some(&job.key.version)))
+    }
+
+    fn names(&self, name: &str) -> bool {
+        self.name.as_ref().is_none_or(|pattern| pattern.matches(name))
     }
 }
 

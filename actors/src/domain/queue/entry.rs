@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::lane::Standing;
-use super::packed::Packed;
+use super::packed::{ArtifactTexts, Packed};
 use crate::port::Group;
 use crate::protocol::stored::{JobRecord, JobState, Membership, StoredPlace};
 use crate::protocol::{Artifact, Epoch, Fault, InputId, JobKey, UtcMillis};
@@ -55,10 +55,15 @@ impl Job {
         self.packed.names(profile)
     }
 
-    /// True when its source package, or one of its artifacts, has a name as asked for. Costs a
+    /// True when one of its artifacts, with the release of its membership, is as asked for. Costs a
     /// third of what it takes to unpack the memberships.
-    pub fn has_name(&self, is_asked: impl Fn(&str) -> bool) -> bool {
-        is_asked(&self.key.source) || self.packed.has_artifact(is_asked)
+    pub fn has(&self, is_asked: impl Fn(Option<&str>, &ArtifactTexts<'_>) -> bool) -> bool {
+        self.packed.has(is_asked)
+    }
+
+    /// The release of each membership that has one, in their order.
+    pub fn releases(&self) -> Vec<String> {
+        self.packed.releases()
     }
 
     /// True when `profile` wants it exactly as `group` says, of the archives with this number.

@@ -37,6 +37,7 @@ pub use effect::{Effects, Fact, JobPlace, Notice, Send, Stand};
 pub use entry::Job;
 pub use event::{Event, Join, Now, Order, RequestId, SessionId};
 pub use lane::Rank;
+pub use packed::ArtifactTexts;
 pub use queue_state::Queue;
 pub use restore::Restored;
 pub use retry::{PARKED, RETRY, RetryPolicy};

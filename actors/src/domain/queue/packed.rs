@@ -60,11 +60,18 @@ impl Packed {
         self.views().iter().any(|view| view.profile == profile.as_bytes())
     }
 
-    /// True when the name of one of the artifacts is as asked for.
-    pub(super) fn has_artifact(&self, is_asked: impl Fn(&str) -> bool) -> bool {
+    /// True when one of the artifacts, with the release of its membership, is as asked for.
+    pub(super) fn has(&self, is_asked: impl Fn(Option<&str>, &ArtifactTexts<'_>) -> bool) -> bool {
+        self.views().iter().any(|view| {
+            let release = view.release.map(text);
+            view.artifacts.iter().any(|(_, artifact)| is_asked(release, &artifact.texts()))
+        })
+    }
+
+    /// The release of each membership that has one, in their order.
+    pub(super) fn releases(&self) -> Vec<String> {
         let views = self.views();
-        let mut names = views.iter().flat_map(|view| &view.artifacts).map(|(_, a)| a.name);
-        names.any(|name| core::str::from_utf8(name).is_ok_and(&is_asked))
+        views.iter().filter_map(|view| view.release.map(text).map(str::to_owned)).collect()
     }
 
     /// True when `profile`'s for the release of `group` says exactly what the group says.
@@ -86,7 +93,45 @@ impl Packed {
     }
 }
 
-impl ArtifactView<'_> {
+/// What filters ask of an artifact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArtifactTexts<'a> {
+    /// Of the binary package.
+    pub name: &'a str,
+    /// Of the binary package.
+    pub version: &'a str,
+    /// `None` where the distribution has none.
+    pub component: Option<&'a str>,
+    /// Of the file: `all` too.
+    pub architecture: &'a str,
+}
+
+impl<'a> From<&'a Artifact> for ArtifactTexts<'a> {
+    fn from(artifact: &'a Artifact) -> Self {
+        Self {
+            name: &artifact.name,
+            version: &artifact.version,
+            component: artifact.component.as_deref(),
+            architecture: &artifact.architecture,
+        }
+    }
+}
+
+/// What was a text when it was packed.
+fn text(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).unwrap_or_default()
+}
+
+impl<'a> ArtifactView<'a> {
+    fn texts(&self) -> ArtifactTexts<'a> {
+        ArtifactTexts {
+            name: text(self.name),
+            version: text(self.version),
+            component: self.component.map(text),
+            architecture: text(self.architecture),
+        }
+    }
+
     fn is(&self, artifact: &Artifact) -> bool {
         let Artifact { name, version, component, architecture, file, url, size, sha256 } = artifact;
         self.file == file.as_bytes()
@@ -194,6 +239,16 @@ mod tests {
         let packed = Packed::new(&memberships);
         assert_eq!(packed.unpack(), memberships);
         assert!(packed.names("p") && packed.names("q") && !packed.names("r"));
+        assert_eq!(packed.releases(), ["one"]);
+        let unpacked: Vec<Artifact> =
+            memberships[0].artifacts.iter().map(|(_, a)| a.clone()).collect();
+        for artifact in &unpacked {
+            let is_it = |release: Option<&str>, texts: &ArtifactTexts<'_>| {
+                release == Some("one") && *texts == ArtifactTexts::from(artifact)
+            };
+            assert!(packed.has(is_it), "{artifact:?}");
+        }
+        assert!(!packed.has(|release, _| release == Some("two")));
         assert!(!packed.is_empty() && Packed::new(&[]).is_empty());
     }
 }

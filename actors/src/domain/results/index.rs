@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::artifact::shown;
 use super::view::View;
 use crate::domain::queue::Job;
+use crate::protocol::stored::Membership;
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus};
 use crate::protocol::{InputId, Sha256};
 
@@ -28,16 +29,16 @@ enum Field {
 }
 
 impl Index {
-    /// Takes in what a job is, or takes it out again as it was.
-    pub(super) fn job(&mut self, job: &Job, in_: bool) {
+    /// Takes in what a job is, or takes it out again as it was; `memberships` are its own.
+    pub(super) fn job(&mut self, job: &Job, memberships: &[Membership], in_: bool) {
         let mut names = BTreeSet::from([bits(&job.key.source)]);
         let mut fields = BTreeSet::from([Field::Distribution(job.key.distribution.clone())]);
-        for membership in job.memberships() {
-            fields.extend(membership.release.map(Field::Release));
-            for (_, artifact) in membership.artifacts {
+        for membership in memberships {
+            fields.extend(membership.release.clone().map(Field::Release));
+            for (_, artifact) in &membership.artifacts {
                 names.insert(bits(&artifact.name));
-                fields.extend(artifact.component.map(Field::Component));
-                fields.insert(Field::Architecture(artifact.architecture));
+                fields.extend(artifact.component.clone().map(Field::Component));
+                fields.insert(Field::Architecture(artifact.architecture.clone()));
             }
         }
         for name in names {
@@ -50,10 +51,10 @@ impl Index {
         fields.into_iter().for_each(|field| self.set(field, job.id, in_));
     }
 
-    /// Takes in what is shown of a job's artifacts, or takes it out again as it was.
-    pub(super) fn statuses(&mut self, view: &View, in_: bool) {
+    /// Takes in what is shown of a job's artifacts, or takes it out again as it was; `memberships`
+    /// are its own.
+    pub(super) fn statuses(&mut self, view: &View, memberships: &[Membership], in_: bool) {
         let place = view.job_place();
-        let memberships = view.job.memberships();
         let artifacts = memberships.iter().flat_map(|membership| &membership.artifacts);
         let statuses: BTreeSet<PackageStatus> =
             artifacts.map(|(_, artifact)| shown(view.best(), &place, artifact).status).collect();

@@ -81,9 +81,7 @@ impl ReadModel {
             }
             StoredPlace::Decided | StoredPlace::Dropped => return None,
         };
-        let memberships = view.job.memberships().into_iter();
-        let mut releases: Vec<String> =
-            memberships.filter_map(|m| m.release.map(Into::into)).collect();
+        let mut releases = view.job.releases();
         releases.dedup();
         Some(Queued {
             job: id,

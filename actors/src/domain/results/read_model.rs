@@ -116,9 +116,9 @@ pub const NOTHING: &str = "follows nothing: the index names no package that its 
                            components, architectures and filters keep (see profile in \
                            docs/configuration.md)";
 
-/// Jobs that are looked at for one page and one filter, however few of them match: about a
-/// millisecond, in which nobody else is answered.
-pub(super) const EXAMINED_MAX: usize = 1_000;
+/// Jobs that are looked at for one page and one filter, however few of them match: half a
+/// millisecond or less, in which the fold waits.
+pub(super) const EXAMINED_MAX: usize = 500;
 
 impl ReadModel {
     /// A model of a queue that shuffles with this seed.
@@ -157,13 +157,15 @@ impl ReadModel {
         let id = job.id;
         if let Some(view) = self.jobs.get_mut(&id) {
             let wanted = (view.job.is_wanted(), job.is_wanted());
-            self.tally.count(view, false);
-            self.index.statuses(view, false);
-            self.index.job(&view.job, false);
+            let memberships = view.job.memberships();
+            self.tally.count(view, &memberships, false);
+            self.index.statuses(view, &memberships, false);
+            self.index.job(&view.job, &memberships, false);
             view.job = job;
-            self.tally.count(view, true);
-            self.index.statuses(view, true);
-            self.index.job(&view.job, true);
+            let memberships = view.job.memberships();
+            self.tally.count(view, &memberships, true);
+            self.index.statuses(view, &memberships, true);
+            self.index.job(&view.job, &memberships, true);
             if let Some(stand) = &view.stand {
                 match wanted {
                     (true, false) => self.standings.remove(id, stand),
@@ -174,9 +176,10 @@ impl ReadModel {
             return;
         }
         let view = View::new(job);
-        self.tally.count(&view, true);
-        self.index.statuses(&view, true);
-        self.index.job(&view.job, true);
+        let memberships = view.job.memberships();
+        self.tally.count(&view, &memberships, true);
+        self.index.statuses(&view, &memberships, true);
+        self.index.job(&view.job, &memberships, true);
         self.jobs.insert(id, view);
         for (sequence, record) in self.early.remove(&id).unwrap_or_default() {
             self.accepted(record, sequence);
@@ -207,14 +210,15 @@ impl ReadModel {
         // of them: every other move costs two looks into the sets above, and nothing more.
         let counts =
             view.best.is_none() && (place_is_status(&stand.place) || view.place_is_status());
+        let memberships = if counts { view.job.memberships() } else { Vec::new() };
         if counts {
-            self.tally.count(view, false);
-            self.index.statuses(view, false);
+            self.tally.count(view, &memberships, false);
+            self.index.statuses(view, &memberships, false);
         }
         view.stand = Some(stand);
         if counts {
-            self.tally.count(view, true);
-            self.index.statuses(view, true);
+            self.tally.count(view, &memberships, true);
+            self.index.statuses(view, &memberships, true);
         }
     }
 
@@ -237,8 +241,9 @@ impl ReadModel {
             return;
         }
         view.firsts.get_or_insert_default().take(&record);
-        self.tally.count(view, false);
-        self.index.statuses(view, false);
+        let memberships = view.job.memberships();
+        self.tally.count(view, &memberships, false);
+        self.index.statuses(view, &memberships, false);
         match &view.best {
             Some((best, shown)) => {
                 view.flaky |= contradict(shown, &record);
@@ -250,8 +255,8 @@ impl ReadModel {
             }
             None => view.best = Some((sequence, record)),
         }
-        self.tally.count(view, true);
-        self.index.statuses(view, true);
+        self.tally.count(view, &memberships, true);
+        self.index.statuses(view, &memberships, true);
     }
 
     /// Up to `limit` artifacts that any of the filters matches, after the job `after`, of whole
@@ -268,7 +273,9 @@ impl ReadModel {
         let matchers = PackageMatch::all(filters)?;
         let mut rows = Vec::new();
         for (examined, view) in self.candidates(filters, after).enumerate() {
-            let memberships = view.job.memberships();
+            // To unpack what does not match costs more than all else here.
+            let is_it = matchers.iter().any(|matcher| matcher.job(&view.job));
+            let memberships = if is_it { view.job.memberships() } else { Vec::new() };
             for (membership, artifact) in matching(view, &memberships, &matchers) {
                 let package = self.package(view, membership, artifact);
                 let firsts = view.firsts.as_deref().unwrap_or(&NONE);
@@ -293,9 +300,13 @@ impl ReadModel {
         after: Option<InputId>,
     ) -> Result<Page<InputId>, FilterError> {
         let matchers = PackageMatch::all(filters)?;
+        let asks_status = filters.iter().any(|filter| filter.status.is_some());
         let mut jobs = Vec::new();
         for (examined, view) in self.candidates(filters, after).enumerate() {
-            if matching(view, &view.job.memberships(), &matchers).next().is_some() {
+            let is_it = matchers.iter().any(|matcher| matcher.job(&view.job))
+                && (!asks_status
+                    || matching(view, &view.job.memberships(), &matchers).next().is_some());
+            if is_it {
                 jobs.push(view.job.id);
             }
             if examined + 1 >= EXAMINED_MAX / filters.len().max(1) {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::artifact::shown;
 use super::view::View;
+use crate::protocol::stored::Membership;
 use crate::protocol::wire::v1::ctl::PackageStatus;
 
 /// Artifacts by status and by profile, kept up to date job by job.
@@ -13,13 +14,13 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts a job's artifacts in, or out again as they were counted.
-    pub(super) fn count(&mut self, view: &View, in_: bool) {
+    /// Counts a job's artifacts in, or out again as they were counted; `memberships` are its own.
+    pub(super) fn count(&mut self, view: &View, memberships: &[Membership], in_: bool) {
         let change = |count: &mut u32, by: u32| {
             *count = if in_ { count.saturating_add(by) } else { count.saturating_sub(by) };
         };
         let place = view.job_place();
-        for membership in view.job.memberships() {
+        for membership in memberships {
             for (_, artifact) in &membership.artifacts {
                 let status = shown(view.best(), &place, artifact).status;
                 change(self.statuses.entry(status).or_default(), 1);
