@@ -71,7 +71,11 @@ impl Releases {
                     changed = true;
                     let mut known = self.known();
                     known.states.insert(name.clone(), state);
-                    known.artifacts.insert(name.clone(), artifacts);
+                    let as_before = reader.kept();
+                    if as_before.is_empty() {
+                        known.artifacts.insert(name.clone(), artifacts);
+                    }
+                    kept.extend(as_before);
                 }
                 // What it names is as before: nothing of it is handed over.
                 Ok(IndexRead::Unchanged) => {

@@ -345,7 +345,12 @@ impl Run {
             1 => "; one stanza cannot be read".to_owned(),
             n => format!("; {n} stanzas cannot be read"),
         };
-        let text = format!("{} in {took_ms} ms{left_out}", counted_len(count, "build input"));
+        let is_as_before = !kept.is_empty() && kept.iter().all(|kept| kept.error.is_none());
+        let read = match count {
+            0 if is_as_before => "the index was signed again and says the same".to_owned(),
+            _ => counted_len(count, "build input"),
+        };
+        let text = format!("{read} in {took_ms} ms{left_out}");
         let nothing = count == 0 && kept.is_empty();
         Ok(SyncOutcome { state: Some(state), text, notes, unread: stanzas, kept, nothing })
     }

@@ -31,6 +31,12 @@ pub(super) struct Remembered {
     /// that one of them is not news.
     #[serde(default)]
     pub(super) seen: Vec<Sha256>,
+    /// What its groups follow from. `None`: it was written by a version that did not keep it.
+    #[serde(default)]
+    pub(super) content: Option<Sha256>,
+    /// Artifacts that were followed of the release that it is in; 0 for all but the first suite.
+    #[serde(default)]
+    pub(super) artifacts: usize,
 }
 
 /// [`Unread`] as it stands in the cache's file.

@@ -1,3 +1,4 @@
+use core::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -67,6 +68,21 @@ impl<'a> Row<'a> {
         (texts.get(self.binary.source), texts.get(self.binary.source_version))
     }
 
+    /// In order of what is published: name, architecture, version, file. Most rows differ in the
+    /// first, and what comes later costs a search in a text.
+    fn by_file(&self, other: &Self) -> Ordering {
+        let name = self.name().cmp(other.name());
+        name.then_with(|| self.binary.architecture.cmp(&other.binary.architecture))
+            .then_with(|| self.version().cmp(other.version()))
+            .then_with(|| self.file().cmp(&other.file()))
+    }
+
+    /// In order of [`Row::build`], of which most rows differ in the source.
+    fn by_build(&self, other: &Self) -> Ordering {
+        let source = self.source().cmp(&other.source());
+        source.then_with(|| self.build().cmp(&other.build()))
+    }
+
     /// Source, its version, binNMU suffix: what was built at one time.
     fn build(&self) -> (&'a str, &'a str, &'a str) {
         let (source, source_version) = self.source();
@@ -79,8 +95,13 @@ impl<'a> Grouping<'a> {
     pub(super) fn emit(&self, sink: &mut (dyn FnMut(Group) + Send)) -> Result<(), IndexError> {
         let mut rows = self.rows()?;
         rows.retain(|row| self.keeps(row));
-        rows.sort_unstable_by_key(|row| (row.build(), row.binary.architecture, row.name()));
-        for build in rows.chunk_by(|a, b| a.build() == b.build()) {
+        rows.sort_unstable_by(|a, b| {
+            let build = a.by_build(b);
+            build
+                .then_with(|| a.binary.architecture.cmp(&b.binary.architecture))
+                .then_with(|| a.name().cmp(b.name()))
+        });
+        for build in rows.chunk_by(|a, b| a.by_build(b).is_eq()) {
             self.emit_build(build, sink);
         }
         Ok(())
@@ -101,8 +122,8 @@ impl<'a> Grouping<'a> {
             }
         }
         // Stable: of equal files the one of the suite that was configured first stays first.
-        rows.sort_by_key(|row| (row.name(), row.binary.architecture, row.version(), row.file()));
-        rows.dedup_by_key(|row| (row.name(), row.binary.architecture, row.version(), row.file()));
+        rows.sort_by(Row::by_file);
+        rows.dedup_by(|a, b| a.by_file(b).is_eq());
         if self.suites.len() == 1 {
             return Ok(rows);
         }

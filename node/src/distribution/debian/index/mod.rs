@@ -2,6 +2,7 @@
 
 mod apt;
 mod cache;
+mod checked;
 mod download;
 mod empty;
 mod fetched;
@@ -28,6 +29,8 @@ pub use crate::index::{Environment, Release};
 mod agreement_test;
 #[cfg(test)]
 mod bare_test;
+#[cfg(test)]
+mod checked_test;
 #[cfg(test)]
 mod corpus_test;
 #[cfg(test)]

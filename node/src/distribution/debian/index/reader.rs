@@ -8,9 +8,10 @@ use rebuilder_actors::port::{
 use rebuilder_actors::protocol::{Archive, IndexState, ReleaseState, Sha256, UtcMillis, Waived};
 
 use super::cache::{Cache, Remembered};
+use super::checked::{Checked, Counted, IndexPaths};
 use super::download::{LocalIndex, index_file};
 use super::empty;
-use super::fetched::{FetchedRelease, digest, is_foreign, is_same, names};
+use super::fetched::{FetchedRelease, digest, is_same, names};
 use super::group::{Grouping, LoadedSuite};
 use super::packages::{Binaries, Skipped, Wanted, too_many};
 use super::plan::{ReleasePlan, SuitePlan, plan};
@@ -30,17 +31,17 @@ pub struct DebianReader {
     apt: AptPaths,
     /// Of the last index that was read.
     unread: Arc<Mutex<Unread>>,
+    /// Releases of which the last index that was read says what the one before said.
+    kept: Arc<Mutex<Vec<KeptRelease>>>,
 }
-
-/// Stanzas of each index file of a suite by its path, and what of them is unread.
-type Counted = (BTreeMap<String, u64>, Unread);
 
 impl DebianReader {
     /// A reader for one profile. `cache` is a folder for fetched indexes that profiles may share;
     /// it may be emptied at any time.
     pub fn new(settings: DebianSettings, fetcher: Fetcher, cache: &Path, apt: AptPaths) -> Self {
         let cache = Cache::new(cache, &settings.profile);
-        Self { settings, fetcher, cache, apt, unread: Arc::default() }
+        let (unread, kept) = (Arc::default(), Arc::default());
+        Self { settings, fetcher, cache, apt, unread, kept }
     }
 
     async fn read_all(
@@ -65,47 +66,80 @@ impl DebianReader {
         }
         if since.is_some_and(|since| is_same(since, settings, &names, &fetched)) {
             self.keep(self.unchanged(&releases, &fetched, now)?);
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
             return Ok(IndexRead::Unchanged);
         }
         let mut state = IndexState { releases: Vec::new(), settings };
         let mut used = BTreeSet::new();
-        let (mut counted, mut followed) = (Vec::new(), 0);
-        let mut rest = fetched.iter().zip(&names);
+        let (mut counted, mut kept) = (Vec::<Counted>::new(), Vec::new());
+        let mut at = 0;
         for release in &releases {
-            let mut loaded: Vec<LoadedSuite> = Vec::new();
-            for (suite, (fetched, name)) in release.suites.iter().zip(rest.by_ref()) {
-                let before =
-                    since.and_then(|since| since.releases.iter().find(|r| r.name == *name));
-                let (file, waived) = self.release_file(suite, fetched, before, now).await?;
+            let suites = at..at + release.suites.len();
+            at = suites.end;
+            let of = (&fetched[suites.clone()], &names[suites]);
+            let checked = self.checked(release, of, since, now).await?;
+            for ((fetched, name), checked) in of.0.iter().zip(of.1).zip(&checked) {
                 state.releases.push(ReleaseState {
                     name: name.clone(),
                     sha256: fetched.sha256,
-                    date: file.date.unwrap_or(NO_DATE),
+                    date: checked.file.date.unwrap_or(NO_DATE),
                 });
-                if is_foreign(suite, &file, &self.settings.distribution) {
-                    counted.push(Counted::default());
-                    continue;
-                }
-                let is_merged = release.suites.len() > 1;
-                let mut read = self.load(suite, fetched, &file, is_merged, &mut used).await?;
-                read.suite.waived = waived;
-                let mut unread = self.guarded(release, fetched, &read, before.is_some())?;
-                unread.notes.splice(0..0, unread::waived(&fetched.url, &file, waived));
-                loaded.push(read.suite);
-                counted.push((read.packages, unread));
             }
-            let own = counted.len() - release.suites.len();
-            unread::settle(&loaded, counted[own..].iter_mut().map(|(_, unread)| unread));
-            self.emit(release, &loaded, &mut |group| {
-                followed += group.artifacts.len();
-                sink(group);
-            })?;
+            if let Some(known) = self.as_before(since, settings, of, &checked) {
+                used.extend(checked.iter().flat_map(|checked| checked.cached(&self.cache)));
+                counted.extend(known.into_iter().map(Counted::from));
+                kept.push(KeptRelease { name: release.name.as_str().into(), error: None });
+            } else {
+                let read = self.read_release(release, of, since, checked, (&mut used, sink));
+                counted.extend(read.await?);
+            }
+            let followed: usize = counted.iter().map(|counted| counted.artifacts).sum();
             if followed > self.settings.packages_max {
                 return Err(too_many(&self.settings.source, self.settings.packages_max));
             }
         }
-        self.remember(fetched, counted, followed, &used)?;
+        self.remember(fetched, counted, &used)?;
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
         Ok(IndexRead::Changed(state))
+    }
+
+    /// Reads a release of which something is new, and gives its groups to the sink.
+    async fn read_release(
+        &self,
+        release: &ReleasePlan,
+        (fetched, names): (&[FetchedRelease], &[String]),
+        since: Option<&IndexState>,
+        checked: Vec<Checked>,
+        (used, sink): (&mut BTreeSet<PathBuf>, &mut (dyn FnMut(Group) + Send)),
+    ) -> Result<Vec<Counted>, IndexError> {
+        let mut loaded: Vec<LoadedSuite> = Vec::new();
+        let mut all = Vec::new();
+        let suites = release.suites.iter().zip(fetched.iter().zip(names));
+        for ((suite, (fetched, name)), checked) in suites.zip(checked) {
+            let Checked { file, waived, paths, content } = checked;
+            let content = Some(content);
+            let Some(paths) = paths else {
+                all.push(Counted { content, ..Counted::default() });
+                continue;
+            };
+            let mut read = self.load(suite, fetched, &file, paths, used).await?;
+            read.suite.waived = waived;
+            let was_read = since.is_some_and(|s| s.releases.iter().any(|r| r.name == *name));
+            let mut unread = self.guarded(release, fetched, &read, was_read)?;
+            unread.notes.splice(0..0, unread::waived(&fetched.url, &file, waived));
+            loaded.push(read.suite);
+            all.push(Counted { packages: read.packages, unread, content, artifacts: 0 });
+        }
+        unread::settle(&loaded, all.iter_mut().map(|counted| &mut counted.unread));
+        let mut followed = 0;
+        self.emit(release, &loaded, &mut |group| {
+            followed += group.artifacts.len();
+            sink(group);
+        })?;
+        if let Some(first) = all.first_mut() {
+            first.artifacts = followed;
+        }
+        Ok(all)
     }
 
     /// What is unread of an index whose files are those that were read before.
@@ -150,15 +184,16 @@ impl DebianReader {
         &self,
         fetched: Vec<FetchedRelease>,
         counted: Vec<Counted>,
-        followed: usize,
         used: &BTreeSet<PathBuf>,
     ) -> Result<(), IndexError> {
-        let empty = empty::whole(&self.settings, counted.iter().map(|c| &c.0), followed);
+        let followed = counted.iter().map(|counted| counted.artifacts).sum();
+        let empty = empty::whole(&self.settings, counted.iter().map(|c| &c.packages), followed);
         let mut all = Unread::default();
-        for (suite, (packages, unread)) in fetched.iter().zip(counted) {
-            add(&mut all, unread.clone());
+        for (suite, counted) in fetched.iter().zip(counted) {
+            add(&mut all, counted.unread.clone());
             let (validator, seen) = (suite.validator.clone(), self.seen(suite));
-            let remembered = Remembered { validator, packages, unread, seen };
+            let Counted { packages, unread, content, artifacts } = counted;
+            let remembered = Remembered { validator, packages, unread, seen, content, artifacts };
             self.cache.keep_release(&suite.url, &suite.bytes, &remembered)?;
         }
         add(&mut all, empty);
@@ -190,7 +225,7 @@ impl DebianReader {
         suite: &SuitePlan,
         fetched: &FetchedRelease,
         release: &ReleaseFile,
-        is_merged: bool,
+        paths: Vec<IndexPaths>,
         used: &mut BTreeSet<PathBuf>,
     ) -> Result<ReadSuite, IndexError> {
         let wanted = Wanted {
@@ -200,9 +235,7 @@ impl DebianReader {
         };
         let mut binaries = Vec::new();
         let mut sources = Vec::new();
-        for IndexPaths { component, packages, sources: path } in
-            self.paths(suite, fetched, release, is_merged)?
-        {
+        for IndexPaths { component, packages, sources: path } in paths {
             for path in packages {
                 let Some(index) = self.index(suite, release, &path, used).await? else { continue };
                 let (wanted, url) = (wanted.clone(), index.url.clone());
@@ -262,7 +295,7 @@ impl DebianReader {
     }
 
     /// Which files of a suite are read.
-    fn paths(
+    pub(super) fn paths(
         &self,
         suite: &SuitePlan,
         fetched: &FetchedRelease,
@@ -425,21 +458,12 @@ impl IndexReader for DebianReader {
     }
 
     fn kept(&self) -> Vec<KeptRelease> {
-        Vec::new()
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn unread(&self) -> Unread {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-/// The files of one component, by their paths below the release's folder.
-struct IndexPaths {
-    /// Empty in a flat repository.
-    component: String,
-    packages: Vec<String>,
-    /// `None`: a component without sources of its own.
-    sources: Option<String>,
 }
 
 /// A suite as it was read.
