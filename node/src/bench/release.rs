@@ -131,6 +131,7 @@ async fn watch(
             address: coordinator.address.clone(),
             slots: 4,
             build: Duration::ZERO,
+            is_spread: false,
             ahead: false,
             progress: never.clone(),
         };

@@ -73,6 +73,8 @@ pub(in super::super) struct Worker {
     pub(in super::super) address: String,
     pub(in super::super) slots: u16,
     pub(in super::super) build: Duration,
+    /// Builds take from half to one and a half of that: slots that began together do not stay so.
+    pub(in super::super) is_spread: bool,
     /// A slot is free when its report is kept; otherwise when that is answered.
     pub(in super::super) ahead: bool,
     pub(in super::super) progress: std::sync::Arc<Progress>,
@@ -266,7 +268,10 @@ impl Work<'_> {
 
     /// Builds: waits as long as it is to take.
     fn build(&self, assignment: Box<Assignment>) {
-        let (built, build) = (self.built.clone(), self.worker.build);
+        let (built, mut build) = (self.built.clone(), self.worker.build);
+        if self.worker.is_spread {
+            build = build / 2 + build * share(&assignment) / SHARES;
+        }
         if build.is_zero() {
             let _ = built.send(assignment);
             return;
@@ -276,6 +281,13 @@ impl Work<'_> {
             let _ = built.send(assignment);
         });
     }
+}
+
+const SHARES: u32 = 256;
+
+/// By chance below [`SHARES`], the same for the same job.
+fn share(assignment: &Assignment) -> u32 {
+    Sha256::of(&assignment.attempt.job.0.to_le_bytes()).0[0].into()
 }
 
 /// A report that every file came out as it is published.

@@ -46,6 +46,8 @@ pub(in super::super) struct Shift {
     pub(in super::super) slots: u16,
     /// How long one build takes.
     pub(in super::super) build_ms: u64,
+    /// As [`Worker::is_spread`].
+    pub(in super::super) is_spread: bool,
     /// As [`Worker::ahead`].
     pub(in super::super) ahead: bool,
 }
@@ -66,6 +68,7 @@ pub(in super::super) async fn run(
             address: address.clone(),
             slots: shift.slots,
             build: Duration::from_millis(shift.build_ms),
+            is_spread: shift.is_spread,
             ahead: shift.ahead,
             progress: progress.clone(),
         };

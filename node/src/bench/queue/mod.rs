@@ -78,7 +78,8 @@ pub async fn run(plan: &QueuePlan) -> Result<QueueFigures, String> {
     let clock = SystemClock::new();
     let limit = Duration::from_secs(plan.limit_secs);
     let progress = Arc::new(Progress::new(plan.jobs));
-    let shift = Shift { slots: plan.slots, build_ms: plan.build_ms, ahead: plan.ahead };
+    let shift =
+        Shift { slots: plan.slots, build_ms: plan.build_ms, is_spread: false, ahead: plan.ahead };
     let working = load::run(shift, coordinator.address.clone(), workers, progress);
     let done = tokio::time::timeout(limit, working).await;
     let load = done.map_err(|_| format!("not done after {limit:?}"))??;

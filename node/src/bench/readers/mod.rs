@@ -88,7 +88,8 @@ pub async fn run(plan: &ReadersPlan) -> Result<ReaderFigures, String> {
             full: Duration::from_secs(plan.full_secs),
             paced: Duration::from_secs(plan.secs),
         };
-        figures.worked = Some(work::run(&dir.join("coordinator.toml"), &crew, known).await?);
+        let worked = work::run(&dir.join("coordinator.toml"), &crew, known).await;
+        figures.worked = Some(worked.map_err(|error| format!("{figures}\n{error}"))?);
     }
     match figures.broken().len() {
         0 => Ok(figures),

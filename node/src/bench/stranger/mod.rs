@@ -76,7 +76,7 @@ pub async fn run(plan: &StrangerPlan) -> Result<StrangerFigures, String> {
     let time = Duration::from_secs(plan.secs);
 
     let progress = Arc::new(Progress::new(plan.jobs));
-    let shift = Shift { slots: 1, build_ms: plan.build_ms, ahead: true };
+    let shift = Shift { slots: 1, build_ms: plan.build_ms, is_spread: false, ahead: true };
     let address = coordinator.address.clone();
     let working = tokio::spawn(run_workers(shift, address, workers, progress.clone()));
     let storm =
