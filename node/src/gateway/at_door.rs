@@ -10,6 +10,8 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
+use super::accept::Packing;
+use super::compress::pack;
 use super::door::{Asked, Door};
 use super::refusal::Refusal;
 
@@ -30,13 +32,14 @@ impl AtDoor {
         let mut request = request.map(Body::new);
         let asked = Asked::new(self.door, self.peer, request.uri().path());
         request.extensions_mut().insert(asked);
+        let wanted = Packing::wanted(request.headers());
         let answer = TowerToHyperService::new(self.routes).call(request).await;
         let answer = answer.unwrap_or_else(|never| match never {});
         // As the peer answers a method that a path does not have.
         if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
             return axum::response::IntoResponse::into_response(Refusal::not_found());
         }
-        answer
+        pack(answer, wanted).await
     }
 }
 

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use serde::Deserialize;
 
-use super::server_test::{COOKIE, answer, start_with};
+use super::server_test::{COOKIE, answer, answer_bytes, start_with};
 use super::{Admin, HttpLimits, Json, Path, Query};
 
 #[derive(Deserialize)]
@@ -33,6 +33,7 @@ fn routes() -> Router {
             get(|Path((a, b)): Path<(i32, i32)>| async move { format!("{a} {b}") }),
         )
         .route("/open", post(|Json(push): Json<Push>| async move { push.distribution }))
+        .route("/long", get(async || "a text that is long\n".repeat(100_000)))
         .nest("/api/v0", v0)
 }
 
@@ -145,6 +146,31 @@ async fn paths_and_queries_are_read_as_the_peer_reads_them() {
         let head = answer(address, head);
         assert_eq!(said(&head), ("200", ""));
         assert!(head.contains("content-length: 2\r\n"), "{head}");
+    });
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_are_packed_as_they_are_wanted() {
+    let gateway = start_with(routes(), HttpLimits::default()).await;
+    let address = gateway.address();
+    tokio::task::block_in_place(|| {
+        let ask = |method: &str, wanted: &str| {
+            let head = format!("{method} /long HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+            let answer = answer_bytes(address, format!("{head}accept-encoding: {wanted}\r\n\r\n"));
+            let at = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+            (String::from_utf8_lossy(&answer[..at]).into_owned(), answer[at..].to_vec())
+        };
+        let (head, body) = ask("GET", "zstd");
+        assert!(head.contains("content-encoding: zstd\r\n"), "{head}");
+        assert!(head.contains("vary: accept-encoding\r\n"), "{head}");
+        assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
+        assert!(body.len() < 10_000, "{}", body.len());
+        let (head, body) = ask("GET", "identity");
+        assert!(head.contains("content-length: 2000000\r\n") && body.len() == 2_000_000, "{head}");
+        let (head, body) = ask("HEAD", "gzip");
+        assert!(head.contains("content-encoding: gzip\r\n") && body.is_empty(), "{head}");
+        assert!(!head.contains("content-length"), "{head}");
     });
     gateway.stop().await;
 }

@@ -1,9 +1,11 @@
 //! What is told over HTTP: whether the coordinator lives, and figures for those who watch it. It is
 //! a view of what readers are shown; its end or a hostile request never touches work.
 
+mod accept;
 mod admin;
 mod at_door;
 mod body;
+mod compress;
 mod cookie;
 mod decode;
 mod door;

@@ -28,18 +28,26 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// All that comes until the end of the connection.
-fn rest(mut stream: &TcpStream) -> String {
+fn rest(stream: &TcpStream) -> String {
+    String::from_utf8_lossy(&rest_bytes(stream)).into_owned()
+}
+
+fn rest_bytes(mut stream: &TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     // A connection that is reset has ended too.
     let _ = stream.read_to_end(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 /// What is answered to this, on a connection of its own.
 pub(super) fn answer(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
+    String::from_utf8_lossy(&answer_bytes(address, request)).into_owned()
+}
+
+pub(super) fn answer_bytes(address: SocketAddr, request: impl AsRef<[u8]>) -> Vec<u8> {
     let mut stream = connect(address);
     let _ = stream.write_all(request.as_ref());
-    rest(&stream)
+    rest_bytes(&stream)
 }
 
 const ASK: &str = "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
