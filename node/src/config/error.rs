@@ -217,7 +217,6 @@ const RETIRED: &[(&str, &str)] = &[
     ("supported_architectures", "it is `architectures` now"),
     ("build", "`timeout` is `build_secs_max` and `max_bytes` is `log_bytes_max` in [limits]"),
     ("silent", "remove it: follow a log with `rebuilder-ctl`"),
-    ("real_ip_header", "remove it: a worker is known by its key, not by its address"),
     ("post_body_size_limit", "it is `body_bytes_max` of [http], and counts unpacked bytes too"),
     (
         "transparently_sign_attestations",

@@ -11,7 +11,8 @@ use toml::Spanned;
 
 use super::secret::Secret;
 use super::value::{
-    AbsolutePath, Bound, Digest, HostPort, HttpListen, Listen, Place, Size, Source, Within, Word,
+    AbsolutePath, Bound, Digest, Header, HostPort, HttpListen, HttpPrefix, Listen, Network, Place,
+    Size, Source, Within, Word,
 };
 use crate::distribution::WorkerSettings;
 use crate::store::Engine;
@@ -73,7 +74,14 @@ pub(super) struct Limits {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Http {
     pub(super) bind_addr: Option<HttpListen>,
+    pub(super) prefix: Option<HttpPrefix>,
+    pub(super) real_ip_header: Option<Header>,
+    pub(super) trusted_proxies: Option<Vec<Network>>,
+    pub(super) connections_max: Option<Within<8, 65_536>>,
+    pub(super) connections_per_address_max: Option<Bound<Within<1, 65_536>>>,
+    pub(super) rate: Option<Bound<Within<1, 1_000_000>>>,
     pub(super) body_bytes_max: Option<Size>,
+    pub(super) permissive_cors: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -197,7 +197,7 @@ fn read(
     let mut coordinator =
         CoordinatorConfig::read(file.coordinator, sections, profiles, keeps, problems);
     coordinator.proxies = proxies.clone();
-    coordinator.http = HttpConfig::read(file.http, file.auth, keeps, problems);
+    coordinator.http = HttpConfig::read(file.http, file.auth, keeps, problems, warnings);
     let backends = (file.built_in, file.diffoscope);
     let works = role.works();
     let mut worker =

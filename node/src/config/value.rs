@@ -2,9 +2,11 @@
 
 use core::fmt;
 use core::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use axum::http::HeaderName;
+use ipnet::IpNet;
 use rebuilder_actors::protocol::Sha256;
 use serde::de::{self, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer};
@@ -159,6 +161,45 @@ checked_text!(
     |text| text
         .parse()
         .map_err(|_| format!("`{text}` is not an IP address with port, as 127.0.0.1:8484"))
+);
+
+checked_text!(
+    /// What stands before the paths of HTTP, without a slash at its end; empty: nothing.
+    HttpPrefix(String),
+    |text| {
+        let good = |b: u8| b.is_ascii_alphanumeric() || b"-._~/".contains(&b);
+        let odd = |segment: &str| matches!(segment, "" | "." | "..");
+        let prefix = text.trim_end_matches('/');
+        let good = prefix.bytes().all(good) && (text.starts_with('/') || text.is_empty());
+        if good && !prefix.split('/').skip(1).any(odd) {
+            Ok(prefix.to_owned())
+        } else {
+            Err(format!("`{text}` is not the start of a path, as /amd64"))
+        }
+    }
+);
+
+checked_text!(
+    /// The name of a header in which a proxy writes addresses.
+    Header(HeaderName),
+    |text| match text.parse() {
+        Ok(name) if name == "forwarded" => Err(format!(
+            "`{text}` has a form of its own, which is not read: let the proxy write \
+             X-Forwarded-For"
+        )),
+        Ok(name) => Ok(name),
+        Err(_) => Err(format!("`{text}` is not the name of a header, as X-Forwarded-For")),
+    }
+);
+
+checked_text!(
+    /// An address or a network.
+    Network(IpNet),
+    |text| text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map(|net| net.trunc())
+        .map_err(|_| format!("`{text}` is neither an address nor a network, as 10.0.0.0/8"))
 );
 
 checked_text!(

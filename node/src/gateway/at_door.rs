@@ -1,18 +1,24 @@
 use core::convert::Infallible;
 use core::net::IpAddr;
-use core::pin::Pin;
+use core::panic::AssertUnwindSafe;
+use core::pin::{Pin, pin};
+use core::task::Poll;
+use core::time::Duration;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
 use super::accept::Packing;
 use super::compress::pack;
+use super::cors;
 use super::door::{Asked, Door};
+use super::path::{Odd, routed};
 use super::refusal::Refusal;
 
 /// The routes behind the door, for one connection.
@@ -29,18 +35,88 @@ impl AtDoor {
     }
 
     async fn answer(self, request: Request<Incoming>) -> Response<Body> {
-        let mut request = request.map(Body::new);
-        let asked = Asked::new(self.door, self.peer, request.uri().path());
-        request.extensions_mut().insert(asked);
-        let wanted = Packing::wanted(request.headers());
-        let answer = TowerToHyperService::new(self.routes).call(request).await;
-        let answer = answer.unwrap_or_else(|never| match never {});
-        // As the peer answers a method that a path does not have.
-        if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
-            return axum::response::IntoResponse::into_response(Refusal::not_found());
+        let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let permits_all = self.door.settings().permissive_cors;
+        let mut answer = match self.enter(request) {
+            Ok(None) => return cors::preflight(),
+            Ok(Some((request, asked))) => behind(self.routes, request, &asked).await,
+            Err(refusal) => refusal.into_response(),
+        };
+        if permits_all {
+            cors::permit(&mut answer);
         }
-        pack(answer, wanted).await
+        if is_chunked {
+            // A proxy that went by a length beside it (RFC 9112 §6.1) may take for the body what
+            // is the next request here, and the other way round: there is none.
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
+        }
+        answer
     }
+
+    /// What is to be routed. `None`: a preflight, which is answered here.
+    fn enter(&self, request: Request<Incoming>) -> Result<Option<(Request<Body>, Asked)>, Refusal> {
+        let (door, headers) = (&self.door, request.headers());
+        let settings = door.settings();
+        let client = settings.proxies.client(self.peer, headers);
+        door.count(client).map_err(too_many)?;
+        // RFC 9112 §3.2; of two, proxies and servers choose differently.
+        let hosts = headers.get_all(header::HOST).iter().count();
+        if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 {
+            return Err(Refusal::bad_request("one header `Host` is needed"));
+        }
+        if settings.permissive_cors && cors::is_preflight(request.method(), headers) {
+            return Ok(None);
+        }
+        let uri = routed(request.uri(), &settings.prefix);
+        let uri = uri.map_err(|Odd(why)| Refusal::bad_request(why))?;
+        let mut request = request.map(Body::new);
+        let asked = Asked::new(door.clone(), client, uri.path());
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(asked.clone());
+        Ok(Some((request, asked)))
+    }
+}
+
+/// The answer of the routes, packed as it is wanted.
+async fn behind(routes: Router, request: Request<Body>, asked: &Asked) -> Response<Body> {
+    let wanted = Packing::wanted(request.headers());
+    let method = request.method().clone();
+    let answer = TowerToHyperService::new(routes).call(request);
+    let Some(answer) = or_panic(answer).await else {
+        // The hook of panics has said where. Of what was asked only the path is ours to tell.
+        let path = asked.path();
+        tracing::error!(target: "rebuilder", "the answer to {method} {path:?} panicked: 500");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let answer = answer.unwrap_or_else(|never| match never {});
+    // As the peer answers a method that a path does not have.
+    if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
+        return Refusal::not_found().into_response();
+    }
+    pack(answer, wanted).await
+}
+
+/// What a future ends with; `None`: it panicked. It is not polled again, so that nobody sees what
+/// it may have left half done, but what handlers share is behind locks and seen by the next one.
+async fn or_panic<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    core::future::poll_fn(|cx| {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        match polled {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+/// What a client that asks too often is told.
+fn too_many(wait: Duration) -> Refusal {
+    let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let secs = HeaderValue::from(secs.max(1));
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many requests from this address\n")
+        .with(header::RETRY_AFTER, secs)
 }
 
 impl Service<Request<Incoming>> for AtDoor {

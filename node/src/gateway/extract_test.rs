@@ -46,7 +46,7 @@ fn to(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// The status and the body of an answer.
-fn said(answer: &str) -> (&str, &str) {
+pub(super) fn said(answer: &str) -> (&str, &str) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
     (head.get(9..12).unwrap_or_default(), body)
 }

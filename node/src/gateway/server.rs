@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::at_door::AtDoor;
 use super::door::Door;
 use super::limits::HttpLimits;
+use super::stalled::Stalled;
 
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,9 @@ pub struct GatewayError {
 const STOP: Duration = Duration::from_secs(5);
 /// Wait after the system could not take a connection in: it has no descriptors, or no memory.
 const FULL: Duration = Duration::from_millis(100);
+/// What an address is told that has as many connections as it may.
+const ENOUGH: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 10\r\ncontent-length: 0\r\n\
+                        connection: close\r\n\r\n";
 
 /// A listener that serves.
 #[derive(Debug)]
@@ -95,19 +99,25 @@ async fn serve(listener: TcpListener, routes: Router, door: Arc<Door>, stop: Can
             tokio::time::sleep(FULL).await;
             continue;
         };
-        let behind = AtDoor::new(door.clone(), routes.clone(), peer.ip().to_canonical());
+        let peer = peer.ip().to_canonical();
+        let Ok(counted) = door.admit(peer) else {
+            // It may be cut off before it reads this: what it sent is not read.
+            let _ = stream.try_write(ENOUGH);
+            continue;
+        };
+        let behind = AtDoor::new(door.clone(), routes.clone(), peer);
         let connection = open.watch(connection(stream, behind, &limits));
         tokio::spawn(async move {
             // What a peer does wrong is its own matter; hyper answered where it could.
-            let _ = tokio::time::timeout(limits.life, connection).await;
-            drop(place);
+            let _ = connection.await;
+            drop((counted, place));
         });
     }
     drop(listener);
     let _ = tokio::time::timeout(STOP, open.shutdown()).await;
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, AtDoor>;
+type Connection = http1::Connection<TokioIo<Stalled<TcpStream>>, AtDoor>;
 
 fn connection(stream: TcpStream, behind: AtDoor, limits: &HttpLimits) -> Connection {
     // An answer is one write: waiting for more to send would only delay it.
@@ -117,5 +127,5 @@ fn connection(stream: TcpStream, behind: AtDoor, limits: &HttpLimits) -> Connect
         .header_read_timeout(limits.head)
         .max_headers(limits.headers_max)
         .max_buf_size(limits.head_bytes_max)
-        .serve_connection(TokioIo::new(stream), behind)
+        .serve_connection(TokioIo::new(Stalled::new(stream, limits.progress)), behind)
 }

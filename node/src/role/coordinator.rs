@@ -69,7 +69,7 @@ impl Running {
         // Before anything works: an address that is taken stops no tree.
         let http = match config.http.bind_addr {
             Some(address) => {
-                let door = door(&config.http, &config.data_dir)?;
+                let door = door(&config.http, &config.data_dir, host)?;
                 Some((Bound::new(address).await?, door))
             }
             None => None,
@@ -144,12 +144,12 @@ impl Running {
 }
 
 /// The cookie is read, or made, only where somebody can send it.
-fn door(config: &HttpConfig, data_dir: &Path) -> Result<Door, RoleError> {
+fn door(config: &HttpConfig, data_dir: &Path, host: &Host) -> Result<Door, RoleError> {
     let cookie = match &config.cookie {
         Some(cookie) => cookie.clone(),
         None => Cookie::load_or_create(data_dir)?,
     };
-    Ok(Door::new(cookie, config.limits))
+    Ok(Door::new(cookie, config.door.clone(), host.clock.clone()))
 }
 
 fn profiles(config: &CoordinatorConfig) -> Result<Vec<Profile>, RoleError> {
