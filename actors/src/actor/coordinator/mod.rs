@@ -37,4 +37,4 @@ pub use standings::Standings;
 pub use super::open::Open;
 pub use tree::{Coordinator, Message, Parts, services};
 pub use turn::Reading;
-pub use views::{Published, Views};
+pub use views::{AskError, Published, Views};

@@ -14,11 +14,12 @@ pub use super::views::Gone;
 use super::views::Views;
 use super::{blobs, queue, results, store, syncs};
 use crate::domain::places::PlaceLimits;
+use crate::domain::queue::Order;
 use crate::domain::results::ReadModel;
 use crate::port::{
     BlobError, BlobName, Blocking, Clock, Entropy, Monotonic, Signer, StoreRead, StoreReader,
 };
-use crate::protocol::wire::v1::ctl::Status;
+use crate::protocol::wire::v1::ctl::{Response, Status};
 use crate::protocol::wire::{BootId, SOFTWARE};
 use crate::protocol::{PublicKey, Sha256};
 
@@ -104,6 +105,14 @@ impl Services {
             let _ = reply.send(read(&*reader));
         }));
         answer.await.map_err(|_| Gone)
+    }
+
+    /// Has an order of an admin carried out; as ctl is answered.
+    ///
+    /// # Errors
+    /// The queue is gone.
+    pub async fn order(&self, order: Order) -> Result<Vec<Response>, Gone> {
+        self.ask(&self.queue, |reply| queue::Message::Order(order, reply)).await
     }
 
     /// How the coordinator is.

@@ -41,6 +41,11 @@ pub(super) fn shown(record: Option<&ReportRecord>, place: &JobPlace, artifact: &
     }
 }
 
+/// What an accepted report says of an artifact; `None`: nothing.
+pub fn verdict_in(record: &ReportRecord, artifact: &Artifact) -> Option<Verdict> {
+    shown(Some(record), &JobPlace::Decided, artifact).verdict
+}
+
 /// Whether this is the verdict about `artifact`: archives publish different files under one name,
 /// of which at most one can have been reproduced.
 fn is_about(row: &(Box<str>, Verdict, Option<Sha256>), artifact: &Artifact) -> bool {

@@ -1,10 +1,15 @@
 //! The read model: what readers are shown, folded from durable facts.
 
 mod artifact;
+mod builds;
+mod catalogue;
 mod faults;
 mod firsts;
 mod index;
+pub mod listing;
+mod origins;
 mod query;
+mod queue_rows;
 mod queue_view;
 mod read_model;
 mod standings;
@@ -12,9 +17,13 @@ mod tally;
 mod view;
 mod workers;
 
+pub use artifact::verdict_in;
+pub use builds::{BuildRow, Builds, JobRow};
+pub use origins::Origin;
 pub use query::{
     Capabilities, Faults, Jobs, Packages, Page, Profiles, Query, Rows, Troubles, Workers,
 };
+pub use queue_rows::{QueueRow, QueueRows};
 pub use queue_view::QueuePosition;
 pub use read_model::{KeptLog, LogPlace, NOTHING, ReadModel, SyncState};
 

@@ -63,7 +63,7 @@ impl ReadModel {
         }
     }
 
-    fn row(&self, position: QueuePosition) -> Option<Queued> {
+    pub(super) fn row(&self, position: QueuePosition) -> Option<Queued> {
         let id: InputId = position.job();
         let view = self.jobs.get(&id)?;
         let stand = view.stand.as_ref()?;

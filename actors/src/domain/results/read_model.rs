@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::artifact::{contradict, rank, shown};
+use super::catalogue::Catalogue;
 use super::firsts::NONE;
 use super::index::{Candidates, Index};
+use super::origins::Origins;
 use super::query::Page;
 use super::standings::Standings;
 use super::tally::Tally;
@@ -28,7 +30,11 @@ pub struct ReadModel {
     pub(super) standings: Standings,
     pub(super) workers: Workers,
     tally: Tally,
-    index: Index,
+    pub(super) index: Index,
+    pub(super) catalogue: Catalogue,
+    pub(super) origins: Origins,
+    /// Every build that was accepted: the number of its report, and its job.
+    pub(super) builds: BTreeMap<BuildId, (u64, InputId)>,
     /// Reports whose job is not known yet, by job: facts of both kinds may come in any order.
     early: BTreeMap<InputId, Vec<(u64, Arc<ReportRecord>)>>,
     differences: BTreeMap<(BuildId, Box<str>), DifferenceRecord>,
@@ -160,12 +166,16 @@ impl ReadModel {
             let memberships = view.job.memberships();
             self.tally.count(view, &memberships, false);
             self.index.statuses(view, &memberships, false);
+            self.origins.count(view, &memberships, false);
             self.index.job(&view.job, &memberships, false);
+            self.catalogue.job(&view.job, &memberships, false);
             view.job = job;
             let memberships = view.job.memberships();
             self.tally.count(view, &memberships, true);
             self.index.statuses(view, &memberships, true);
+            self.origins.count(view, &memberships, true);
             self.index.job(&view.job, &memberships, true);
+            self.catalogue.job(&view.job, &memberships, true);
             if let Some(stand) = &view.stand {
                 match wanted {
                     (true, false) => self.standings.remove(id, stand),
@@ -179,7 +189,9 @@ impl ReadModel {
         let memberships = view.job.memberships();
         self.tally.count(&view, &memberships, true);
         self.index.statuses(&view, &memberships, true);
+        self.origins.count(&view, &memberships, true);
         self.index.job(&view.job, &memberships, true);
+        self.catalogue.job(&view.job, &memberships, true);
         self.jobs.insert(id, view);
         for (sequence, record) in self.early.remove(&id).unwrap_or_default() {
             self.accepted(record, sequence);
@@ -214,16 +226,21 @@ impl ReadModel {
         if counts {
             self.tally.count(view, &memberships, false);
             self.index.statuses(view, &memberships, false);
+            self.origins.count(view, &memberships, false);
         }
         view.stand = Some(stand);
         if counts {
             self.tally.count(view, &memberships, true);
             self.index.statuses(view, &memberships, true);
+            self.origins.count(view, &memberships, true);
         }
     }
 
     fn accepted(&mut self, record: Arc<ReportRecord>, sequence: u64) {
         self.cursor = self.cursor.max(sequence);
+        if let Some(build) = record.build {
+            self.builds.insert(build, (sequence, record.attempt.job));
+        }
         let Some(view) = self.jobs.get_mut(&record.attempt.job) else {
             self.early.entry(record.attempt.job).or_default().push((sequence, record));
             return;
@@ -244,6 +261,7 @@ impl ReadModel {
         let memberships = view.job.memberships();
         self.tally.count(view, &memberships, false);
         self.index.statuses(view, &memberships, false);
+        self.origins.count(view, &memberships, false);
         match &view.best {
             Some((best, shown)) => {
                 view.flaky |= contradict(shown, &record);
@@ -257,6 +275,7 @@ impl ReadModel {
         }
         self.tally.count(view, &memberships, true);
         self.index.statuses(view, &memberships, true);
+        self.origins.count(view, &memberships, true);
     }
 
     /// Up to `limit` artifacts that any of the filters matches, after the job `after`, of whole
@@ -277,10 +296,7 @@ impl ReadModel {
             let is_it = matchers.iter().any(|matcher| matcher.job(&view.job));
             let memberships = if is_it { view.job.memberships() } else { Vec::new() };
             for (membership, artifact) in matching(view, &memberships, &matchers) {
-                let package = self.package(view, membership, artifact);
-                let firsts = view.firsts.as_deref().unwrap_or(&NONE);
-                let times = firsts.times(view.job.first_seen, &package);
-                rows.push(DatedPackage { package, times });
+                rows.push(self.dated(view, membership, artifact));
             }
             if rows.len() >= limit || examined + 1 >= EXAMINED_MAX / filters.len().max(1) {
                 return Ok(Page { rows, next: Some(view.job.id) });
@@ -317,7 +333,7 @@ impl ReadModel {
     }
 
     /// Jobs behind `after`, in order, that any of the filters may match, and all that it matches.
-    fn candidates(
+    pub(super) fn candidates(
         &self,
         filters: &[PackageFilter],
         after: Option<InputId>,
@@ -330,6 +346,25 @@ impl ReadModel {
             from = id.0.checked_add(1).map(InputId);
             self.jobs.get(&id)
         })
+    }
+
+    /// An artifact with its times.
+    pub(super) fn dated(
+        &self,
+        view: &View,
+        membership: &Membership,
+        artifact: &Artifact,
+    ) -> DatedPackage {
+        let package = self.package(view, membership, artifact);
+        let firsts = view.firsts.as_deref().unwrap_or(&NONE);
+        let times = firsts.times(view.job.first_seen, &package);
+        DatedPackage { package, times }
+    }
+
+    /// When a profile's index was last seen to be whole, changed or not.
+    pub(super) fn last_seen(&self, profile: &str) -> Option<UtcMillis> {
+        let synced = self.profiles.get(profile).map(|record| record.synced_at);
+        synced.max(self.syncs.get(profile).and_then(|state| state.looked_at))
     }
 
     fn package(&self, view: &View, membership: &Membership, artifact: &Artifact) -> Package {

@@ -89,6 +89,19 @@ impl Standings {
         }
     }
 
+    /// Where a wanted job is that stands here, if the rows of the queue have it.
+    pub(super) fn position(&self, id: InputId, stand: &Stand) -> Option<Position> {
+        match &stand.place {
+            StoredPlace::Queued { due, .. } if *due > self.woken => Some(Position::Timed(*due, id)),
+            StoredPlace::Queued { waiting, .. } => {
+                Some(Position::Ready(Rank::new(self.seed, waiting, id)))
+            }
+            StoredPlace::Leased { .. } => Some(Position::Running(id)),
+            StoredPlace::Parked { until, .. } => until.map(|until| Position::Timed(until, id)),
+            StoredPlace::Decided | StoredPlace::Dropped => None,
+        }
+    }
+
     /// True when there are jobs for [`Standings::due`].
     pub(super) fn is_due(&self, now: UtcMillis) -> bool {
         self.delayed.first().is_some_and(|(at, _)| *at <= now)

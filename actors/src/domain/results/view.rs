@@ -6,7 +6,7 @@ use crate::protocol::stored::{ReportRecord, StoredPlace};
 
 /// A job as readers see it.
 #[derive(Debug)]
-pub(super) struct View {
+pub struct View {
     pub(super) job: Arc<Job>,
     /// `None`: not told yet.
     pub(super) stand: Option<Stand>,
