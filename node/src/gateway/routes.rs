@@ -32,7 +32,8 @@ pub fn routes(tree: ActorRef<Message>) -> Router {
         .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(Shared { tree, last: Mutex::default() }))
+        .with_state(Arc::new(Shared { tree: tree.clone(), last: Mutex::default() }))
+        .merge(super::api::routes(tree))
 }
 
 /// What all requests share.
@@ -48,7 +49,8 @@ type Tree = State<Arc<Shared>>;
 async fn root() -> &'static str {
     "This is a rebuilder: it rebuilds the packages of a distribution and says whether they are the \
      same.\n\n/health   200 while the process lives\n/ready    200 when questions are answered\n\
-     /metrics  figures for Prometheus\n"
+     /metrics  figures for Prometheus\n/api/v1   what rebuilderd's clients ask, and /api/v0 for \
+     older ones:\n          /api/v1/dashboard, /api/v1/packages/binary?name=…, /api/v0/pkgs/list\n"
 }
 
 /// The process lives: whatever its actors do, starting it again would not help sooner.

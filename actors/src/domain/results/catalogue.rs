@@ -134,6 +134,11 @@ impl Catalogue {
         self.sources.range((from, Included(to))).copied().filter(move |_| !is_empty)
     }
 
+    /// Jobs that have a name, their own or an artifact's; ascending.
+    pub(super) fn named(&self, name: &str) -> &[InputId] {
+        self.names.get(name).map_or(&[], Jobs::all)
+    }
+
     /// Names from `from` on, with the jobs that have them.
     pub(super) fn names_from(&self, from: &str) -> impl Iterator<Item = (&str, &[InputId])> {
         let names = self.names.range::<str, _>((Included(from), Unbounded));

@@ -1,19 +1,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::artifact::shown;
+use super::catalogue::Catalogue;
 use super::view::View;
 use crate::domain::queue::Job;
+use crate::protocol::InputId;
 use crate::protocol::stored::Membership;
 use crate::protocol::wire::v1::ctl::{PackageFilter, PackageStatus};
-use crate::protocol::{InputId, Sha256};
 
 /// Jobs by what people look for, kept up to date job by job: a page looks only at jobs that the
 /// most telling field of its filter names. A few bytes for each job and field.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// Names of source and binary packages, by 32 bits of their digest: who looks compares the
-    /// names themselves, so that two with the same bits cost a look and nothing more.
-    names: BTreeSet<(u32, InputId)>,
     /// No set is empty.
     fields: BTreeMap<Field, BTreeSet<InputId>>,
 }
@@ -31,24 +29,23 @@ enum Field {
 impl Index {
     /// Takes in what a job is, or takes it out again as it was; `memberships` are its own.
     pub(super) fn job(&mut self, job: &Job, memberships: &[Membership], in_: bool) {
-        let mut names = BTreeSet::from([bits(&job.key.source)]);
-        let mut fields = BTreeSet::from([Field::Distribution(job.key.distribution.clone())]);
+        let (mut releases, mut components, mut architectures) =
+            (BTreeSet::<&str>::new(), BTreeSet::<&str>::new(), BTreeSet::new());
         for membership in memberships {
-            fields.extend(membership.release.clone().map(Field::Release));
+            releases.extend(membership.release.as_deref());
             for (_, artifact) in &membership.artifacts {
-                names.insert(bits(&artifact.name));
-                fields.extend(artifact.component.clone().map(Field::Component));
-                fields.insert(Field::Architecture(artifact.architecture.clone()));
+                components.extend(artifact.component.as_deref());
+                architectures.insert(&*artifact.architecture);
             }
         }
-        for name in names {
-            if in_ {
-                self.names.insert((name, job.id));
-            } else {
-                self.names.remove(&(name, job.id));
-            }
+        self.set(Field::Distribution(job.key.distribution.clone()), job.id, in_);
+        let releases = releases.into_iter().map(|name| Field::Release(name.into()));
+        let components = components.into_iter().map(|name| Field::Component(name.into()));
+        let architectures =
+            architectures.into_iter().map(|name: &str| Field::Architecture(name.into()));
+        for field in releases.chain(components).chain(architectures) {
+            self.set(field, job.id, in_);
         }
-        fields.into_iter().for_each(|field| self.set(field, job.id, in_));
     }
 
     /// Takes in what is shown of a job's artifacts, or takes it out again as it was; `memberships`
@@ -75,10 +72,14 @@ impl Index {
     }
 
     /// Jobs that a filter may match, and all that it matches.
-    pub(super) fn candidates(&self, filter: &PackageFilter) -> Candidates<'_> {
+    pub(super) fn candidates<'a>(
+        &'a self,
+        catalogue: &'a Catalogue,
+        filter: &PackageFilter,
+    ) -> Candidates<'a> {
         // A name is the rarest of all; one with wildcards is no name.
         if let Some(name) = filter.name.as_deref().filter(|name| is_literal(name)) {
-            return Candidates::Named(&self.names, bits(name));
+            return Candidates::Named(catalogue.named(name));
         }
         let text = |value: &Option<String>| value.as_deref().map(Box::<str>::from);
         let fields = [
@@ -103,7 +104,8 @@ impl Index {
 pub(super) enum Candidates<'a> {
     Every,
     Of(&'a BTreeSet<InputId>),
-    Named(&'a BTreeSet<(u32, InputId)>, u32),
+    /// Ascending.
+    Named(&'a [InputId]),
     Nothing,
 }
 
@@ -113,18 +115,10 @@ impl Candidates<'_> {
         match self {
             Self::Every => jobs.range(from..).next().map(|(id, _)| *id),
             Self::Of(ids) => ids.range(from..).next().copied(),
-            Self::Named(names, name) => {
-                let last = (*name, InputId(i32::MAX));
-                names.range((*name, from)..=last).next().map(|(_, id)| *id)
-            }
+            Self::Named(ids) => ids.get(ids.partition_point(|id| *id < from)).copied(),
             Self::Nothing => None,
         }
     }
-}
-
-fn bits(name: &str) -> u32 {
-    let digest = Sha256::of(name.as_bytes());
-    u32::from_le_bytes([digest.0[0], digest.0[1], digest.0[2], digest.0[3]])
 }
 
 /// As `glob` reads a pattern.

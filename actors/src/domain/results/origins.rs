@@ -100,11 +100,11 @@ impl Origins {
 
 /// Artifacts of a job as they are listed: two profiles that follow one release want a file once.
 pub(super) fn listed(memberships: &[Membership]) -> impl Iterator<Item = (&Membership, &Artifact)> {
-    let mut seen = BTreeSet::new();
+    let (is_one, mut seen) = (memberships.len() == 1, BTreeSet::new());
     memberships
         .iter()
         .flat_map(|membership| membership.artifacts.iter().map(move |(_, a)| (membership, a)))
-        .filter(move |(m, a)| seen.insert((&m.release, &a.file, a.sha256)))
+        .filter(move |(m, a)| is_one || seen.insert((&m.release, &a.file, a.sha256)))
 }
 
 /// Memberships as they are listed as source packages: each release once.

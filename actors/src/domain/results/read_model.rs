@@ -339,7 +339,7 @@ impl ReadModel {
         after: Option<InputId>,
     ) -> impl Iterator<Item = &View> {
         let sets: Vec<Candidates<'_>> =
-            filters.iter().map(|filter| self.index.candidates(filter)).collect();
+            filters.iter().map(|filter| self.index.candidates(&self.catalogue, filter)).collect();
         let mut from = Some(InputId(after.map_or(0, |id| id.0.saturating_add(1))));
         core::iter::from_fn(move || {
             let id = sets.iter().filter_map(|set| set.next(&self.jobs, from?)).min()?;

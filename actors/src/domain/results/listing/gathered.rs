@@ -65,14 +65,11 @@ impl ReadModel {
     /// At most how many jobs a [`Gather`] looks at; as many as `bound` where there are more.
     pub fn breadth<L: Listed>(&self, which: &Which, bound: usize) -> usize {
         let hint = which.hint(L::OF_ARTIFACTS);
-        match self.index.candidates(&hint) {
+        match self.index.candidates(&self.catalogue, &hint) {
             Candidates::Nothing => 0,
             Candidates::Every => self.jobs.len().min(bound),
             Candidates::Of(ids) => ids.len().min(bound),
-            Candidates::Named(names, name) => {
-                let named = (name, InputId(i32::MIN))..=(name, InputId(i32::MAX));
-                names.range(named).take(bound).count()
-            }
+            Candidates::Named(ids) => ids.len().min(bound),
         }
     }
 }

@@ -101,9 +101,11 @@ impl Listed for Binary {
         }
         // Two profiles that follow one release want the same file once.
         let (mut seen, mut entries) = (BTreeSet::new(), Vec::new());
+        let is_one = memberships.len() == 1;
         for (at, membership) in memberships.iter().enumerate() {
             for (number, (id, artifact)) in membership.artifacts.iter().enumerate() {
-                if seen.insert((&membership.release, &artifact.file, artifact.sha256))
+                let file = (&membership.release, &artifact.file, artifact.sha256);
+                if (is_one || seen.insert(file))
                     && which.membership(membership)
                     && which.artifact(artifact)
                 {

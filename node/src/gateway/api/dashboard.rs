@@ -1,0 +1,109 @@
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use rebuilder_actors::domain::results::ReadModel;
+use rebuilder_actors::domain::results::listing::{BuildOutcome, Which};
+use rebuilder_actors::protocol::wire::v1::ctl::PackageStatus;
+use serde::Serialize;
+
+use super::Api;
+use super::answer::{Answer, json};
+use super::asked::Asked;
+use super::queue::{self, ActiveBuild, Standing};
+use super::time::naive;
+
+#[derive(Debug, Default, Serialize)]
+struct Dashboard {
+    rebuilds: Rebuilds,
+    jobs: Jobs,
+}
+
+/// Source packages.
+#[derive(Debug, Default, Serialize)]
+struct Rebuilds {
+    good: u32,
+    bad: u32,
+    fail: u32,
+    unknown: u32,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Jobs {
+    running: u32,
+    /// Could start now.
+    available: u32,
+    /// Wait for their time, or for something to change.
+    pending: u32,
+}
+
+pub(super) async fn v1(State(api): State<Api>, asked: Asked) -> Answer {
+    let services = api.services().await?;
+    let Some(which) = asked.which()? else { return Ok(json(&Dashboard::default())) };
+    // Only the origin is asked for.
+    let which = Which { name: None, version: None, source: None, ..which };
+    let now = services.clock.utc();
+    let is_all = which == Which::default();
+    let look = |model: &ReadModel| (model.count_sources(&which), model.job_counts(now));
+    let (sources, jobs) = services.views.look_at(now, look).await?;
+    let count = |outcome| sources.get(&outcome).copied().unwrap_or(0);
+    let jobs = if is_all {
+        Jobs { running: jobs.running, available: jobs.ready, pending: jobs.delayed + jobs.parked }
+    } else {
+        let mut counted = Jobs::default();
+        let _room = api.room(usize::MAX).await?;
+        let count = |row| match queue::standing(&row) {
+            Standing::Running => counted.running += 1,
+            Standing::Ready => counted.available += 1,
+            Standing::Waiting => counted.pending += 1,
+        };
+        queue::each(&services, &which, count).await?;
+        counted
+    };
+    Ok(json(&Dashboard {
+        rebuilds: Rebuilds {
+            good: count(Some(BuildOutcome::Reproduced)),
+            bad: count(Some(BuildOutcome::Differs)),
+            fail: count(Some(BuildOutcome::Failed)),
+            unknown: count(None),
+        },
+        jobs,
+    }))
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Suite {
+    good: u32,
+    unknown: u32,
+    bad: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct OldDashboard {
+    /// By component, which is what the peer calls a suite.
+    suites: BTreeMap<String, Suite>,
+    active_builds: Vec<ActiveBuild>,
+    queue_length: u32,
+    now: String,
+}
+
+pub(super) async fn v0(State(api): State<Api>) -> Answer {
+    let services = api.services().await?;
+    let now = services.clock.utc();
+    let look = |model: &ReadModel| {
+        let mut suites = BTreeMap::<String, Suite>::new();
+        for (origin, status, count) in model.by_origin() {
+            let name = origin.component.as_deref().unwrap_or_default();
+            let suite = suites.entry(name.to_owned()).or_default();
+            match status {
+                PackageStatus::Reproduced => suite.good += count,
+                PackageStatus::Differs | PackageStatus::Missing => suite.bad += count,
+                _ => suite.unknown += count,
+            }
+        }
+        (suites, model.job_counts(now))
+    };
+    let (suites, jobs) = services.views.look_at(now, look).await?;
+    let active_builds = queue::active(&services).await?;
+    let queue_length = jobs.running + jobs.ready + jobs.delayed + jobs.parked;
+    Ok(json(&OldDashboard { suites, active_builds, queue_length, now: naive(now) }))
+}
