@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use axum::response::IntoResponse as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
@@ -18,6 +18,7 @@ use super::accept::Packing;
 use super::compress::pack;
 use super::cors;
 use super::door::{Asked, Door};
+use super::lingering::Lingering;
 use super::path::{Odd, routed};
 use super::refusal::Refusal;
 
@@ -37,6 +38,16 @@ impl AtDoor {
     async fn answer(self, request: Request<Incoming>) -> Response<Body> {
         let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let permits_all = self.door.settings().permissive_cors;
+        let limits = *self.door.limits();
+        let request = request.map(|body| {
+            // Most requests have none.
+            if body.is_end_stream() {
+                return Body::empty();
+            }
+            // What is too large is usually not much too large.
+            let bytes_max = limits.body_bytes_max.saturating_mul(2);
+            Body::new(Lingering::new(body, bytes_max, limits.head))
+        });
         let mut answer = match self.enter(request) {
             Ok(None) => return cors::preflight(),
             Ok(Some((request, asked))) => behind(self.routes, request, &asked).await,
@@ -55,7 +66,7 @@ impl AtDoor {
     }
 
     /// What is to be routed. `None`: a preflight, which is answered here.
-    fn enter(&self, request: Request<Incoming>) -> Result<Option<(Request<Body>, Asked)>, Refusal> {
+    fn enter(&self, mut request: Request<Body>) -> Result<Option<(Request<Body>, Asked)>, Refusal> {
         let (door, headers) = (&self.door, request.headers());
         let settings = door.settings();
         let client = settings.proxies.client(self.peer, headers);
@@ -70,7 +81,6 @@ impl AtDoor {
         }
         let uri = routed(request.uri(), &settings.prefix);
         let uri = uri.map_err(|Odd(why)| Refusal::bad_request(why))?;
-        let mut request = request.map(Body::new);
         let asked = Asked::new(door.clone(), client, uri.path());
         *request.uri_mut() = uri;
         request.extensions_mut().insert(asked.clone());

@@ -161,6 +161,43 @@ async fn tricks_are_refused_and_a_panic_says_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sends_a_body_for_nothing_reads_why() {
+    let limits = HttpLimits { body_bytes_max: 10 << 20, ..HttpLimits::default() };
+    let gateway = start_with(routes(), limits).await;
+    let address = gateway.address();
+    let json = "content-type: application/json\r\n";
+    let packed = "content-encoding: compress\r\n";
+    tokio::task::block_in_place(|| {
+        let body = vec![b'1'; 12 << 20];
+        for (path, headers, length, status) in [
+            ("/body", json.to_owned(), 12 << 20, "413"),
+            ("/body", format!("{json}{packed}"), 9 << 20, "415"),
+            ("/body", String::new(), 9 << 20, "400"),
+            ("/nothing", json.to_owned(), 9 << 20, "404"),
+            ("/..", json.to_owned(), 1 << 20, "400"),
+        ] {
+            let mut stream = connect(address);
+            let head =
+                format!("POST {path} HTTP/1.1\r\nhost: x\r\n{headers}content-length: {length}\r\n");
+            stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
+            // All of it goes out, and only then the answer is read.
+            stream.write_all(&body[..length]).unwrap();
+            stream.write_all(ask("/health", "").as_bytes()).unwrap();
+            let answers = rest(&stream);
+            assert_eq!(said(&answers).0, status, "{path} {headers}: {answers}");
+            assert!(answers.ends_with("ok\n"), "the connection goes on: {answers}");
+        }
+        // More than that is not taken.
+        let head = "POST /nothing HTTP/1.1\r\nhost: x\r\ncontent-length: 999999999\r\n\r\n";
+        let mut stream = connect(address);
+        stream.write_all(head.as_bytes()).unwrap();
+        let sent = (0..20).take_while(|_| stream.write_all(&body).is_ok()).count();
+        assert!(sent < 20, "{sent}");
+    });
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_slow_loses_its_place_and_who_goes_on_does_not() {
     let limits = HttpLimits {
         head: Duration::from_millis(300),

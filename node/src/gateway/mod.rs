@@ -15,6 +15,7 @@ mod door;
 mod figures;
 mod gather;
 mod limits;
+mod lingering;
 mod path;
 mod path_query;
 mod places;
