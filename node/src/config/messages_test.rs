@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use super::keys::tables;
 use crate::role;
 
-/// Words of this form that are no keys: calls and options of the kernel, and a type of C.
-const OTHER_NAMES: [&str; 4] = ["close_range", "ia32_emulation", "pid_t", "pidfd_open"];
+/// Words of this form that are no keys: calls and options of the kernel, a type of C, and columns
+/// that are asked for over HTTP.
+const OTHER_NAMES: [&str; 6] =
+    ["built_at", "close_range", "ia32_emulation", "pid_t", "pidfd_open", "queued_at"];
 /// What other programs write in brackets.
 const OTHER_SECTIONS: [&str; 1] = ["[options]"];
 

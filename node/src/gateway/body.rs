@@ -15,13 +15,15 @@ use super::refusal::Refusal;
 
 /// A body of JSON, unpacked and read as the peer reads it; or an answer of it.
 ///
-/// Of a request it is the last argument of a handler. Whoever sends a large body has to be admitted
-/// before: take [`Admin`](super::Admin), or the proof of a worker, as an argument before it.
+/// Of a request it is the last argument of a handler. A stranger's body has at most 64 KiB; who
+/// sends more has to be admitted before: take [`Admin`](super::Admin), or another extractor that
+/// calls [`Asked::admit`], as an argument before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
-/// Bodies up to this many bytes that are not packed are read at once; others wait for one of a few
-/// places, and are read beside the threads that answer.
+/// Bytes of a stranger's body, packed and not: enough for any question, and little where every
+/// connection has one. Bodies of others up to this many bytes that are not packed are read at once
+/// too; the rest waits for one of a few places, and is read beside the threads that answer.
 const SMALL_BYTES_MAX: usize = 64 << 10;
 
 impl<T, S> FromRequest<S> for Json<T>
@@ -44,8 +46,9 @@ where
         let Some(asked) = Asked::of(&parts) else {
             return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, ""));
         };
-        let door = asked.door();
-        let read = tokio::time::timeout(door.limits().body, read(body, encoding, door));
+        let (door, is_admitted) = (asked.door(), Asked::is_admitted(&parts));
+        let read =
+            tokio::time::timeout(door.limits().body, read(body, encoding, door, is_admitted));
         let Ok(read) = read.await else {
             return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"));
         };
@@ -77,11 +80,17 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.split_once('/').is_some_and(|(_, name)| name == "json" || name.ends_with("+json"))
 }
 
-async fn read<T>(body: Body, encoding: Encoding, door: &Door) -> Result<T, Refusal>
+async fn read<T>(
+    body: Body,
+    encoding: Encoding,
+    door: &Door,
+    is_admitted: bool,
+) -> Result<T, Refusal>
 where
     T: DeserializeOwned + Send + 'static,
 {
-    let bytes_max = door.limits().body_bytes_max;
+    let most = door.limits().body_bytes_max;
+    let bytes_max = if is_admitted { most } else { most.min(SMALL_BYTES_MAX as u64) };
     let said = body.size_hint();
     if said.lower() > bytes_max {
         return Err(too_large(bytes_max));
@@ -90,22 +99,16 @@ where
     if is_small && encoding == Encoding::Identity {
         return parse(&collect(body, bytes_max, door).await?);
     }
+    if !is_admitted {
+        // Never in one of the places: strangers that are slow would keep admins and workers out.
+        let packed = collect(body, bytes_max, door).await?;
+        return parse(&unpack(packed, encoding, bytes_max)?);
+    }
     // Held until the value is there: so many bodies, packed and not, are in memory at a time.
     let _place = door.body_place().await;
     let packed = collect(body, bytes_max, door).await?;
-    let unpack = move || {
-        let bytes = match encoding {
-            Encoding::Identity => packed,
-            _ => encoding.decode(&packed, bytes_max).map_err(|error| match error {
-                DecodeError::TooLarge => too_large(bytes_max),
-                DecodeError::Damaged(error) => {
-                    Refusal::bad_request(format!("the body cannot be unpacked: {error}"))
-                }
-            })?,
-        };
-        parse(&bytes)
-    };
-    match tokio::task::spawn_blocking(unpack).await {
+    let unpacked = move || parse(&unpack(packed, encoding, bytes_max)?);
+    match tokio::task::spawn_blocking(unpacked).await {
         Ok(read) => read,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
@@ -132,6 +135,18 @@ async fn collect(mut body: Body, bytes_max: u64, door: &Door) -> Result<Vec<u8>,
         }
         bytes.extend_from_slice(&data);
     }
+}
+
+fn unpack(packed: Vec<u8>, encoding: Encoding, bytes_max: u64) -> Result<Vec<u8>, Refusal> {
+    if encoding == Encoding::Identity {
+        return Ok(packed);
+    }
+    encoding.decode(&packed, bytes_max).map_err(|error| match error {
+        DecodeError::TooLarge => too_large(bytes_max),
+        DecodeError::Damaged(error) => {
+            Refusal::bad_request(format!("the body cannot be unpacked: {error}"))
+        }
+    })
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {

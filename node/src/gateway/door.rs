@@ -98,6 +98,10 @@ impl fmt::Debug for Door {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Enough;
 
+/// An extension of a request whose sender proved who it is.
+#[derive(Clone, Copy, Debug)]
+struct Admitted;
+
 /// What the door knows of a request; an extension of each that it let in.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -114,6 +118,17 @@ impl Asked {
     /// Of this request. `None`: it did not come through a door.
     pub fn of(parts: &Parts) -> Option<&Self> {
         parts.extensions.get()
+    }
+
+    /// Notes that the sender proved who it is: its body may be large. To be called by the
+    /// extractors that check such a proof, before a handler reads the body.
+    pub fn admit(parts: &mut Parts) {
+        parts.extensions.insert(Admitted);
+    }
+
+    /// True after [`Self::admit`].
+    pub(super) fn is_admitted(parts: &Parts) -> bool {
+        parts.extensions.get::<Admitted>().is_some()
     }
 
     /// Who asks: the peer, or whom a trusted proxy names.

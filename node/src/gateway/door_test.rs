@@ -212,7 +212,7 @@ async fn who_is_slow_loses_its_place_and_who_goes_on_does_not() {
         let (mut idle, mut slow_body, mut no_reader) =
             (connect(address), connect(address), connect(address));
         idle.write_all(ask("/health", "").replace("close", "keep-alive").as_bytes()).unwrap();
-        slow_body.write_all(format!("{head}content-length: 100000\r\n\r\n4").as_bytes()).unwrap();
+        slow_body.write_all(format!("{head}content-length: 60000\r\n\r\n4").as_bytes()).unwrap();
         no_reader.write_all(ask("/large", "").as_bytes()).unwrap();
         let slow_head = connect(address);
         let feeder = slow_head.try_clone().unwrap();

@@ -71,6 +71,9 @@ async fn bodies_are_unpacked_and_read_for_admins_alone() {
     let empty = ("403", "");
     let parse = "Json deserialize error: missing field `distribution` at line 1 column 2";
     let large = "the body is larger than 100000 bytes, packed or not";
+    let open = "the body is larger than 65536 bytes, packed or not";
+    let open_zstd = format!("{JSON}content-encoding: zstd\r\n");
+    let packed_fits = zstd::encode_all(fits.as_bytes(), 3).unwrap();
     let v1 = "/api/v1/queue";
     let latin = format!("{JSON}x-auth-cookie: {}ü\r\n", &COOKIE[1..]);
     let twice = format!("{admin}x-auth-cookie: {COOKIE}\r\n");
@@ -96,6 +99,9 @@ async fn bodies_are_unpacked_and_read_for_admins_alone() {
         ("/api/v0/queue", JSON, b"", ("403", "Authentication failed\n")),
         ("/api/v0/queue", &admin, b"", ("200", "old")),
         ("/open", JSON, text, ("200", "debian")),
+        ("/open", JSON, fits.as_bytes(), ("413", open)),
+        ("/open", &open_zstd, &packed, ("200", "debian")),
+        ("/open", &open_zstd, &packed_fits, ("413", open)),
     ];
     tokio::task::block_in_place(|| {
         for (path, headers, body, expected) in rows {
