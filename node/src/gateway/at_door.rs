@@ -36,7 +36,6 @@ impl AtDoor {
     }
 
     async fn answer(self, request: Request<Incoming>) -> Response<Body> {
-        let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let permits_all = self.door.settings().permissive_cors;
         let limits = *self.door.limits();
         let request = request.map(|body| {
@@ -55,12 +54,6 @@ impl AtDoor {
         };
         if permits_all {
             cors::permit(&mut answer);
-        }
-        if is_chunked {
-            // A proxy that went by a length beside it (RFC 9112 §6.1) may take for the body what
-            // is the next request here, and the other way round: there is none.
-            let close = HeaderValue::from_static("close");
-            answer.headers_mut().insert(header::CONNECTION, close);
         }
         answer
     }
