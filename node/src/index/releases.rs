@@ -27,9 +27,10 @@ struct Known {
     artifacts: BTreeMap<Box<str>, usize>,
     kept: Vec<KeptRelease>,
     unread: Unread,
-    /// What was last answered. Where another state is given at the next read, that was not used: a
-    /// hand-over broke off, and every release is read whole again.
-    last: Option<IndexState>,
+    /// The state from which the next read goes on; `None` while one is under way, and after one
+    /// that answered nothing. Where another state is given then, this one was not used: a
+    /// hand-over or a read broke off, and every release is read whole again.
+    last: Option<Option<IndexState>>,
 }
 
 impl Releases {
@@ -50,7 +51,7 @@ impl Releases {
     ) -> Result<IndexRead, IndexError> {
         {
             let mut known = self.known();
-            if known.last.as_ref() != since {
+            if known.last.take() != Some(since.cloned()) {
                 known.states.clear();
                 known.artifacts.clear();
             }
@@ -93,6 +94,8 @@ impl Releases {
         }
         let failed = kept.iter().filter(|kept| kept.error.is_some()).count();
         if failed == self.readers.len() {
+            // Nothing was taken in of any.
+            self.known().last = Some(since.cloned());
             return Err(first_error.expect("each one failed"));
         }
         let mut known = self.known();
@@ -108,10 +111,11 @@ impl Releases {
             });
         }
         if !changed {
+            known.last = Some(since.cloned());
             return Ok(IndexRead::Unchanged);
         }
         let state = whole(&known, since);
-        known.last = Some(state.clone());
+        known.last = Some(Some(state.clone()));
         Ok(IndexRead::Changed(state))
     }
 

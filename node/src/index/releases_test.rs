@@ -3,7 +3,7 @@ use rebuilder_actors::protocol::{Artifact, BuildInput, IndexTrust, ReleaseState}
 use super::*;
 
 /// A release with as many artifacts as its text has letters, or that cannot be read. One that
-/// begins with `=` was signed again and says what it said before.
+/// begins with `=` was signed again and says what it said before; `!` is never read to its end.
 struct One {
     name: &'static str,
     text: Mutex<Result<&'static str, &'static str>>,
@@ -31,6 +31,9 @@ impl IndexReader for One {
                 url: self.name.into(),
                 reason: reason.into(),
             })?;
+            if text == "!" {
+                return core::future::pending().await;
+            }
             let settings = Sha256::of(format!("{} {text}", self.name).as_bytes());
             if since.is_some_and(|since| since.settings == settings) {
                 return Ok(IndexRead::Unchanged);
@@ -186,4 +189,33 @@ async fn a_release_that_was_signed_again_stays_and_still_counts() {
     two.becomes(Ok("bbb"));
     let error = read(&both, Some(&second)).await.0.unwrap_err().to_string();
     assert!(error.contains("name 6 packages together"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_read_took_in_that_broke_off_is_taken_in_again() {
+    let (one, two) = (One::new("one", "aaa"), One::new("two", "!"));
+    let both = all(&[&one, &two], 4);
+    // It is cancelled while it reads the second release, as where its actor is started again.
+    let cancelled = tokio::time::timeout(core::time::Duration::from_millis(1), read(&both, None));
+    assert!(cancelled.await.is_err());
+    two.becomes(Ok("bb"));
+    assert!(read(&both, None).await.0.is_err(), "refused: five packages");
+    two.becomes(Ok("b"));
+    let (first, came) = read(&both, None).await;
+    assert_eq!(came, ["one", "two"], "nothing of the first was ever handed over whole");
+    let first = state(first);
+    one.becomes(Ok("aa"));
+    two.becomes(Ok("bbb"));
+    assert!(read(&both, Some(&first)).await.0.is_err());
+    two.becomes(Ok("b"));
+    let (second, came) = read(&both, Some(&first)).await;
+    assert_eq!(came, ["one", "two"]);
+    // All of them failed: nothing was taken in, and nothing is read for it.
+    let second = state(second);
+    one.becomes(Err("gone"));
+    two.becomes(Err("gone"));
+    assert!(read(&both, Some(&second)).await.0.is_err());
+    one.becomes(Ok("aa"));
+    two.becomes(Ok("b"));
+    assert_eq!(read(&both, Some(&second)).await.0, Ok(IndexRead::Unchanged));
 }

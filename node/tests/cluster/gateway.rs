@@ -75,7 +75,21 @@ fn body(http: &str, path: &str, status: &str) -> String {
     let answer = get(http, path);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
-    body.to_owned()
+    if head.contains("transfer-encoding: chunked") { unchunked(body) } else { body.to_owned() }
+}
+
+/// What chunks hold: their lengths are in hexadecimal, and the last one has none.
+fn unchunked(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        if length == 0 {
+            return whole;
+        }
+        whole.push_str(&rest[..length]);
+        body = &rest[length + 2..];
+    }
+    panic!("no last chunk: {body}");
 }
 
 fn json(http: &str, path: &str) -> Value {

@@ -7,6 +7,7 @@ mod faults;
 mod firsts;
 mod index;
 pub mod listing;
+mod log_place;
 mod origins;
 mod query;
 mod queue_rows;
@@ -19,13 +20,14 @@ mod workers;
 
 pub use artifact::verdict_in;
 pub use builds::{BuildRow, Builds, JobRow};
+pub use log_place::{KeptLog, LogPlace};
 pub use origins::Origin;
 pub use query::{
     Capabilities, Faults, Jobs, Packages, Page, Profiles, Query, Rows, Troubles, Workers,
 };
 pub use queue_rows::{QueueRow, QueueRows};
 pub use queue_view::QueuePosition;
-pub use read_model::{KeptLog, LogPlace, NOTHING, ReadModel, SyncState};
+pub use read_model::{NOTHING, ReadModel, SyncState};
 
 #[cfg(test)]
 mod index_test;

@@ -58,6 +58,11 @@ impl ReadModel {
         self.standings.position(job, view.stand.as_ref()?)
     }
 
+    /// Jobs that the rows of the queue have: with a worker, ready, and waiting for a moment.
+    pub fn queue_lengths(&self) -> [u32; 3] {
+        self.standings.lengths()
+    }
+
     /// One job of the queue.
     pub fn queue_row(&self, job: InputId) -> Option<QueueRow> {
         let position = self.position(job)?;

@@ -5,6 +5,7 @@ use super::artifact::{contradict, rank, shown};
 use super::catalogue::Catalogue;
 use super::firsts::NONE;
 use super::index::{Candidates, Index};
+use super::log_place::{KeptLog, LogPlace};
 use super::origins::Origins;
 use super::query::Page;
 use super::standings::Standings;
@@ -21,7 +22,7 @@ use crate::protocol::wire::v1::ctl::{
 };
 use crate::protocol::wire::v1::history::ATTEMPTS_MAX;
 use crate::protocol::wire::v1::history::DatedPackage;
-use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, Sha256, UtcMillis, WorkerId};
+use crate::protocol::{Artifact, AttemptId, BuildId, Epoch, InputId, UtcMillis, Verdict, WorkerId};
 
 /// What readers are shown.
 #[derive(Debug, Default)]
@@ -59,39 +60,6 @@ pub struct SyncState {
     pub troubles: Vec<Trouble>,
     /// Stanzas of the index that were skipped, as they cannot be read.
     pub unread: u64,
-}
-
-/// Where a job's newest log is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogPlace {
-    /// Of an attempt that runs now, and the newest that is kept of those before it.
-    Growing(AttemptId, Option<KeptLog>),
-    /// No attempt runs.
-    Kept(KeptLog),
-    /// The next attempt begins as soon as a worker is free; the newest log that is kept.
-    Awaited(Option<KeptLog>),
-}
-
-impl LogPlace {
-    /// The log of this attempt, if it is the newest that is kept.
-    pub fn kept_of(self, attempt: AttemptId) -> Option<KeptLog> {
-        let kept = match self {
-            Self::Growing(_, kept) | Self::Awaited(kept) => kept,
-            Self::Kept(kept) => Some(kept),
-        };
-        kept.filter(|kept| kept.attempt == attempt)
-    }
-}
-
-/// A log that is kept whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeptLog {
-    /// Of which attempt.
-    pub attempt: AttemptId,
-    /// Its digest.
-    pub sha256: Sha256,
-    /// Bytes; 0: there was none.
-    pub bytes: u64,
 }
 
 /// Who has a job, and with which attempt; `None`: nobody.
@@ -370,14 +338,18 @@ impl ReadModel {
     fn package(&self, view: &View, membership: &Membership, artifact: &Artifact) -> Package {
         let (record, place) = (view.best(), view.job_place());
         let seen = shown(record, &place, artifact);
-        let build = record.and_then(|record| record.build);
         let last = view.fault_shown(&seen);
         let fault = last.as_ref().map(|last| last.fault.kind);
         let reason = seen.reason.clone().or_else(|| last.map(|last| last.fault.detail));
         let key = &view.job.key;
         // A failed build is a verdict too, though of the attempt and not of the file.
         let is_judged = seen.verdict.is_some() || seen.status == PackageStatus::BuildFailed;
-        let evidence = record.map(|record| record.evidence).filter(|_| is_judged);
+        let judged = record.filter(|_| is_judged);
+        let evidence = judged.map(|record| record.evidence);
+        let build = judged.and_then(|record| record.build);
+        // Of several files of one name, a difference is that of the one that differs.
+        let has_difference = seen.verdict == Some(Verdict::Differs)
+            && build.is_some_and(|build| self.difference(build, &artifact.file).is_some());
         Package {
             name: artifact.name.to_string(),
             version: artifact.version.to_string(),
@@ -397,9 +369,9 @@ impl ReadModel {
             rebuilt_sha256: seen.rebuilt,
             job: view.job.id,
             build,
-            built_at: record.map(|record| record.accepted_at),
-            worker: record.map(|record| record.worker),
-            has_difference: build.is_some_and(|b| self.difference(b, &artifact.file).is_some()),
+            built_at: judged.map(|record| record.accepted_at),
+            worker: judged.map(|record| record.worker),
+            has_difference,
             reason,
             fault,
         }

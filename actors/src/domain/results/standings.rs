@@ -89,6 +89,13 @@ impl Standings {
         }
     }
 
+    /// Jobs that the rows of the queue have: with a worker, ready, and waiting for a moment.
+    pub(super) fn lengths(&self) -> [u32; 3] {
+        let waiting = self.delayed.len() + self.parked.len();
+        [self.running.len(), self.ready.len(), waiting]
+            .map(|length| u32::try_from(length).unwrap_or(u32::MAX))
+    }
+
     /// Where a wanted job is that stands here, if the rows of the queue have it.
     pub(super) fn position(&self, id: InputId, stand: &Stand) -> Option<Position> {
         match &stand.place {

@@ -26,6 +26,13 @@ pub(super) struct Paging {
     pub(super) descending: bool,
 }
 
+impl Paging {
+    /// As much as one answer may have, by number.
+    pub(super) fn all() -> Self {
+        Self { limit: ROWS_MAX, after: None, before: None, sort: None, descending: false }
+    }
+}
+
 /// Rows of an answer, unless fewer are asked for; 0 and less ask for all, which are never more.
 pub(super) const ROWS_MAX: usize = 10_000;
 /// Rows of an answer where nothing is said.
@@ -56,6 +63,20 @@ impl Asked {
             }
         }
         Ok(Self(fields))
+    }
+
+    /// Refuses what is none of these fields, and those that are empty.
+    pub(super) fn only(&self, names: &[&str]) -> Result<(), Failure> {
+        for (name, value) in &self.0 {
+            if !names.contains(&name.as_str()) {
+                let names = names.join(", ");
+                return Err(unread(&format!("unknown field `{name}`: one of {names}")));
+            }
+            if value.is_empty() {
+                return Err(unread(&format!("`{name}` is empty")));
+            }
+        }
+        Ok(())
     }
 
     /// A field as it is; `None`: it is not given.
@@ -172,6 +193,18 @@ mod tests {
         assert_eq!(empty.distribution.as_deref(), Some(""), "nothing is called so");
         assert_eq!(Asked::new("").unwrap().which().unwrap(), Some(Which::default()));
         assert_eq!(Asked::new("seen_only=false").unwrap().which().unwrap(), None);
+    }
+
+    #[test]
+    fn an_order_takes_only_what_it_knows() {
+        let only = |query: &str| match Asked::new(query).unwrap().only(&["name", "release"]) {
+            Ok(()) => String::new(),
+            Err(Failure::Asked(text)) => text,
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(only("name=a&release=b"), "");
+        assert!(only("nmae=a").contains("`nmae`"));
+        assert!(only("name=&search_type=contains").contains("empty"));
     }
 
     #[test]

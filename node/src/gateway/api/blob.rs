@@ -1,18 +1,15 @@
 //! Logs and differences as they are kept: read in pieces, as fast as the reader takes them.
 
-use core::pin::Pin;
-use core::task::{Context, Poll};
-
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use hyper::body::Frame;
 use rebuilder_actors::actor::coordinator::{Blob, Services};
 use rebuilder_actors::protocol::Sha256;
 use tokio::sync::mpsc;
 
 use super::answer::{Answer, Failure};
+use super::bodies::{Cut, Pieces};
 
 /// Bytes that are read in one turn.
 const PIECE: usize = 256 << 10;
@@ -44,7 +41,7 @@ pub(super) async fn text(services: &Services, digest: Sha256, size: u64) -> Answ
             }
         }
     });
-    Ok(served(Body::new(Pieces(taken)), size))
+    Ok(served(Body::new(Pieces::new(taken)), size))
 }
 
 fn served(body: Body, size: u64) -> Response {
@@ -61,24 +58,4 @@ async fn piece(services: &Services, digest: Sha256, offset: u64) -> Result<Bytes
     let read = services.read_blob(Blob::Kept(digest), offset, PIECE).await?;
     let read = read.map_err(|error| Failure::Broken(error.to_string()))?;
     Ok(read.unwrap_or_default())
-}
-
-/// Why a body ends early.
-#[derive(Debug, thiserror::Error)]
-#[error("the blob ends early")]
-struct Cut;
-
-/// A body that comes in pieces.
-struct Pieces(mpsc::Receiver<Result<Bytes, Cut>>);
-
-impl hyper::body::Body for Pieces {
-    type Data = Bytes;
-    type Error = Cut;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
-    }
 }

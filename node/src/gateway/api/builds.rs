@@ -16,6 +16,7 @@ use super::Api;
 use super::answer::{Answer, Failure, json};
 use super::asked::Asked;
 use super::blob;
+use super::bodies::held;
 use super::list::List;
 use super::shapes::{artifact_status, build_status};
 use super::time::naive;
@@ -102,7 +103,8 @@ pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Answer {
         return Err(Failure::Asked(format!("no sort {column:?} of builds: one of id, built_at")));
     }
     let is_all = which == Which::default();
-    let _room = api.room(if is_all { paging.limit } else { usize::MAX }).await?;
+    let room = api.room(paging.limit).await?;
+    let _scan = if is_all { None } else { Some(api.scan().await?) };
     let mut all = Builds { which, ..Builds::default() };
     let total = if is_all {
         services.views.look(ReadModel::builds_len).await?
@@ -123,7 +125,7 @@ pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Answer {
             break;
         }
     }
-    Ok(json(&List { total, records }))
+    Ok(held(json(&List { total, records }), room))
 }
 
 async fn rebuilds(services: &Services, rows: Vec<BuildRow>) -> Result<Vec<Rebuild>, Failure> {
@@ -213,37 +215,40 @@ async fn built(
     let (job, build) = (row.job.job, row.build);
     let look = |model: &ReadModel| {
         let known = model.artifacts_of(job);
-        let known = if known.is_empty() { unwanted(report) } else { known };
-        let built = |(id, artifact): (ArtifactId, Artifact)| Built {
-            id,
-            verdict: verdict_in(report, &artifact),
-            has_difference: model.difference(build, &artifact.file).is_some(),
-            artifact,
-        };
-        known.into_iter().map(built).collect()
+        let mut rows = if known.is_empty() { unwanted(report) } else { Vec::new() };
+        rows.extend(known.into_iter().map(|(id, artifact)| {
+            let verdict = verdict_in(report, &artifact);
+            Built { id, artifact, verdict, has_difference: false }
+        }));
+        for built in &mut rows {
+            // Of several files of one name, a difference is that of the one that differs.
+            built.has_difference = built.verdict == Some(Verdict::Differs)
+                && model.difference(build, &built.artifact.file).is_some();
+        }
+        rows
     };
     Ok(services.views.look(look).await?)
 }
 
 /// Artifacts of a report, as far as it tells.
-fn unwanted(report: &ReportRecord) -> Vec<(ArtifactId, Artifact)> {
+fn unwanted(report: &ReportRecord) -> Vec<Built> {
     let Outcome::Verdicts(rows) = &report.outcome else { return Vec::new() };
-    let artifact = |(at, (file, _, rebuilt)): (usize, &(Box<str>, Verdict, _))| {
+    let built = |(at, (file, verdict, _)): (usize, &(Box<str>, Verdict, _))| {
         let mut parts = file.split('_');
-        let name = parts.next().unwrap_or_default();
         let artifact = Artifact {
-            name: name.into(),
+            name: parts.next().unwrap_or_default().into(),
             version: parts.next().unwrap_or_default().into(),
             component: None,
             architecture: Box::default(),
             file: file.clone(),
             url: Box::default(),
             size: None,
-            sha256: *rebuilt,
+            sha256: None,
         };
-        (ArtifactId(i32::try_from(at).unwrap_or(i32::MAX).saturating_add(1)), artifact)
+        let id = ArtifactId(i32::try_from(at).unwrap_or(i32::MAX).saturating_add(1));
+        Built { id, artifact, verdict: Some(*verdict), has_difference: false }
     };
-    rows.iter().enumerate().map(artifact).collect()
+    rows.iter().enumerate().map(built).collect()
 }
 
 async fn one_built(

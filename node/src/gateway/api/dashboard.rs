@@ -32,7 +32,7 @@ struct Jobs {
     running: u32,
     /// Could start now.
     available: u32,
-    /// Wait for their time, or for something to change.
+    /// Wait for their time.
     pending: u32,
 }
 
@@ -43,14 +43,14 @@ pub(super) async fn v1(State(api): State<Api>, asked: Asked) -> Answer {
     let which = Which { name: None, version: None, source: None, ..which };
     let now = services.clock.utc();
     let is_all = which == Which::default();
-    let look = |model: &ReadModel| (model.count_sources(&which), model.job_counts(now));
-    let (sources, jobs) = services.views.look_at(now, look).await?;
+    let look = |model: &ReadModel| (model.count_sources(&which), model.queue_lengths());
+    let (sources, [running, ready, waiting]) = services.views.look_at(now, look).await?;
     let count = |outcome| sources.get(&outcome).copied().unwrap_or(0);
     let jobs = if is_all {
-        Jobs { running: jobs.running, available: jobs.ready, pending: jobs.delayed + jobs.parked }
+        Jobs { running, available: ready, pending: waiting }
     } else {
         let mut counted = Jobs::default();
-        let _room = api.room(usize::MAX).await?;
+        let _scan = api.scan().await?;
         let count = |row| match queue::standing(&row) {
             Standing::Running => counted.running += 1,
             Standing::Ready => counted.available += 1,
@@ -100,10 +100,9 @@ pub(super) async fn v0(State(api): State<Api>) -> Answer {
                 _ => suite.unknown += count,
             }
         }
-        (suites, model.job_counts(now))
+        (suites, queue::length(model))
     };
-    let (suites, jobs) = services.views.look_at(now, look).await?;
+    let (suites, queue_length) = services.views.look_at(now, look).await?;
     let active_builds = queue::active(&services).await?;
-    let queue_length = jobs.running + jobs.ready + jobs.delayed + jobs.parked;
     Ok(json(&OldDashboard { suites, active_builds, queue_length, now: naive(now) }))
 }

@@ -1,6 +1,8 @@
 //! Lists of packages: narrow questions are gathered and sorted here, broad ones are walked in an
 //! order that the read model keeps.
 
+use std::collections::BTreeMap;
+
 use rebuilder_actors::actor::coordinator::Services;
 use rebuilder_actors::domain::results::ReadModel;
 use rebuilder_actors::domain::results::listing::{
@@ -93,9 +95,12 @@ pub(super) async fn page<L: Sorted>(
         }
         _ => None,
     };
-    // What looks at all that there is has its turn, as a long answer has.
-    let rows = if is_narrow || total.is_some() { paging.limit } else { usize::MAX };
-    let _room = api.room(rows).await?;
+    if total == Some(0) {
+        return Ok(List::nothing());
+    }
+    // A filter that few match is a look at everything, however short its page.
+    let is_all = which == Which::default() && order.is_some();
+    let _scan = if is_narrow || is_all { None } else { Some(api.scan().await?) };
     match order {
         Some(order) if !is_narrow => walked(services, which, paging, (order, total)).await,
         order => sorted(services, which, paging, order).await,
@@ -123,8 +128,10 @@ async fn walked<L: Sorted>(
     walk.descending = paging.descending;
     walk.above = place::<L>(services, order, paging.after).await?;
     walk.below = place::<L>(services, order, paging.before).await?;
+    // Without bounds all of them are met: nothing is looked for behind the last one.
+    let most = if paging.after.or(paging.before).is_none() { total } else { usize::MAX };
     let (mut records, mut after) = (Vec::new(), None);
-    while records.len() < paging.limit {
+    while records.len() < paging.limit.min(most) {
         let turn = (paging.limit - records.len()).min(TURN);
         let page = services.views.page(&walk, after, turn).await?;
         records.extend(page.rows);
@@ -215,7 +222,7 @@ async fn sorted<L: Sorted>(
     if paging.descending {
         keys.reverse();
     }
-    keys.truncate(paging.limit);
+    keys.truncate(whole_groups(keys.iter().map(|key| key.id), paging.limit));
     Ok(List { total, records: fetched(services, &keys).await? })
 }
 
@@ -228,18 +235,52 @@ async fn by_column<L: Sorted>(
     let keys = gathered::<L>(services, &which, SORTED_MAX).await?;
     let mut rows: Vec<L> = fetched(services, &keys).await?;
     let total = rows.len();
-    let at = |row: &L| (row.value(column), row.id());
-    let bound = |id: Option<i32>| {
-        let id = id?;
-        Some(rows.iter().find(|row| row.id() == id).map(at).ok_or_else(|| gone(id)))
+    // Several rows may have one number: they stand where the least of them does.
+    let mut least = BTreeMap::new();
+    for row in &rows {
+        let value = row.value(column);
+        let known = least.entry(row.id()).or_insert_with(|| value.clone());
+        *known = value.min(known.clone());
+    }
+    let at = |row: &L| (least[&row.id()].clone(), row.id());
+    let bound = |id: Option<i32>| match id {
+        None => Ok(None),
+        Some(id) => least.get(&id).map(|value| Some((value.clone(), id))).ok_or_else(|| gone(id)),
     };
-    let (above, below) = (bound(paging.after).transpose()?, bound(paging.before).transpose()?);
+    let (above, below) = (bound(paging.after)?, bound(paging.before)?);
     rows.retain(|row| above.as_ref().is_none_or(|bound| at(row) > *bound));
     rows.retain(|row| below.as_ref().is_none_or(|bound| at(row) < *bound));
     rows.sort_by_cached_key(at);
     if paging.descending {
         rows.reverse();
     }
-    rows.truncate(paging.limit);
+    rows.truncate(whole_groups(rows.iter().map(Sorted::id), paging.limit));
     Ok(List { total, records: rows })
+}
+
+/// How many rows are shown: `limit`, and those behind that have the number of the last one, for who
+/// goes on goes on behind all of its rows.
+fn whole_groups(ids: impl Iterator<Item = i32>, limit: usize) -> usize {
+    let (mut shown, mut last) = (0, None);
+    for id in ids {
+        if shown >= limit && last != Some(id) {
+            break;
+        }
+        shown += 1;
+        last = Some(id);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_one_number_are_on_one_page() {
+        let ids = [1, 2, 2, 2, 3];
+        let shown = |limit| whole_groups(ids.into_iter(), limit);
+        assert_eq!([1, 2, 3, 4, 5, 9].map(shown), [1, 4, 4, 4, 5, 5]);
+        assert_eq!(whole_groups([].into_iter(), 3), 0);
+    }
 }

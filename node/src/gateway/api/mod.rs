@@ -4,6 +4,7 @@
 mod answer;
 mod asked;
 mod blob;
+mod bodies;
 mod builds;
 mod dashboard;
 mod list;
@@ -19,14 +20,13 @@ mod workers;
 use axum::Router;
 use axum::routing::get;
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ractor::ActorRef;
-use rebuilder_actors::actor::coordinator::{Gone, Message, Services, services};
+use rebuilder_actors::actor::coordinator::{Message, Services, services};
 use rebuilder_actors::domain::results::QueuePosition;
 use rebuilder_actors::protocol::InputId;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use answer::Failure;
 
@@ -35,10 +35,13 @@ use answer::Failure;
 pub(super) struct Api {
     /// Asked for its actors at each request.
     tree: ActorRef<Message>,
-    /// Where rows of the queue stood that ended a page, for who goes on behind them.
-    places: Arc<Mutex<BTreeMap<InputId, QueuePosition>>>,
-    /// Long answers that are made at a time: each is whole in memory.
+    /// Where rows of the queue stood that ended a page, for who goes on behind them; the newest at
+    /// the end.
+    places: Arc<Mutex<Vec<(InputId, QueuePosition)>>>,
+    /// Long answers that are in memory at a time.
     long: Arc<Semaphore>,
+    /// Looks at everything, at a time.
+    scans: Arc<Semaphore>,
 }
 
 /// Places of the queue that are remembered: pages of a thousand readers.
@@ -48,39 +51,64 @@ const LONG: usize = 1_000;
 /// Long answers at a time: with ten thousand rows each has some ten megabytes. One that may be even
 /// longer is made alone.
 const LONG_MAX: u32 = 4;
-/// Time to wait for their turn.
-const LONG_WAIT: Duration = Duration::from_secs(20);
+/// Looks at everything at a time: two processors have other work as well.
+const SCANS_MAX: usize = 2;
+/// Time to wait for a turn.
+const WAIT: Duration = Duration::from_secs(20);
 
 impl Api {
-    async fn services(&self) -> Result<Services, Gone> {
-        services(&self.tree).await
+    fn new(tree: ActorRef<Message>) -> Self {
+        Self {
+            tree,
+            places: Arc::default(),
+            long: Arc::new(Semaphore::new(LONG_MAX as usize)),
+            scans: Arc::new(Semaphore::new(SCANS_MAX)),
+        }
+    }
+
+    /// The actors, once everything that is stored was read: nobody waits for that.
+    async fn services(&self) -> Result<Services, Failure> {
+        let services = services(&self.tree).await?;
+        if services.views.is_ready() {
+            return Ok(services);
+        }
+        Err(Failure::Later("the store is being read".to_owned()))
     }
 
     fn remember(&self, job: InputId, position: QueuePosition) {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.insert(job, position);
-        if places.len() > PLACES_MAX {
-            // Somebody else's; it begins again where its row has left the queue.
-            places.retain(|other, _| *other == job);
-        }
+        places.retain(|(other, _)| *other != job);
+        places.push((job, position));
+        let over = places.len().saturating_sub(PLACES_MAX);
+        places.drain(..over);
     }
 
     fn remembered(&self, job: InputId) -> Option<QueuePosition> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner).get(&job).copied()
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.iter().find(|(other, _)| *other == job).map(|(_, position)| *position)
     }
 
-    /// Held while an answer of up to so many rows is made; `None`: it is short.
+    /// Room for an answer of up to so many rows, to be held until it was sent; `None`: it is short.
     async fn room(&self, rows: usize) -> Result<Option<OwnedSemaphorePermit>, Failure> {
         if rows <= LONG {
             return Ok(None);
         }
         let share = if rows <= asked::ROWS_MAX { 1 } else { LONG_MAX };
-        let permit = self.long.clone().acquire_many_owned(share);
-        let permit = tokio::time::timeout(LONG_WAIT, permit).await;
-        match permit {
-            Ok(Ok(permit)) => Ok(Some(permit)),
-            _ => Err(Failure::Later("too many long lists are asked for at a time".to_owned())),
-        }
+        turn(self.long.clone().acquire_many_owned(share)).await.map(Some)
+    }
+
+    /// Held while everything that there is is looked at.
+    async fn scan(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        turn(self.scans.clone().acquire_owned()).await
+    }
+}
+
+async fn turn(
+    permit: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
+) -> Result<OwnedSemaphorePermit, Failure> {
+    match tokio::time::timeout(WAIT, permit).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(Failure::Later("too much is asked for at a time".to_owned())),
     }
 }
 
@@ -113,9 +141,5 @@ pub(super) fn routes(tree: ActorRef<Message>) -> Router {
             get(meta::architectures_of),
         )
         .route("/meta/public-keys", get(meta::public_keys));
-    Router::new().nest("/api/v1", v1).nest("/api/v0", v0::routes()).with_state(Api {
-        tree,
-        places: Arc::default(),
-        long: Arc::new(Semaphore::new(LONG_MAX as usize)),
-    })
+    Router::new().nest("/api/v1", v1).nest("/api/v0", v0::routes()).with_state(Api::new(tree))
 }

@@ -99,6 +99,8 @@ pub(super) async fn push(
 
 /// Takes what matches out of the queue until its version changes.
 pub(super) async fn drop(_: Admin, State(api): State<Api>, asked: Asked) -> Answer {
+    // What is misspelt or empty would choose more than is meant.
+    asked.only(&["distribution", "release", "component", "architecture", "name", "version"])?;
     let Some(which) = asked.which()? else { return Ok(done()) };
     if which == Which::default() {
         return Err(everything("take out of the queue"));

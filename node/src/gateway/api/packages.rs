@@ -3,10 +3,13 @@ use rebuilder_actors::actor::coordinator::Services;
 use rebuilder_actors::domain::results::ReadModel;
 use rebuilder_actors::domain::results::listing::{Binary, Order, Place, Source, Walk, Which};
 
+use rebuilder_actors::protocol::Verdict;
+
 use super::super::Path;
 use super::Api;
 use super::answer::{Answer, Failure, json};
 use super::asked::{Asked, Paging};
+use super::bodies::held;
 use super::list::{self, List, Sorted, Value};
 use super::shapes::{
     BinaryPackage, SourcePackage, TransitionPackage, artifact_status, build_status,
@@ -43,7 +46,9 @@ impl Sorted for Binary {
             "status" => Value::text(package.verdict.map(|v| artifact_status(Some(v)))),
             "build_id" => Value::number(package.build.map(|build| build.0)),
             "diffoscope_log_id" => Value::number(package.has_difference.then_some(self.id.0)),
-            "attestation_log_id" => Value::number(package.verdict.map(|_| self.id.0)),
+            "attestation_log_id" => {
+                Value::number((package.verdict == Some(Verdict::Reproduced)).then_some(self.id.0))
+            }
             "last_seen" => Value::number(self.last_seen.map(|at| at.0)),
             _ => Value::Nothing,
         }
@@ -80,15 +85,19 @@ impl Sorted for Source {
 }
 
 pub(super) async fn binaries(State(api): State<Api>, asked: Asked) -> Answer {
-    let list: List<Binary> = list::page(&api, asked.which()?, &asked.paging()?).await?;
-    Ok(json(&list.map(BinaryPackage::from)))
+    let paging = asked.paging()?;
+    let room = api.room(paging.limit).await?;
+    let list: List<Binary> = list::page(&api, asked.which()?, &paging).await?;
+    Ok(held(json(&list.map(BinaryPackage::from)), room))
 }
 
 pub(super) async fn sources(State(api): State<Api>, asked: Asked) -> Answer {
     // The peer has no such field here, and ignores it as all that it does not know.
     let which = asked.which()?.map(|which| Which { source: None, ..which });
-    let list: List<Source> = list::page(&api, which, &asked.paging()?).await?;
-    Ok(json(&list.map(SourcePackage::from)))
+    let paging = asked.paging()?;
+    let room = api.room(paging.limit).await?;
+    let list: List<Source> = list::page(&api, which, &paging).await?;
+    Ok(held(json(&list.map(SourcePackage::from)), room))
 }
 
 pub(super) async fn binary(State(api): State<Api>, Path(id): Path<i32>) -> Answer {
@@ -117,10 +126,11 @@ const TRANSITION_MAX: usize = 200_000;
 /// Packages that a migration asks about, as one flat array: each once.
 pub(super) async fn transition(State(api): State<Api>, asked: Asked) -> Answer {
     let paging = Paging { limit: TRANSITION_MAX, ..asked.paging()? };
+    let room = api.room(paging.limit).await?;
     let list: List<Binary> = list::page(&api, asked.which()?, &paging).await?;
     let mut rows: Vec<TransitionPackage> =
         list.records.into_iter().map(TransitionPackage::from).collect();
     rows.sort_unstable();
     rows.dedup();
-    Ok(json(&rows))
+    Ok(held(json(&rows), room))
 }

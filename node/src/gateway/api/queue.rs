@@ -10,6 +10,7 @@ use super::super::{Json, Path};
 use super::Api;
 use super::answer::{Answer, Failure, json};
 use super::asked::{Asked, ROWS_MAX};
+use super::bodies::held;
 use super::list::List;
 use super::time::naive;
 
@@ -59,7 +60,7 @@ impl From<QueueRow> for QueuedJob {
 
 /// Rows that are looked at in one turn.
 const TURN: usize = 200;
-/// The whole queue is looked at.
+/// All of the queue is in memory.
 const EVERYTHING: usize = usize::MAX;
 
 /// The queue in its order; `after` and `before` name rows in it.
@@ -68,15 +69,14 @@ pub(super) async fn list(Given(api): Given<Api>, asked: Asked) -> Answer {
     let Some(which) = asked.which()? else { return Ok(json(&List::<QueuedJob>::nothing())) };
     let is_sorted = paging.sort.is_some() || paging.descending || paging.before.is_some();
     let is_all = which == Which::default();
-    // A turn is taken once: who waits for a second one with the first in hand waits for itself.
-    let _room = api.room(if is_sorted || !is_all { EVERYTHING } else { paging.limit }).await?;
+    let room = api.room(if is_sorted { EVERYTHING } else { paging.limit }).await?;
+    let _scan = if is_all && !is_sorted { None } else { Some(api.scan().await?) };
     if is_sorted {
-        return sorted(&services, &which, &asked).await;
+        return Ok(held(sorted(&services, &which, &asked).await?, room));
     }
     let total = if is_all {
         let now = services.clock.utc();
-        let counts = services.views.look_at(now, |model| model.job_counts(now)).await?;
-        (counts.running + counts.ready + counts.delayed + counts.parked) as usize
+        services.views.look_at(now, length).await? as usize
     } else {
         let mut count = 0;
         each(&services, &which, |_| count += 1).await?;
@@ -90,7 +90,7 @@ pub(super) async fn list(Given(api): Given<Api>, asked: Asked) -> Answer {
     if let Some(last) = rows.last() {
         api.remember(last.job.job, last.position);
     }
-    Ok(json(&List { total, records: rows }.map(QueuedJob::from)))
+    Ok(held(json(&List { total, records: rows }.map(QueuedJob::from)), room))
 }
 
 /// Where the row with this number stands, or stood when it was told: the queue goes on while
@@ -139,6 +139,11 @@ async fn sorted(services: &Services, which: &Which, asked: &Asked) -> Answer {
     Ok(json(&List { total, records: rows }.map(QueuedJob::from)))
 }
 
+/// Rows of the whole queue.
+pub(super) fn length(model: &ReadModel) -> u32 {
+    model.queue_lengths().iter().sum()
+}
+
 /// All rows that match.
 pub(super) async fn each(
     services: &Services,
@@ -159,8 +164,8 @@ pub(super) async fn rows(
     let query = QueueRows { which: which.clone(), now: services.clock.utc() };
     let mut rows = Vec::new();
     while rows.len() < limit {
-        let turn = (limit - rows.len()).min(TURN);
-        let page = services.views.page(&query, after, turn).await?;
+        // So many are looked at, however few match.
+        let page = services.views.page(&query, after, TURN).await?;
         rows.extend(page.rows);
         after = page.next;
         if after.is_none() {
@@ -168,6 +173,7 @@ pub(super) async fn rows(
         }
         tokio::task::yield_now().await;
     }
+    rows.truncate(limit);
     Ok(rows)
 }
 
@@ -244,8 +250,10 @@ fn active_build(model: &ReadModel, row: QueueRow, now: UtcMillis) -> ActiveBuild
 
 /// What runs.
 pub(super) async fn active(services: &Services) -> Result<Vec<ActiveBuild>, Failure> {
-    let all = old_rows(services, ROWS_MAX, true).await?;
-    Ok(all)
+    let mut rows = old_rows(services, ROWS_MAX, true).await?;
+    // One that ended meanwhile leaves its place to another.
+    rows.retain(|row| row.started_at.is_some());
+    Ok(rows)
 }
 
 async fn old_rows(
@@ -290,9 +298,9 @@ struct OldQueue {
 pub(super) async fn v0(Given(api): Given<Api>, Json(asked): Json<OldListing>) -> Answer {
     let services = api.services().await?;
     let limit = asked.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(ROWS_MAX);
-    let _room = api.room(limit.min(ROWS_MAX)).await?;
+    let room = api.room(limit.min(ROWS_MAX)).await?;
     let queue = old_rows(&services, limit.min(ROWS_MAX), false).await?;
-    Ok(json(&OldQueue { now: naive(services.clock.utc()), queue }))
+    Ok(held(json(&OldQueue { now: naive(services.clock.utc()), queue }), room))
 }
 
 /// Where a job of the queue is, as a dashboard counts it.

@@ -1,18 +1,21 @@
 //! Version 0, for clients that know no other.
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use rebuilder_actors::domain::results::Packages;
+use rebuilder_actors::domain::results::listing::{Binary, NameIs, Order, Walk, Which};
 use rebuilder_actors::protocol::Verdict;
-use rebuilder_actors::protocol::wire::v1::ctl::PackageFilter;
+use tokio::sync::mpsc;
 
 use super::super::Path;
 use super::Api;
-use super::answer::{Answer, Failure};
-use super::asked::Asked;
+use super::answer::{Answer, Failure, json};
+use super::asked::{Asked, Paging};
+use super::bodies::{Cut, Pieces};
+use super::list::{self, List};
 use super::shapes::PkgRelease;
 use super::{builds, dashboard, meta, queue};
 
@@ -35,13 +38,11 @@ pub(super) fn routes() -> Router<Api> {
         .route("/build/report", gone())
 }
 
-/// Bytes from which a list is no answer of ours.
-const LIST_BYTES_MAX: usize = 256 << 20;
-
-/// Every artifact that is wanted and matches, in the order of jobs. `suite` asks for a component.
+/// Every artifact that is wanted and matches, each file of each release once. `suite` asks for a
+/// component. It is made while it is sent, so that nobody's list is whole in memory.
 async fn list(State(api): State<Api>, asked: Asked) -> Answer {
     let services = api.services().await?;
-    let verdicts: Option<&[Option<Verdict>]> = asked.one_of(
+    let verdicts: Option<&'static [Option<Verdict>]> = asked.one_of(
         "status",
         &[
             ("GOOD", &[Some(Verdict::Reproduced)][..]),
@@ -52,38 +53,59 @@ async fn list(State(api): State<Api>, asked: Asked) -> Answer {
         ],
     )?;
     let text = |name: &str| asked.text(name).map(str::to_owned);
-    let filter = PackageFilter {
+    let which = Which {
         distribution: text("distro"),
         component: text("suite").filter(|suite| !suite.is_empty()),
         architecture: text("architecture"),
-        ..PackageFilter::default()
+        name: text("name").map(NameIs::Exactly),
+        ..Which::default()
     };
-    let name = text("name");
-    // A list is as long as it is: one at a time is made.
-    let _room = api.room(usize::MAX).await?;
-    let mut body = String::from("[");
-    let mut is_long = false;
-    let each = |row: rebuilder_actors::protocol::wire::v1::history::DatedPackage| {
-        let package = row.package;
-        let is_asked = name.as_ref().is_none_or(|name| *name == package.name)
-            && verdicts.is_none_or(|verdicts| verdicts.contains(&package.verdict));
-        if is_asked && body.len() < LIST_BYTES_MAX {
-            if body.len() > 1 {
-                body.push(',');
-            }
-            let row = serde_json::to_string(&PkgRelease::from(package));
-            body.push_str(&row.expect("a row has only text and numbers"));
-        }
-        is_long |= body.len() >= LIST_BYTES_MAX;
+    let is_asked = move |row: &Binary| {
+        verdicts.is_none_or(|verdicts| verdicts.contains(&row.listed.package.verdict))
     };
-    services.views.each(&Packages(vec![filter]), each).await?;
-    if is_long {
-        return Err(Failure::Later("the list is longer than 256 MiB: narrow it down".to_owned()));
+    if which.name.is_some() {
+        let list: List<Binary> = list::page(&api, Some(which), &Paging::all()).await?;
+        let rows = list.records.into_iter().filter(is_asked);
+        let rows: Vec<PkgRelease> = rows.map(|row| PkgRelease::from(row.listed.package)).collect();
+        return Ok(json(&rows));
     }
-    body.push(']');
+    let (pieces, taken) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let walk = Walk::<Binary>::new(which, Order::Id);
+        let (mut after, mut separator) = (None, "[");
+        loop {
+            let page = match api.scan().await {
+                // A turn for each piece: who reads slowly holds nobody up.
+                Ok(_scan) => services.views.page(&walk, after, PIECE).await.ok(),
+                Err(_) => None,
+            };
+            let Some(page) = page else {
+                let _ = pieces.send(Err(Cut)).await;
+                return;
+            };
+            let mut text = String::new();
+            for row in page.rows.into_iter().filter(is_asked) {
+                let row = serde_json::to_string(&PkgRelease::from(row.listed.package));
+                text.push_str(separator);
+                text.push_str(&row.expect("a row has only text and numbers"));
+                separator = ",";
+            }
+            after = page.next;
+            if after.is_none() {
+                text.push_str(if separator == "[" { "[]" } else { "]" });
+            }
+            let is_gone = !text.is_empty() && pieces.send(Ok(text.into())).await.is_err();
+            if is_gone || after.is_none() {
+                return;
+            }
+        }
+    });
     let kind = [(axum::http::header::CONTENT_TYPE, "application/json")];
-    Ok((kind, body).into_response())
+    Ok((kind, Body::new(Pieces::new(taken))).into_response())
 }
+
+/// Rows of one piece.
+const PIECE: usize = 400;
 
 async fn log(state: State<Api>, id: Path<i32>) -> Response {
     old(builds::log(state, id).await)
