@@ -55,6 +55,11 @@ impl Job {
         self.packed.names(profile)
     }
 
+    /// True when `profile` wants it for several releases.
+    pub(super) fn is_wanted_twice(&self, profile: &str) -> bool {
+        self.packed.count(profile) > 1
+    }
+
     /// True when one of its artifacts, with the release of its membership, is as asked for. Costs a
     /// third of what it takes to unpack the memberships.
     pub fn has(&self, is_asked: impl Fn(Option<&str>, &ArtifactTexts<'_>) -> bool) -> bool {

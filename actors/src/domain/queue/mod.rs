@@ -15,6 +15,7 @@ mod grant;
 mod knock;
 mod lane;
 mod lease;
+mod named;
 mod operate;
 mod packed;
 mod place;

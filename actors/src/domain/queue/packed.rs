@@ -60,6 +60,15 @@ impl Packed {
         self.views().iter().any(|view| view.profile == profile.as_bytes())
     }
 
+    /// How many `profile` has, one for each release.
+    pub(super) fn count(&self, profile: &str) -> usize {
+        // The length comes first: nearly every job has one.
+        if self.0.first().is_none_or(|length| *length <= 1) {
+            return usize::from(self.names(profile));
+        }
+        self.views().iter().filter(|view| view.profile == profile.as_bytes()).count()
+    }
+
     /// True when one of the artifacts, with the release of its membership, is as asked for.
     pub(super) fn has(&self, is_asked: impl Fn(Option<&str>, &ArtifactTexts<'_>) -> bool) -> bool {
         self.views().iter().any(|view| {

@@ -8,6 +8,7 @@ use super::entry::Entry;
 use super::event::{Event, Join, Now, SessionId};
 use super::lane::Ready;
 use super::lease::Leases;
+use super::named::Named;
 use super::settings::Settings;
 use super::worker::Worker;
 use crate::planted::{self, Bug};
@@ -28,8 +29,8 @@ pub struct Queue {
     pub(super) archives: BTreeMap<Arc<Vec<Archive>>, i32>,
     pub(super) archives_by_id: BTreeMap<i32, Arc<Vec<Archive>>>,
     pub(super) profiles: BTreeMap<Box<str>, ProfileRecord>,
-    /// Jobs that each sync under way has named so far.
-    pub(super) syncs: BTreeMap<Box<str>, BTreeSet<InputId>>,
+    /// What each sync under way has named so far.
+    pub(super) syncs: BTreeMap<Box<str>, Named>,
     /// What of an index that is being taken in could not be read, by profile.
     pub(super) doubts: BTreeMap<Box<str>, Vec<Doubt>>,
     /// Releases that each sync under way leaves as they are.

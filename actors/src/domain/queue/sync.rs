@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::effect::{Effects, Fact};
 use super::entry::{Entry, Job};
 use super::event::Now;
+use super::named::Named;
 use super::place::stand;
 use super::queue_state::{Queue, source_name};
 use super::settings::MergedPolicy;
@@ -34,7 +35,10 @@ impl Queue {
     ) {
         let mut named = self.syncs.remove(profile).unwrap_or_default();
         for group in groups {
-            named.insert(self.sync_group(now, profile, group, effects));
+            let release = named.release(group.release.as_deref());
+            let id = self.sync_group(now, profile, group, effects);
+            let several = self.entries.get(&id).is_some_and(|e| e.job.is_wanted_twice(profile));
+            named.insert(id, release, several);
         }
         self.syncs.insert(profile.into(), named);
     }
@@ -113,12 +117,8 @@ impl Queue {
     }
 
     /// Names of the binary packages of these jobs that a profile wants, with their release.
-    fn names_of(
-        &self,
-        profile: &str,
-        jobs: &BTreeSet<InputId>,
-    ) -> BTreeSet<(Option<Box<str>>, Box<str>)> {
-        let entries = jobs.iter().filter_map(|id| self.entries.get(id));
+    fn names_of(&self, profile: &str, named: &Named) -> BTreeSet<(Option<Box<str>>, Box<str>)> {
+        let entries = named.jobs().filter_map(|id| self.entries.get(&id));
         let memberships = entries.flat_map(|entry| entry.job.memberships());
         memberships
             .filter(|membership| *membership.profile == *profile)
@@ -246,17 +246,17 @@ impl Queue {
         let kept = self.syncs_kept.remove(&profile).unwrap_or_default();
         let doubts = self.doubts.remove(&profile).unwrap_or_default();
         let doubts = Doubts::new(doubts, || self.names_of(&profile, &named));
+        let left = Left { profile: &profile, kept: &kept, named: &named };
         let gone: Vec<InputId> = self
             .entries
             .values()
-            // First what costs less: nearly all are named.
-            .filter(|e| !named.contains(&e.job.id))
-            .filter(|e| e.job.is_wanted_by(&profile) && leaves(&e.job, &profile, &kept))
+            // First what costs less: nearly all are named, and for all that they are wanted for.
+            .filter(|e| left.may_be(&e.job) && left.is_any(&e.job))
             .filter(|e| !doubts.keep(&profile, &e.job))
             .map(|e| e.job.id)
             .collect();
         for id in &gone {
-            self.leave_profile(now, *id, &profile, &kept, effects);
+            self.leave_profile(now, *id, &left, effects);
         }
         let changed = self.profiles.get(&profile).is_none_or(|old| old.index != index);
         if changed {
@@ -264,7 +264,7 @@ impl Queue {
         }
         let text = format!(
             "profile {profile} synced in {took_ms} ms: {}, {} left the index",
-            counted_len(named.len(), "job"),
+            counted_len(named.jobs().count(), "job"),
             gone.len()
         );
         Self::line(effects, now, false, text);
@@ -274,21 +274,14 @@ impl Queue {
         self.profiles.insert(profile, record);
     }
 
-    fn leave_profile(
-        &mut self,
-        now: Now,
-        id: InputId,
-        profile: &str,
-        kept: &BTreeSet<Box<str>>,
-        effects: &mut Effects,
-    ) {
+    fn leave_profile(&mut self, now: Now, id: InputId, left: &Left<'_>, effects: &mut Effects) {
         let stays = planted::is(Bug::GoneVersionBuilt);
         if !stays {
             self.unindex(id);
         }
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let mut memberships = entry.job.memberships();
-        memberships.retain(|m| !is_left(m, profile, kept) && !planted::is(Bug::ScopeWipesOther));
+        memberships.retain(|m| !left.is(id, m) && !planted::is(Bug::ScopeWipesOther));
         let Job { key, first_seen, .. } = &*entry.job;
         let job = Arc::new(Job::new(id, key.clone(), &memberships, *first_seen));
         entry.job = job.clone();
@@ -333,17 +326,38 @@ impl Queue {
     }
 }
 
-/// True for what a profile no longer wants once it named nothing of it, but for releases that it
-/// left as they are.
-fn is_left(membership: &Membership, profile: &str, kept: &BTreeSet<Box<str>>) -> bool {
-    let is_kept = membership.release.as_ref().is_some_and(|release| kept.contains(release));
-    *membership.profile == *profile && !is_kept
+/// What a profile no longer wants once its whole index was taken in.
+struct Left<'a> {
+    profile: &'a str,
+    /// Releases that it left as they are.
+    kept: &'a BTreeSet<Box<str>>,
+    /// What it named.
+    named: &'a Named,
 }
 
-/// True for a job of which the profile no longer wants something. `kept` is empty nearly always,
-/// and memberships take a microsecond to unpack.
-fn leaves(job: &Job, profile: &str, kept: &BTreeSet<Box<str>>) -> bool {
-    kept.is_empty() || job.memberships().iter().any(|m| is_left(m, profile, kept))
+impl Left<'_> {
+    /// True for what was not named for its release.
+    fn is(&self, job: InputId, membership: &Membership) -> bool {
+        let release = membership.release.as_deref();
+        *membership.profile == *self.profile
+            && !release.is_some_and(|release| self.kept.contains(release))
+            && !self.named.has_for(job, release)
+    }
+
+    /// False for most jobs that lose nothing, at little cost.
+    fn may_be(&self, job: &Job) -> bool {
+        if self.named.has(job.id) {
+            return self.named.is_partly(job.id);
+        }
+        job.is_wanted_by(self.profile)
+    }
+
+    /// True for a job of which the profile no longer wants something: memberships take a
+    /// microsecond to unpack.
+    fn is_any(&self, job: &Job) -> bool {
+        let is_all = self.kept.is_empty() && !self.named.has(job.id);
+        is_all || job.memberships().iter().any(|membership| self.is(job.id, membership))
+    }
 }
 
 /// What of an index could not be read, ready to be held against jobs that it does not name.

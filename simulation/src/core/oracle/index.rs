@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use rebuilder_actors::port::Group;
 use rebuilder_actors::protocol::stored::ProfileRecord;
 use rebuilder_actors::protocol::{Artifact, FaultKind, IndexState, InputId, JobKey, UtcMillis};
@@ -27,13 +25,14 @@ impl Oracle {
             let known = self.jobs.values().find(|job| job.key == key).map(|job| job.id);
             let id = known.or_else(|| self.new_ids.get(&key).copied());
             let id = id.ok_or_else(|| format!("{} {} is no job", key.source, key.version))?;
-            let scope = (profile.into(), group.release.clone());
+            let scope: Scope = (profile.into(), group.release.clone());
+            let release = group.release.clone();
             let wish = Wish::of(group);
             match known {
                 Some(_) => self.wish_again(id, scope, wish),
                 None => self.wish_first(id, key, scope, wish),
             }
-            self.named.entry(profile.into()).or_default().insert(id);
+            self.named.entry(profile.into()).or_default().insert((id, release));
         }
         Ok(())
     }
@@ -131,11 +130,12 @@ impl Oracle {
     /// The last part was sent: what was not named is not wanted by this profile any more, and what
     /// was not to be had may be there now.
     pub(super) fn index_ended(&mut self, profile: &str, index: &IndexState) {
-        let named: BTreeSet<InputId> = self.named.remove(profile).unwrap_or_default();
+        let named = self.named.remove(profile).unwrap_or_default();
         let now = self.now;
-        for job in self.jobs.values_mut().filter(|job| !named.contains(&job.id)) {
-            let before = job.wishes.len();
-            job.wishes.retain(|(other, _), _| **other != *profile);
+        for job in self.jobs.values_mut() {
+            let (id, before) = (job.id, job.wishes.len());
+            let is_named = |release: &Option<Box<str>>| named.contains(&(id, release.clone()));
+            job.wishes.retain(|(other, release), _| **other != *profile || is_named(release));
             if job.wishes.len() != before {
                 job.index(now);
             }

@@ -13,6 +13,9 @@ use super::farm::Worker;
 use super::job::{Job, Place};
 use super::jobs::Jobs;
 
+/// A job that an index names, and for which release.
+pub(super) type Named = (InputId, Option<Box<str>>);
+
 /// What the queue should be.
 pub struct Oracle {
     pub(super) settings: Settings,
@@ -28,8 +31,8 @@ pub struct Oracle {
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) keys: BTreeMap<PublicKey, WorkerId>,
     pub(super) profiles: BTreeMap<Box<str>, ProfileRecord>,
-    /// Jobs that each index under way has named so far.
-    pub(super) named: BTreeMap<Box<str>, BTreeSet<InputId>>,
+    /// Jobs that each index under way has named so far, each with its release.
+    pub(super) named: BTreeMap<Box<str>, BTreeSet<Named>>,
     /// What is written, as the queue wrote it.
     pub(super) written: BTreeMap<InputId, JobState>,
     /// Numbers of jobs that the event makes.

@@ -271,3 +271,34 @@ fn a_job_was_first_seen_when_it_was_whoever_wants_it_later() {
     let written: Vec<_> = writes.map(|(id, value)| (id, seen(value))).collect();
     assert_eq!(written, [(JOB, Some(began)), (InputId(2), Some(harness.now.utc))]);
 }
+
+#[test]
+fn a_release_that_names_a_job_no_more_leaves_it_to_the_others() {
+    let mut harness = Harness::new();
+    let of = |release: &str, name: &str| {
+        let mut group = groups(&[name]).remove(0);
+        group.release = Some(release.into());
+        group
+    };
+    let releases = |harness: &Harness| -> Vec<String> {
+        let memberships = harness.queue.entries[&JOB].job.memberships().into_iter();
+        memberships.filter_map(|m| m.release.map(Into::into)).collect()
+    };
+    harness.sync("p", "1", vec![of("one", "a"), of("two", "a")]);
+    harness.sync("q", "1", vec![of("two", "a")]);
+    assert_eq!(releases(&harness), ["one", "two", "two"]);
+    // The second release has a newer version: the first one still has this.
+    let effects = harness.sync("p", "2", vec![of("one", "a"), of("two", "b")]);
+    assert_eq!(releases(&harness), ["one", "two"], "the other profile's is its own");
+    let facts = effects.facts.iter().filter(|fact| matches!(fact, Fact::Job(_))).count();
+    assert_eq!(facts, 2, "the new one, and that the old one is otherwise");
+    // A release of which nothing was read keeps what it named.
+    harness.sync("p", "3", vec![of("one", "a"), of("two", "a"), of("two", "b")]);
+    assert_eq!(releases(&harness), ["one", "two", "two"]);
+    harness.handle(crate::domain::queue::Event::SyncBegan { profile: "p".into() });
+    let effects = harness.sync("p", "4", vec![of("two", "a"), of("two", "b")]);
+    assert_eq!(releases(&harness), ["two", "two"]);
+    assert_eq!(effects.facts.iter().filter(|fact| matches!(fact, Fact::Job(_))).count(), 1);
+    let same = harness.sync("p", "5", vec![of("two", "a"), of("two", "b")]);
+    assert!(!same.facts.iter().any(|fact| matches!(fact, Fact::Job(_))), "nothing is otherwise");
+}
