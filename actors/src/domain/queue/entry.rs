@@ -15,7 +15,7 @@ pub struct Job {
     pub key: Arc<JobKey>,
     /// See [`Job::memberships`].
     packed: Packed,
-    /// See [`JobRecord::first_seen`].
+    /// When a sync first named it; `None`: before that was noted.
     pub first_seen: Option<UtcMillis>,
 }
 

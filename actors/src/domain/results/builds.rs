@@ -14,9 +14,9 @@ use crate::protocol::{Artifact, ArtifactId, BuildId, BuildInput, InputId, JobKey
 /// What a job is, to those who know it by its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRow {
-    /// Its number.
+    /// Never given to another.
     pub job: InputId,
-    /// Identity.
+    /// Also of a job that nobody wants any more.
     pub key: JobKey,
     /// The first release that wants it; `None`: none does, or it has no releases.
     pub release: Option<String>,
@@ -29,11 +29,11 @@ pub struct JobRow {
 /// An accepted build of one job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildRow {
-    /// Its number.
+    /// Ascending in the order of acceptance.
     pub build: BuildId,
     /// The number of its report.
     pub sequence: u64,
-    /// Its job.
+    /// What was built, as it is wanted now.
     pub job: JobRow,
 }
 
@@ -115,7 +115,7 @@ impl ReadModel {
 
     /// The build that is shown of a wanted artifact, and its file.
     pub fn shown_build(&self, id: ArtifactId) -> Option<(BuildId, Box<str>)> {
-        let job = self.catalogue.job_of(id)?;
+        let job = self.kept.catalogue.job_of(id)?;
         let (file, _) = self.file_of(job, id)?;
         Some((self.jobs.get(&job)?.best()?.build?, file))
     }
@@ -152,23 +152,23 @@ impl ReadModel {
 
     /// Artifacts by origin and shown status.
     pub fn by_origin(&self) -> impl Iterator<Item = (&Origin, PackageStatus, u32)> {
-        self.origins.artifacts()
+        self.kept.origins.artifacts()
     }
 
     /// Every distribution, release and architecture that source packages are built for.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
-        self.origins.of_sources()
+        self.kept.origins.of_sources()
     }
 
     /// How many artifacts are listed; of a question that [`Which::is_counted`].
     pub fn count_artifacts(&self, which: &Which) -> u32 {
-        self.origins.artifacts_of(which)
+        self.kept.origins.artifacts_of(which)
     }
 
     /// Source packages by how their builds ended (`None`: not yet), of a question that
     /// [`Which::is_counted`].
     pub fn count_sources(&self, which: &Which) -> BTreeMap<Option<BuildOutcome>, u32> {
-        self.origins.sources_of(which)
+        self.kept.origins.sources_of(which)
     }
 }
 

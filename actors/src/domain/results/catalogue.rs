@@ -22,7 +22,7 @@ pub(super) struct Catalogue {
 #[derive(Debug)]
 enum Jobs {
     One(InputId),
-    /// Never empty.
+    /// Two or more, ascending.
     #[expect(clippy::box_collection, reason = "a third less for each name that has one job")]
     More(Box<Vec<InputId>>),
 }

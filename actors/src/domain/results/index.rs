@@ -104,7 +104,7 @@ impl Index {
 pub(super) enum Candidates<'a> {
     Every,
     Of(&'a BTreeSet<InputId>),
-    /// Ascending.
+    /// Jobs that have the name, ascending; perhaps none.
     Named(&'a [InputId]),
     Nothing,
 }

@@ -27,7 +27,7 @@ impl LogPlace {
 pub struct KeptLog {
     /// Of which attempt.
     pub attempt: AttemptId,
-    /// Its digest.
+    /// Under which the blobs keep it.
     pub sha256: Sha256,
     /// Bytes; 0: there was none.
     pub bytes: u64,

@@ -6,6 +6,7 @@ mod catalogue;
 mod faults;
 mod firsts;
 mod index;
+mod kept;
 pub mod listing;
 mod log_place;
 mod origins;

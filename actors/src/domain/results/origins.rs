@@ -1,11 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::artifact::shown;
-use super::listing::{BuildOutcome, Which};
+use super::listing::{BuildOutcome, Which, binaries, sources};
 use super::view::View;
 use crate::protocol::stored::Membership;
 use crate::protocol::wire::v1::ctl::PackageStatus;
-use crate::protocol::{Artifact, SourceId};
 
 /// How many wanted artifacts and source packages there are of each origin, by what is known of
 /// them: kept up to date job by job, so that nobody counts by looking at all.
@@ -19,7 +18,7 @@ pub(super) struct Origins {
 /// Where a package comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
-    /// Distribution.
+    /// As a profile calls it: `debian` …
     pub distribution: Box<str>,
     /// `None` where the distribution has none.
     pub release: Option<Box<str>>,
@@ -43,7 +42,9 @@ impl Origins {
                 architecture: architecture.into(),
                 component: component.map(Into::into),
             };
-        for (membership, artifact) in listed(memberships) {
+        for entry in binaries(memberships) {
+            let (membership, artifact) =
+                (entry.membership(memberships), entry.artifact(memberships));
             let status = shown(view.best(), &place, artifact).status;
             let component = artifact.component.as_deref();
             let of = origin(membership, &artifact.architecture, component);
@@ -51,7 +52,8 @@ impl Origins {
         }
         let outcome = view.best().and_then(|record| BuildOutcome::of(&record.outcome));
         let built_on = &view.job.key.architecture;
-        for membership in sources(memberships) {
+        for entry in sources(memberships) {
+            let membership = entry.membership(memberships);
             let artifacts = membership.artifacts.iter();
             let components: BTreeSet<_> =
                 artifacts.map(|(_, artifact)| artifact.component.as_deref()).collect();
@@ -96,19 +98,4 @@ impl Origins {
         }
         counts
     }
-}
-
-/// Artifacts of a job as they are listed: two profiles that follow one release want a file once.
-pub(super) fn listed(memberships: &[Membership]) -> impl Iterator<Item = (&Membership, &Artifact)> {
-    let (is_one, mut seen) = (memberships.len() == 1, BTreeSet::new());
-    memberships
-        .iter()
-        .flat_map(|membership| membership.artifacts.iter().map(move |(_, a)| (membership, a)))
-        .filter(move |(m, a)| is_one || seen.insert((&m.release, &a.file, a.sha256)))
-}
-
-/// Memberships as they are listed as source packages: each release once.
-pub(super) fn sources(memberships: &[Membership]) -> impl Iterator<Item = &Membership> {
-    let mut seen: BTreeSet<SourceId> = BTreeSet::new();
-    memberships.iter().filter(move |membership| seen.insert(membership.source))
 }

@@ -2,14 +2,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::artifact::{contradict, rank, shown};
-use super::catalogue::Catalogue;
 use super::firsts::NONE;
-use super::index::{Candidates, Index};
+use super::index::Candidates;
+use super::kept::Kept;
 use super::log_place::{KeptLog, LogPlace};
-use super::origins::Origins;
 use super::query::Page;
 use super::standings::Standings;
-use super::tally::Tally;
 use super::view::{View, place_is_status};
 use super::workers::Workers;
 use crate::domain::filter::{FilterError, PackageMatch};
@@ -30,10 +28,7 @@ pub struct ReadModel {
     pub(super) jobs: BTreeMap<InputId, View>,
     pub(super) standings: Standings,
     pub(super) workers: Workers,
-    tally: Tally,
-    pub(super) index: Index,
-    pub(super) catalogue: Catalogue,
-    pub(super) origins: Origins,
+    pub(super) kept: Kept,
     /// Every build that was accepted: the number of its report, and its job.
     pub(super) builds: BTreeMap<BuildId, (u64, InputId)>,
     /// Reports whose job is not known yet, by job: facts of both kinds may come in any order.
@@ -132,18 +127,12 @@ impl ReadModel {
         if let Some(view) = self.jobs.get_mut(&id) {
             let wanted = (view.job.is_wanted(), job.is_wanted());
             let memberships = view.job.memberships();
-            self.tally.count(view, &memberships, false);
-            self.index.statuses(view, &memberships, false);
-            self.origins.count(view, &memberships, false);
-            self.index.job(&view.job, &memberships, false);
-            self.catalogue.job(&view.job, &memberships, false);
+            self.kept.shown(view, &memberships, false);
+            self.kept.job(&view.job, &memberships, false);
             view.job = job;
             let memberships = view.job.memberships();
-            self.tally.count(view, &memberships, true);
-            self.index.statuses(view, &memberships, true);
-            self.origins.count(view, &memberships, true);
-            self.index.job(&view.job, &memberships, true);
-            self.catalogue.job(&view.job, &memberships, true);
+            self.kept.shown(view, &memberships, true);
+            self.kept.job(&view.job, &memberships, true);
             if let Some(stand) = &view.stand {
                 match wanted {
                     (true, false) => self.standings.remove(id, stand),
@@ -155,11 +144,8 @@ impl ReadModel {
         }
         let view = View::new(job);
         let memberships = view.job.memberships();
-        self.tally.count(&view, &memberships, true);
-        self.index.statuses(&view, &memberships, true);
-        self.origins.count(&view, &memberships, true);
-        self.index.job(&view.job, &memberships, true);
-        self.catalogue.job(&view.job, &memberships, true);
+        self.kept.shown(&view, &memberships, true);
+        self.kept.job(&view.job, &memberships, true);
         self.jobs.insert(id, view);
         for (sequence, record) in self.early.remove(&id).unwrap_or_default() {
             self.accepted(record, sequence);
@@ -192,15 +178,11 @@ impl ReadModel {
             view.best.is_none() && (place_is_status(&stand.place) || view.place_is_status());
         let memberships = if counts { view.job.memberships() } else { Vec::new() };
         if counts {
-            self.tally.count(view, &memberships, false);
-            self.index.statuses(view, &memberships, false);
-            self.origins.count(view, &memberships, false);
+            self.kept.shown(view, &memberships, false);
         }
         view.stand = Some(stand);
         if counts {
-            self.tally.count(view, &memberships, true);
-            self.index.statuses(view, &memberships, true);
-            self.origins.count(view, &memberships, true);
+            self.kept.shown(view, &memberships, true);
         }
     }
 
@@ -227,9 +209,7 @@ impl ReadModel {
         }
         view.firsts.get_or_insert_default().take(&record);
         let memberships = view.job.memberships();
-        self.tally.count(view, &memberships, false);
-        self.index.statuses(view, &memberships, false);
-        self.origins.count(view, &memberships, false);
+        self.kept.shown(view, &memberships, false);
         match &view.best {
             Some((best, shown)) => {
                 view.flaky |= contradict(shown, &record);
@@ -241,9 +221,7 @@ impl ReadModel {
             }
             None => view.best = Some((sequence, record)),
         }
-        self.tally.count(view, &memberships, true);
-        self.index.statuses(view, &memberships, true);
-        self.origins.count(view, &memberships, true);
+        self.kept.shown(view, &memberships, true);
     }
 
     /// Up to `limit` artifacts that any of the filters matches, after the job `after`, of whole
@@ -306,8 +284,10 @@ impl ReadModel {
         filters: &[PackageFilter],
         after: Option<InputId>,
     ) -> impl Iterator<Item = &View> {
-        let sets: Vec<Candidates<'_>> =
-            filters.iter().map(|filter| self.index.candidates(&self.catalogue, filter)).collect();
+        let sets: Vec<Candidates<'_>> = filters
+            .iter()
+            .map(|filter| self.kept.index.candidates(&self.kept.catalogue, filter))
+            .collect();
         let mut from = Some(InputId(after.map_or(0, |id| id.0.saturating_add(1))));
         core::iter::from_fn(move || {
             let id = sets.iter().filter_map(|set| set.next(&self.jobs, from?)).min()?;
@@ -422,7 +402,7 @@ impl ReadModel {
 
     /// Artifacts by shown status, wanted ones only.
     pub fn counts(&self) -> Vec<(PackageStatus, u32)> {
-        self.tally.statuses()
+        self.kept.tally.statuses()
     }
 
     /// Stanzas that cannot be read, by profile; those without one are not named.
@@ -436,7 +416,7 @@ impl ReadModel {
         let mut troubles = Vec::new();
         for (name, state) in &self.syncs {
             let synced = self.profiles.contains_key(name) && state.error.is_none();
-            if synced && self.tally.of(name).0 == 0 {
+            if synced && self.kept.tally.of(name).0 == 0 {
                 let subject = Subject::Profile(name.to_string());
                 let text = NOTHING.to_owned();
                 troubles.push(Trouble { subject, text, times: 1, next: None });
@@ -452,7 +432,7 @@ impl ReadModel {
         for name in self.syncs.keys().chain(self.profiles.keys()) {
             let record = self.profiles.get(name);
             let state = self.syncs.get(name);
-            let (jobs, artifacts) = self.tally.of(name);
+            let (jobs, artifacts) = self.kept.tally.of(name);
             let synced = record.map(|r| r.synced_at).max(state.and_then(|s| s.looked_at));
             let row = Profile {
                 name: name.to_string(),

@@ -13,22 +13,22 @@ use crate::protocol::InputId;
 pub struct Key {
     /// What it is sorted by.
     pub name: Box<str>,
-    /// Its number.
+    /// Of an artifact or of a source package, as `L` is.
     pub id: i32,
-    /// Its job.
+    /// To fetch the row without looking for it.
     pub job: InputId,
 }
 
 /// The keys of all rows that match, job by job.
 #[derive(Clone, Debug)]
 pub struct Gather<L> {
-    /// Which rows.
+    /// Every row that it fits is met.
     pub which: Which,
     kind: PhantomData<L>,
 }
 
 impl<L> Gather<L> {
-    /// Of these.
+    /// Those that fit, in the order of their jobs.
     pub fn new(which: Which) -> Self {
         Self { which, kind: PhantomData }
     }
@@ -65,7 +65,7 @@ impl ReadModel {
     /// At most how many jobs a [`Gather`] looks at; as many as `bound` where there are more.
     pub fn breadth<L: Listed>(&self, which: &Which, bound: usize) -> usize {
         let hint = which.hint(L::OF_ARTIFACTS);
-        match self.index.candidates(&self.catalogue, &hint) {
+        match self.kept.index.candidates(&self.kept.catalogue, &hint) {
             Candidates::Nothing => 0,
             Candidates::Every => self.jobs.len().min(bound),
             Candidates::Of(ids) => ids.len().min(bound),

@@ -12,5 +12,6 @@ mod listing_test;
 
 pub use gathered::{Gather, Key, fetch};
 pub use rows::{Binary, BuildOutcome, Entry, Listed, Source};
+pub(super) use rows::{binaries, sources};
 pub use walked::{Order, Place, Walk};
 pub use which::{NameIs, Which};

@@ -5,12 +5,12 @@ use super::super::view::View;
 use super::which::Which;
 use crate::protocol::stored::{Membership, Outcome};
 use crate::protocol::wire::v1::history::DatedPackage;
-use crate::protocol::{ArtifactId, BuildId, InputId, SourceId, UtcMillis, Verdict};
+use crate::protocol::{Artifact, ArtifactId, BuildId, InputId, SourceId, UtcMillis, Verdict};
 
 /// A wanted artifact, as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
-    /// Its number.
+    /// Given out when a sync first named it, never to another.
     pub id: ArtifactId,
     /// What is known of it.
     pub listed: DatedPackage,
@@ -25,11 +25,11 @@ pub struct Source {
     pub id: SourceId,
     /// What builds it.
     pub job: InputId,
-    /// Source package.
+    /// Of the source package, not of what it builds.
     pub name: String,
-    /// Its version.
+    /// As the distribution writes it, with its epoch.
     pub version: String,
-    /// Distribution.
+    /// As a profile calls it: `debian` …
     pub distribution: String,
     /// `None` where the distribution has none.
     pub release: Option<String>,
@@ -37,9 +37,9 @@ pub struct Source {
     pub architecture: String,
     /// How the build that is shown ended; `None`: there was none.
     pub outcome: Option<BuildOutcome>,
-    /// Its number.
+    /// Of the build that is shown; `None`: there was none.
     pub build: Option<BuildId>,
-    /// As [`Binary::last_seen`].
+    /// When a sync last named it; `None`: since the store was made by a salvage, none has.
     pub last_seen: Option<UtcMillis>,
 }
 
@@ -77,6 +77,45 @@ pub struct Entry {
     artifact: usize,
 }
 
+impl Entry {
+    pub(in super::super) fn membership(self, memberships: &[Membership]) -> &Membership {
+        &memberships[self.membership]
+    }
+
+    pub(in super::super) fn artifact(self, memberships: &[Membership]) -> &Artifact {
+        &self.membership(memberships).artifacts[self.artifact].1
+    }
+}
+
+/// Artifacts of a job as they are listed and counted: two profiles that follow one release want the
+/// same file once.
+pub(in super::super) fn binaries(memberships: &[Membership]) -> impl Iterator<Item = Entry> {
+    let (is_one, mut seen) = (memberships.len() == 1, BTreeSet::new());
+    memberships.iter().enumerate().flat_map(entries_of).filter(move |entry| {
+        let (membership, artifact) = (entry.membership(memberships), entry.artifact(memberships));
+        is_one || seen.insert((&membership.release, &artifact.file, artifact.sha256))
+    })
+}
+
+fn entries_of((at, membership): (usize, &Membership)) -> impl Iterator<Item = Entry> {
+    let artifacts = membership.artifacts.iter().enumerate();
+    artifacts.map(move |(number, (id, _))| Entry { id: id.0, membership: at, artifact: number })
+}
+
+/// Memberships of a job as they are listed and counted as source packages: each release once.
+pub(in super::super) fn sources(memberships: &[Membership]) -> impl Iterator<Item = Entry> {
+    let mut seen = BTreeSet::new();
+    let all = memberships.iter().enumerate();
+    let entries = all.map(|(at, m)| Entry { id: m.source.0, membership: at, artifact: 0 });
+    entries.filter(move |entry| seen.insert(entry.id))
+}
+
+fn by_number(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = entries.collect();
+    entries.sort_unstable_by_key(|entry| entry.id);
+    entries
+}
+
 /// What rows are of.
 pub trait Listed: Sized {
     /// True where rows are artifacts.
@@ -99,31 +138,19 @@ impl Listed for Binary {
         if !which.job(&view.job) {
             return Vec::new();
         }
-        // Two profiles that follow one release want the same file once.
-        let (mut seen, mut entries) = (BTreeSet::new(), Vec::new());
-        let is_one = memberships.len() == 1;
-        for (at, membership) in memberships.iter().enumerate() {
-            for (number, (id, artifact)) in membership.artifacts.iter().enumerate() {
-                let file = (&membership.release, &artifact.file, artifact.sha256);
-                if (is_one || seen.insert(file))
-                    && which.membership(membership)
-                    && which.artifact(artifact)
-                {
-                    entries.push(Entry { id: id.0, membership: at, artifact: number });
-                }
-            }
-        }
-        entries.sort_unstable_by_key(|entry| entry.id);
-        entries
+        let is_asked = |entry: &Entry| {
+            which.membership(entry.membership(memberships))
+                && which.artifact(entry.artifact(memberships))
+        };
+        by_number(binaries(memberships).filter(is_asked))
     }
 
     fn name<'a>(_: &'a View, memberships: &'a [Membership], entry: Entry) -> &'a str {
-        &memberships[entry.membership].artifacts[entry.artifact].1.name
+        &entry.artifact(memberships).name
     }
 
     fn row(model: &ReadModel, view: &View, memberships: &[Membership], entry: Entry) -> Self {
-        let membership = &memberships[entry.membership];
-        let artifact = &membership.artifacts[entry.artifact].1;
+        let (membership, artifact) = (entry.membership(memberships), entry.artifact(memberships));
         Self {
             id: ArtifactId(entry.id),
             listed: model.dated(view, membership, artifact),
@@ -139,17 +166,11 @@ impl Listed for Source {
         if !which.job(&view.job) {
             return Vec::new();
         }
-        let (mut seen, mut entries) = (BTreeSet::new(), Vec::new());
-        for (at, membership) in memberships.iter().enumerate() {
-            if seen.insert(membership.source)
-                && which.membership(membership)
-                && which.source(&view.job, membership)
-            {
-                entries.push(Entry { id: membership.source.0, membership: at, artifact: 0 });
-            }
-        }
-        entries.sort_unstable_by_key(|entry| entry.id);
-        entries
+        let is_asked = |entry: &Entry| {
+            let membership = entry.membership(memberships);
+            which.membership(membership) && which.source(&view.job, membership)
+        };
+        by_number(sources(memberships).filter(is_asked))
     }
 
     fn name<'a>(view: &'a View, _: &'a [Membership], _: Entry) -> &'a str {
@@ -157,7 +178,7 @@ impl Listed for Source {
     }
 
     fn row(model: &ReadModel, view: &View, memberships: &[Membership], entry: Entry) -> Self {
-        let membership = &memberships[entry.membership];
+        let membership = entry.membership(memberships);
         let key = &view.job.key;
         let best = view.best();
         Self {

@@ -12,7 +12,7 @@ use crate::protocol::{ArtifactId, InputId, SourceId};
 /// An order that is kept, so that a page costs what it shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// By number.
+    /// Ascending numbers; several rows may have one.
     Id,
     /// By name, then by number.
     Name,
@@ -30,7 +30,7 @@ pub struct Place {
 /// Rows in a kept order.
 #[derive(Clone, Debug)]
 pub struct Walk<L> {
-    /// Which rows.
+    /// Rows that it does not fit are passed over.
     pub which: Which,
     /// In which order.
     pub order: Order,
@@ -101,7 +101,7 @@ struct Pages<'a, L> {
     model: &'a ReadModel,
     limit: usize,
     rows: Vec<L>,
-    /// Jobs.
+    /// Jobs that were unpacked: at most [`EXAMINED_MAX`] for a page.
     examined: usize,
 }
 
@@ -161,7 +161,7 @@ impl<L: Listed> Pages<'_, L> {
     }
 
     fn by_name(&mut self, above: Option<&Place>, below: Option<&Place>) -> Option<Place> {
-        let catalogue = &self.model.catalogue;
+        let catalogue = &self.model.kept.catalogue;
         let from = above.map_or("", |place| &place.name);
         let to = below.map(|place| &*place.name);
         let named: Box<dyn Iterator<Item = (&str, &[InputId])>> = if self.walk.descending {
@@ -243,7 +243,7 @@ impl ReadModel {
         below: Option<i32>,
         descending: bool,
     ) -> Box<dyn Iterator<Item = Span> + '_> {
-        let catalogue = &self.catalogue;
+        let catalogue = &self.kept.catalogue;
         if L::OF_ARTIFACTS {
             let runs = catalogue.runs(above.map(ArtifactId), below.map(ArtifactId));
             let span = |(first, job): (ArtifactId, InputId)| {

@@ -7,7 +7,7 @@ use crate::protocol::{Artifact, JobKey};
 /// Which of the wanted packages are listed: every field that is given must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Which {
-    /// Exact.
+    /// Exact; an empty text is the name of nothing.
     pub distribution: Option<String>,
     /// One of these; none: every release, and none.
     pub releases: Vec<String>,
