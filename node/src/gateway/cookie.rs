@@ -31,7 +31,7 @@ pub enum CookieError {
     /// It cannot be read or made.
     #[error("cannot {action} the cookie {}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Of `[auth] cookie_file`, or in the data directory.
         path: PathBuf,
         /// `read` or `create`.
         action: &'static str,
@@ -45,7 +45,7 @@ pub enum CookieError {
         path.display()
     )]
     Exposed {
-        /// The file.
+        /// Of `[auth] cookie_file`, or in the data directory.
         path: PathBuf,
     },
     /// It is no cookie.
@@ -55,7 +55,7 @@ pub enum CookieError {
         path.display()
     )]
     Malformed {
-        /// The file.
+        /// Of `[auth] cookie_file`, or in the data directory.
         path: PathBuf,
     },
     /// No cookie can be made.

@@ -160,6 +160,40 @@ impl Views {
         }
     }
 
+    /// How many rows there are, by a look at all of them.
+    ///
+    /// # Errors
+    /// As [`Views::page`].
+    pub async fn count<Q: Query>(&self, query: &Q) -> Result<usize, AskError> {
+        let mut count = 0;
+        self.each(query, |_| count += 1).await?;
+        Ok(count)
+    }
+
+    /// The first `limit` rows, `turn` of them at a time; between two pages others have their turn.
+    /// More only where the last page has more than was asked of it.
+    ///
+    /// # Errors
+    /// As [`Views::page`].
+    pub async fn first<Q: Query>(
+        &self,
+        query: &Q,
+        limit: usize,
+        turn: usize,
+    ) -> Result<Vec<Q::Row>, AskError> {
+        let (mut rows, mut after) = (Vec::new(), None);
+        while rows.len() < limit {
+            let page = self.page(query, after, turn.min(limit - rows.len())).await?;
+            rows.extend(page.rows);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(rows)
+    }
+
     /// True when a look does not wait for what is stored: all of it was folded in once.
     pub fn is_ready(&self) -> bool {
         let is_over = self.progress.is_over.load(Ordering::Acquire);

@@ -46,7 +46,7 @@ pub(in super::super) struct Shift {
     pub(in super::super) slots: u16,
     /// How long one build takes.
     pub(in super::super) build_ms: u64,
-    /// As [`Worker::is_spread`].
+    /// Builds take from half to one and a half of their time, as with [`Worker::is_spread`].
     pub(in super::super) is_spread: bool,
     /// As [`Worker::ahead`].
     pub(in super::super) ahead: bool,

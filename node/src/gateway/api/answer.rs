@@ -3,6 +3,8 @@ use axum::response::{IntoResponse, Response};
 use rebuilder_actors::actor::coordinator::{AskError, Gone};
 use serde::Serialize;
 
+use super::super::Refusal;
+
 /// Why there is no answer to a question.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -37,12 +39,11 @@ impl From<AskError> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
-            Self::Asked(text) => (StatusCode::BAD_REQUEST, text).into_response(),
-            Self::Absent => StatusCode::NOT_FOUND.into_response(),
-            Self::Later(text) => {
-                let again = [(header::RETRY_AFTER, HeaderValue::from_static("5"))];
-                (StatusCode::SERVICE_UNAVAILABLE, again, format!("{text}\n")).into_response()
-            }
+            Self::Asked(text) => Refusal::bad_request(text).into_response(),
+            Self::Absent => Refusal::not_found().into_response(),
+            Self::Later(text) => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("{text}\n"))
+                .with(header::RETRY_AFTER, HeaderValue::from_static("5"))
+                .into_response(),
             Self::Broken(text) => {
                 tracing::warn!(target: "rebuilder", "not answered over HTTP: {text}");
                 (

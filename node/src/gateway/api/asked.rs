@@ -57,8 +57,10 @@ impl Asked {
             return Err(unread("longer than 8,192 bytes"));
         }
         let mut fields = BTreeMap::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if fields.insert(name.to_string(), value.to_string()).is_some() {
+        let pairs: Vec<(String, String)> =
+            serde_urlencoded::from_str(query).map_err(|error| unread(&error.to_string()))?;
+        for (name, value) in pairs {
+            if fields.insert(name.clone(), value).is_some() {
                 return Err(unread(&format!("duplicate field `{name}`")));
             }
         }

@@ -21,7 +21,7 @@ use super::list::List;
 use super::shapes::{artifact_status, build_status};
 use super::time::naive;
 
-/// Of `builds`.
+/// A row of `builds`; times are the coordinator's.
 #[derive(Debug, Serialize)]
 struct Rebuild {
     id: i32,
@@ -69,7 +69,7 @@ struct Built {
     has_difference: bool,
 }
 
-/// Of `builds/{id}/artifacts`.
+/// A row of `builds/{id}/artifacts`; without a status where the build says nothing of it.
 #[derive(Debug, Serialize)]
 struct RebuildArtifact {
     id: i32,
@@ -109,21 +109,14 @@ pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Answer {
     let total = if is_all {
         services.views.look(ReadModel::builds_len).await?
     } else {
-        let mut count = 0;
-        services.views.each(&all, |_| count += 1).await?;
-        count
+        services.views.count(&all).await?
     };
     all.descending = paging.descending;
     (all.above, all.below) = (paging.after.map(BuildId), paging.before.map(BuildId));
-    let (mut records, mut after) = (Vec::new(), None);
-    while records.len() < paging.limit {
-        let turn = (paging.limit - records.len()).min(TURN);
-        let page = services.views.page(&all, after, turn).await?;
-        records.extend(rebuilds(&services, page.rows).await?);
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
+    let mut rows = services.views.first(&all, paging.limit, TURN).await?.into_iter().peekable();
+    let mut records = Vec::new();
+    while rows.peek().is_some() {
+        records.extend(rebuilds(&services, rows.by_ref().take(TURN).collect()).await?);
     }
     Ok(held(json(&List { total, records }), room))
 }
@@ -344,7 +337,7 @@ pub(super) async fn first_diffoscope(api: &Api, id: i32) -> Answer {
     difference(&services, row.build, &first.artifact.file).await
 }
 
-/// As [`first_diffoscope`].
+/// Version 0 again: the first artifact that was reproduced.
 pub(super) async fn first_attestation(api: &Api, id: i32) -> Answer {
     let (services, row, report) = found(api, id).await?;
     for built in built(&services, &row, &report).await? {

@@ -18,7 +18,7 @@ struct Dashboard {
     jobs: Jobs,
 }
 
-/// Source packages.
+/// Source packages, each release and architecture once.
 #[derive(Debug, Default, Serialize)]
 struct Rebuilds {
     good: u32,

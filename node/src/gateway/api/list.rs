@@ -107,13 +107,6 @@ pub(super) async fn page<L: Sorted>(
     }
 }
 
-/// How many rows match, by a look at all of them.
-async fn counted<L: Sorted>(services: &Services, which: &Which) -> Result<usize, Failure> {
-    let mut count = 0;
-    services.views.each(&Gather::<L>::new(which.clone()), |_| count += 1).await?;
-    Ok(count)
-}
-
 async fn walked<L: Sorted>(
     services: &Services,
     which: Which,
@@ -122,7 +115,7 @@ async fn walked<L: Sorted>(
 ) -> Result<List<L>, Failure> {
     let total = match total {
         Some(total) => total,
-        None => counted::<L>(services, &which).await?,
+        None => services.views.count(&Gather::<L>::new(which.clone())).await?,
     };
     let mut walk = Walk::<L>::new(which, order);
     walk.descending = paging.descending;
@@ -130,17 +123,7 @@ async fn walked<L: Sorted>(
     walk.below = place::<L>(services, order, paging.before).await?;
     // Without bounds all of them are met: nothing is looked for behind the last one.
     let most = if paging.after.or(paging.before).is_none() { total } else { usize::MAX };
-    let (mut records, mut after) = (Vec::new(), None);
-    while records.len() < paging.limit.min(most) {
-        let turn = (paging.limit - records.len()).min(TURN);
-        let page = services.views.page(&walk, after, turn).await?;
-        records.extend(page.rows);
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
+    let records = services.views.first(&walk, paging.limit.min(most), TURN).await?;
     Ok(List { total, records })
 }
 

@@ -78,9 +78,7 @@ pub(super) async fn list(Given(api): Given<Api>, asked: Asked) -> Answer {
         let now = services.clock.utc();
         services.views.look_at(now, length).await? as usize
     } else {
-        let mut count = 0;
-        each(&services, &which, |_| count += 1).await?;
-        count
+        services.views.count(&QueueRows { which: which.clone(), now: services.clock.utc() }).await?
     };
     let after = match paging.after {
         None => None,
@@ -248,7 +246,7 @@ fn active_build(model: &ReadModel, row: QueueRow, now: UtcMillis) -> ActiveBuild
     }
 }
 
-/// What runs.
+/// What runs, at most [`ROWS_MAX`] of it.
 pub(super) async fn active(services: &Services) -> Result<Vec<ActiveBuild>, Failure> {
     let mut rows = old_rows(services, ROWS_MAX, true).await?;
     // One that ended meanwhile leaves its place to another.

@@ -76,7 +76,7 @@ impl From<Binary> for BinaryPackage {
     }
 }
 
-/// Of `packages/transition_packages`.
+/// A row of `packages/transition_packages`, in the order in which they are sorted.
 #[derive(Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TransitionPackage {
     name: String,
@@ -101,7 +101,7 @@ impl From<Binary> for TransitionPackage {
     }
 }
 
-/// Of `packages/source`.
+/// A row of `packages/source`: one release, built on one architecture.
 #[derive(Debug, Serialize)]
 pub(super) struct SourcePackage {
     id: i32,
@@ -131,7 +131,7 @@ impl From<Source> for SourcePackage {
     }
 }
 
-/// Of `v0/pkgs/list`.
+/// A row of `v0/pkgs/list`; the release is not told, as in the peer.
 #[derive(Debug, Serialize)]
 pub(super) struct PkgRelease {
     name: String,

@@ -12,7 +12,7 @@ use super::asked::Asked;
 use super::list::List;
 use super::time::naive;
 
-/// Of `workers`.
+/// A row of `GET workers`; the key is not told, as in the peer.
 #[derive(Debug, Serialize)]
 pub(super) struct WorkerRow {
     id: i32,

@@ -54,7 +54,7 @@ pub enum PastOutcome {
 /// An artifact, and when what happens to it happened first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatedPackage {
-    /// The artifact.
+    /// As [`Request::PackagesOfAny`](super::ctl::Request::PackagesOfAny) tells of it.
     pub package: Package,
     /// On the coordinator's clock.
     pub times: FirstTimes,

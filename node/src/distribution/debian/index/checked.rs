@@ -41,7 +41,7 @@ pub(super) struct Counted {
     /// Stanzas of each file that was read, by its path.
     pub(super) packages: BTreeMap<String, u64>,
     pub(super) unread: Unread,
-    /// See [`Checked::content`].
+    /// What its groups follow from; `None`: an earlier release remembered it, without.
     pub(super) content: Option<Sha256>,
     /// Artifacts of the release that it is in, told with its first suite alone.
     pub(super) artifacts: usize,
