@@ -18,19 +18,15 @@ use super::asked::Asked;
 use super::blob;
 use super::bodies::held;
 use super::list::List;
-use super::shapes::{artifact_status, build_status};
+use super::shapes::{OfJob, artifact_status, build_status};
 use super::time::naive;
 
 /// A row of `builds`; times are the coordinator's.
 #[derive(Debug, Serialize)]
 struct Rebuild {
     id: i32,
-    name: String,
-    version: String,
-    distribution: String,
-    release: Option<String>,
-    architecture: String,
-    backend: String,
+    #[serde(flatten)]
+    job: OfJob,
     /// Attempts of the job beyond the first, as of now.
     retries: u32,
     started_at: Option<String>,
@@ -46,12 +42,7 @@ impl Rebuild {
         let started = UtcMillis(record.accepted_at.0.saturating_sub(took));
         Self {
             id: build.0,
-            name: job.key.source.into(),
-            version: job.key.version.into(),
-            distribution: job.key.distribution.into(),
-            release: job.release,
-            architecture: job.key.architecture.into(),
-            backend: job.key.backend.into(),
+            job: OfJob::new(job.key, job.release),
             retries: job.attempts.saturating_sub(1),
             started_at: Some(naive(started)),
             built_at: Some(naive(record.accepted_at)),

@@ -1,15 +1,15 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use rebuilder_actors::domain::results::ReadModel;
 use rebuilder_actors::domain::results::listing::{BuildOutcome, Which};
-use rebuilder_actors::protocol::wire::v1::ctl::PackageStatus;
+use rebuilder_actors::domain::results::{QueueRow, QueueRows, ReadModel};
+use rebuilder_actors::protocol::wire::v1::ctl::{PackageStatus, ShownPlace};
 use serde::Serialize;
 
 use super::Api;
 use super::answer::{Answer, json};
 use super::asked::Asked;
-use super::queue::{self, ActiveBuild, Standing};
+use super::queue::{self, ActiveBuild};
 use super::time::naive;
 
 #[derive(Debug, Default, Serialize)]
@@ -51,12 +51,12 @@ pub(super) async fn v1(State(api): State<Api>, asked: Asked) -> Answer {
     } else {
         let mut counted = Jobs::default();
         let _scan = api.scan().await?;
-        let count = |row| match queue::standing(&row) {
-            Standing::Running => counted.running += 1,
-            Standing::Ready => counted.available += 1,
-            Standing::Waiting => counted.pending += 1,
+        let count = |row: QueueRow| match row.queued.place {
+            ShownPlace::Running { .. } => counted.running += 1,
+            ShownPlace::Ready => counted.available += 1,
+            ShownPlace::Delayed { .. } | ShownPlace::Parked { .. } => counted.pending += 1,
         };
-        queue::each(&services, &which, count).await?;
+        services.views.each(&QueueRows { which, now }, count).await?;
         counted
     };
     Ok(json(&Dashboard {

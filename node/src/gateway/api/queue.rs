@@ -12,18 +12,15 @@ use super::answer::{Answer, Failure, json};
 use super::asked::{Asked, ROWS_MAX};
 use super::bodies::held;
 use super::list::List;
+use super::shapes::OfJob;
 use super::time::naive;
 
 /// Of `queue`. Its number is the job's: a job stands in the queue once.
 #[derive(Debug, Serialize)]
 pub(super) struct QueuedJob {
     id: i32,
-    name: String,
-    version: String,
-    distribution: String,
-    release: Option<String>,
-    architecture: String,
-    backend: String,
+    #[serde(flatten)]
+    job: OfJob,
     url: String,
     next_retry: Option<String>,
     priority: i32,
@@ -43,12 +40,7 @@ impl From<QueueRow> for QueuedJob {
         }
         Self {
             id: job.job.0,
-            name: job.key.source.into(),
-            version: job.key.version.into(),
-            distribution: job.key.distribution.into(),
-            release: job.release,
-            architecture: job.key.architecture.into(),
-            backend: job.key.backend.into(),
+            job: OfJob::new(job.key, job.release),
             url: job.url,
             next_retry,
             priority: queued.priority,
@@ -140,16 +132,6 @@ async fn sorted(services: &Services, which: &Which, asked: &Asked) -> Answer {
 /// Rows of the whole queue.
 pub(super) fn length(model: &ReadModel) -> u32 {
     model.queue_lengths().iter().sum()
-}
-
-/// All rows that match.
-pub(super) async fn each(
-    services: &Services,
-    which: &Which,
-    each: impl FnMut(QueueRow),
-) -> Result<(), Failure> {
-    let query = QueueRows { which: which.clone(), now: services.clock.utc() };
-    Ok(services.views.each(&query, each).await?)
 }
 
 /// Up to `limit` rows behind a position.
@@ -248,24 +230,18 @@ fn active_build(model: &ReadModel, row: QueueRow, now: UtcMillis) -> ActiveBuild
 
 /// What runs, at most [`ROWS_MAX`] of it.
 pub(super) async fn active(services: &Services) -> Result<Vec<ActiveBuild>, Failure> {
-    let mut rows = old_rows(services, ROWS_MAX, true).await?;
+    let now = services.clock.utc();
+    let counts = services.views.look_at(now, |model| model.job_counts(now)).await?;
+    // They stand before all others.
+    let mut rows = old_rows(services, ROWS_MAX.min(counts.running as usize)).await?;
     // One that ended meanwhile leaves its place to another.
     rows.retain(|row| row.started_at.is_some());
     Ok(rows)
 }
 
-async fn old_rows(
-    services: &Services,
-    limit: usize,
-    only_running: bool,
-) -> Result<Vec<ActiveBuild>, Failure> {
+/// The head of the queue.
+async fn old_rows(services: &Services, limit: usize) -> Result<Vec<ActiveBuild>, Failure> {
     let now = services.clock.utc();
-    let limit = if only_running {
-        let counts = services.views.look_at(now, |model| model.job_counts(now)).await?;
-        limit.min(counts.running as usize)
-    } else {
-        limit
-    };
     let mut found = Vec::new();
     let rows = rows(services, &Which::default(), None, limit).await?;
     let mut rows = rows.into_iter().peekable();
@@ -296,22 +272,8 @@ struct OldQueue {
 pub(super) async fn v0(Given(api): Given<Api>, Json(asked): Json<OldListing>) -> Answer {
     let services = api.services().await?;
     let limit = asked.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(ROWS_MAX);
-    let room = api.room(limit.min(ROWS_MAX)).await?;
-    let queue = old_rows(&services, limit.min(ROWS_MAX), false).await?;
+    let limit = limit.min(ROWS_MAX);
+    let room = api.room(limit).await?;
+    let queue = old_rows(&services, limit).await?;
     Ok(held(json(&OldQueue { now: naive(services.clock.utc()), queue }), room))
-}
-
-/// Where a job of the queue is, as a dashboard counts it.
-pub(super) enum Standing {
-    Running,
-    Ready,
-    Waiting,
-}
-
-pub(super) fn standing(row: &QueueRow) -> Standing {
-    match row.queued.place {
-        ShownPlace::Running { .. } => Standing::Running,
-        ShownPlace::Ready => Standing::Ready,
-        ShownPlace::Delayed { .. } | ShownPlace::Parked { .. } => Standing::Waiting,
-    }
 }

@@ -2,7 +2,7 @@
 
 use rebuilder_actors::domain::results::listing::{Binary, BuildOutcome, Source};
 use rebuilder_actors::protocol::wire::v1::ctl::Package;
-use rebuilder_actors::protocol::{UtcMillis, Verdict};
+use rebuilder_actors::protocol::{JobKey, UtcMillis, Verdict};
 use serde::Serialize;
 
 use super::time::naive;
@@ -28,6 +28,30 @@ pub(super) fn build_status(outcome: BuildOutcome) -> &'static str {
 /// The time at which nothing was.
 fn seen(at: Option<UtcMillis>) -> String {
     naive(at.unwrap_or(UtcMillis(0)))
+}
+
+/// What a row of a list says of the job that it is about.
+#[derive(Debug, Serialize)]
+pub(super) struct OfJob {
+    name: String,
+    version: String,
+    distribution: String,
+    release: Option<String>,
+    architecture: String,
+    backend: String,
+}
+
+impl OfJob {
+    pub(super) fn new(key: JobKey, release: Option<String>) -> Self {
+        Self {
+            name: key.source.into(),
+            version: key.version.into(),
+            distribution: key.distribution.into(),
+            release,
+            architecture: key.architecture.into(),
+            backend: key.backend.into(),
+        }
+    }
 }
 
 /// Of `packages/binary`. The number of an artifact is that of its record: with the build's it names
