@@ -3,7 +3,7 @@ use axum::response::{IntoResponse, Response};
 use rebuilder_actors::actor::coordinator::{AskError, Gone};
 use serde::Serialize;
 
-use super::super::Refusal;
+use super::super::{Json, Refusal};
 
 /// Why there is no answer to a question.
 #[derive(Debug)]
@@ -58,7 +58,5 @@ impl IntoResponse for Failure {
 
 /// A value as JSON.
 pub(super) fn json<T: Serialize>(value: &T) -> Response {
-    let text = serde_json::to_vec(value).expect("answers have only text keys and numbers");
-    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    (kind, text).into_response()
+    Json(value).into_response()
 }
